@@ -1,0 +1,43 @@
+"""The keys that a front end may trust, in memory: access key id -> secret and principal.
+
+The CLC owns the users; it pushes them here (its own process) and to Walrus (by message), whole and
+with a version, so that a front end never asks upwards while it checks a signature.
+"""
+
+from collections.abc import Iterable
+
+from euca_box.model.accounts import AccessKey, Principal
+
+
+class Keyring:
+    """Looked up on every request; replaced as a whole, so a reader never sees half a change."""
+
+    def __init__(self) -> None:
+        self.version = 0
+        self._keys: dict[str, AccessKey] = {}
+        self._by_canonical_id: dict[str, Principal] = {}
+        self._by_email: dict[str, Principal] = {}
+
+    def replace(self, version: int, keys: Iterable[AccessKey]) -> None:
+        """Take the new set, unless it is older than what is here."""
+        if version < self.version:
+            return
+        self._keys = {key.access_key_id: key for key in keys}
+        principals = [key.principal for key in self._keys.values()]
+        self._by_canonical_id = {p.canonical_id: p for p in principals}
+        self._by_email = {p.email.lower(): p for p in principals if p.email}
+        self.version = version
+
+    def find(self, access_key_id: str) -> AccessKey | None:
+        """The key if it may be used now: neither it nor its user is disabled."""
+        key = self._keys.get(access_key_id)
+        return key if key and key.enabled and key.principal.enabled else None
+
+    def by_canonical_id(self, canonical_id: str) -> Principal | None:
+        return self._by_canonical_id.get(canonical_id)
+
+    def by_email(self, email: str) -> Principal | None:
+        return self._by_email.get(email.lower())
+
+    def all_keys(self) -> list[AccessKey]:
+        return list(self._keys.values())

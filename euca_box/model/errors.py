@@ -1,0 +1,417 @@
+"""Every error a client may see, in one tree.
+
+    EucaError
+      ClientFault    the request is wrong; sending it again will not help   (4xx, SOAP "Client.")
+      ServerFault    we failed; sending it again may help                   (5xx, SOAP "Server.")
+
+Only EucaError leaves the box. A driver's own error (KvmError, NetError, StoreError) is a bug
+report to us, and reaches the client as InternalError, unless a role translates it. The S3 front
+end keeps its own table of codes in `model/s3_errors.py`, in the same tree.
+"""
+
+from typing import Any, ClassVar
+
+
+class EucaError(Exception):
+    """An answer for the client: `code` is the AWS code, the text is the AWS message."""
+
+    code: ClassVar[str] = "InternalError"
+    http_status: ClassVar[int] = 500
+    side: ClassVar[str] = "Server"
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
+class ClientFault(EucaError):
+    http_status = 400
+    side = "Client"
+
+
+class ServerFault(EucaError):
+    pass
+
+
+# Requests as such (EC2 API reference, Common client errors)
+
+
+class AuthFailure(ClientFault):
+    code = "AuthFailure"
+    http_status = 401
+
+    def __init__(
+        self, message: str = "AWS was not able to validate the provided access credentials"
+    ) -> None:
+        super().__init__(message)
+
+
+class SignatureDoesNotMatch(ClientFault):
+    code = "SignatureDoesNotMatch"
+    http_status = 403
+
+
+class InvalidClientTokenId(ClientFault):
+    code = "InvalidClientTokenId"
+    http_status = 403
+
+    def __init__(self) -> None:
+        super().__init__("The security token included in the request is invalid.")
+
+
+class MissingAuthenticationToken(ClientFault):
+    code = "MissingAuthenticationToken"
+    http_status = 403
+
+    def __init__(self) -> None:
+        super().__init__("Request is missing Authentication Token")
+
+
+class IncompleteSignature(ClientFault):
+    code = "IncompleteSignature"
+
+
+class RequestExpired(ClientFault):
+    code = "RequestExpired"
+
+    def __init__(self, message: str = "Request has expired.") -> None:
+        super().__init__(message)
+
+
+class UnauthorizedOperation(ClientFault):
+    code = "UnauthorizedOperation"
+    http_status = 403
+
+    def __init__(self, message: str = "You are not authorized to perform this operation.") -> None:
+        super().__init__(message)
+
+
+class InvalidAction(ClientFault):
+    code = "InvalidAction"
+
+    def __init__(self, action: str) -> None:
+        super().__init__(f"The action {action} is not valid for this web service.")
+
+
+class MissingAction(ClientFault):
+    code = "MissingAction"
+
+    def __init__(self) -> None:
+        super().__init__("The request must contain the parameter Action")
+
+
+class MissingParameter(ClientFault):
+    code = "MissingParameter"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"The request must contain the parameter {name}")
+
+
+class UnknownParameter(ClientFault):
+    code = "UnknownParameter"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"The parameter {name} is not recognized")
+
+
+class InvalidParameterValue(ClientFault):
+    code = "InvalidParameterValue"
+
+
+class InvalidParameterCombination(ClientFault):
+    code = "InvalidParameterCombination"
+
+
+class MalformedQueryString(ClientFault):
+    code = "MalformedQueryString"
+
+
+class InvalidNextToken(ClientFault):
+    code = "InvalidNextToken"
+
+    def __init__(self) -> None:
+        super().__init__("The token is not valid.")
+
+
+class IdempotentParameterMismatch(ClientFault):
+    code = "IdempotentParameterMismatch"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The client token was used before with other parameters. Use a new token for a new request."
+        )
+
+
+class DryRunOperation(ClientFault):
+    code = "DryRunOperation"
+    http_status = 412
+
+    def __init__(self) -> None:
+        super().__init__("Request would have succeeded, but DryRun flag is set.")
+
+
+class UnsupportedOperation(ClientFault):
+    code = "UnsupportedOperation"
+
+
+class IncorrectState(ClientFault):
+    code = "IncorrectState"
+
+
+class OperationNotPermitted(ClientFault):
+    code = "OperationNotPermitted"
+
+
+class RequestLimitExceeded(ServerFault):
+    code = "RequestLimitExceeded"
+    http_status = 503
+
+
+class Unavailable(ServerFault):
+    """A role that the request needs does not run, or did not answer before its deadline."""
+
+    code = "Unavailable"
+    http_status = 503
+
+
+class InternalError(ServerFault):
+    def __init__(self, message: str = "An internal error has occurred") -> None:
+        super().__init__(message)
+
+
+# Instances
+
+
+class InvalidInstanceIDNotFound(ClientFault):
+    code = "InvalidInstanceID.NotFound"
+
+    def __init__(self, *instance_ids: str) -> None:
+        if len(instance_ids) == 1:
+            super().__init__(f"The instance ID '{instance_ids[0]}' does not exist")
+        else:
+            super().__init__(f"The instance IDs '{', '.join(instance_ids)}' do not exist")
+
+
+class InvalidIDMalformed(ClientFault):
+    """`Invalid<Kind>ID.Malformed`: the code depends on the kind of resource that was asked for."""
+
+    def __init__(self, code: str, value: str) -> None:
+        super().__init__(f'Invalid id: "{value}"')
+        self.code = code  # type: ignore[misc]
+
+
+class IncorrectInstanceState(ClientFault):
+    code = "IncorrectInstanceState"
+
+
+class InstanceLimitExceeded(ClientFault):
+    code = "InstanceLimitExceeded"
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(
+            f"You have requested more instances than your current instance limit of {limit} allows."
+        )
+
+
+class InsufficientInstanceCapacity(ServerFault):
+    code = "InsufficientInstanceCapacity"
+    http_status = 500
+
+
+class InvalidUserDataMalformed(ClientFault):
+    code = "InvalidUserData.Malformed"
+
+
+# Images
+
+
+class InvalidAMIIDNotFound(ClientFault):
+    code = "InvalidAMIID.NotFound"
+
+    def __init__(self, *image_ids: str) -> None:
+        if len(image_ids) == 1:
+            super().__init__(f"The image id '[{image_ids[0]}]' does not exist")
+        else:
+            super().__init__(f"The image ids '[{', '.join(image_ids)}]' do not exist")
+
+
+class InvalidAMIIDUnavailable(ClientFault):
+    code = "InvalidAMIID.Unavailable"
+
+    def __init__(self, image_id: str) -> None:
+        super().__init__(f"The image ID '{image_id}' is no longer available")
+
+
+class InvalidAMINameDuplicate(ClientFault):
+    code = "InvalidAMIName.Duplicate"
+
+    def __init__(self, name: str, image_id: str) -> None:
+        super().__init__(f"AMI name {name} is already in use by AMI {image_id}")
+
+
+class InvalidAMINameMalformed(ClientFault):
+    code = "InvalidAMIName.Malformed"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "AMI names must be between 3 and 128 characters long, and may contain letters, numbers, "
+            "'(', ')', '.', '-', '/', '_', ' ', ''', '@', '[' and ']'"
+        )
+
+
+class InvalidManifest(ClientFault):
+    """The bytes behind an image location are missing, damaged, or not an image that we accept."""
+
+    code = "InvalidManifest"
+
+
+# Key pairs
+
+
+class InvalidKeyPairNotFound(ClientFault):
+    code = "InvalidKeyPair.NotFound"
+
+    def __init__(self, *key_names: str) -> None:
+        if len(key_names) == 1:
+            super().__init__(f"The key pair '{key_names[0]}' does not exist")
+        else:
+            super().__init__(f"The key pairs '{', '.join(key_names)}' do not exist")
+
+
+class InvalidKeyPairDuplicate(ClientFault):
+    code = "InvalidKeyPair.Duplicate"
+
+    def __init__(self, key_name: str) -> None:
+        super().__init__(f"The keypair '{key_name}' already exists.")
+
+
+class InvalidKeyFormat(ClientFault):
+    code = "InvalidKey.Format"
+
+    def __init__(self) -> None:
+        super().__init__("Key is not in valid OpenSSH public key format")
+
+
+# Security groups
+
+
+class InvalidGroupNotFound(ClientFault):
+    code = "InvalidGroup.NotFound"
+
+    def __init__(self, group: str) -> None:
+        super().__init__(f"The security group '{group}' does not exist")
+
+
+class InvalidGroupDuplicate(ClientFault):
+    code = "InvalidGroup.Duplicate"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"The security group '{name}' already exists")
+
+
+class InvalidGroupReserved(ClientFault):
+    code = "InvalidGroup.Reserved"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"The security group name '{name}' is reserved")
+
+
+class CannotDelete(ClientFault):
+    code = "CannotDelete"
+
+
+class DependencyViolation(ClientFault):
+    code = "DependencyViolation"
+
+    def __init__(self, resource_id: str) -> None:
+        super().__init__(f"resource {resource_id} has a dependent object")
+
+
+class InvalidPermissionDuplicate(ClientFault):
+    code = "InvalidPermission.Duplicate"
+
+    def __init__(self, rule: str) -> None:
+        super().__init__(f'the specified rule "{rule}" already exists')
+
+
+class InvalidPermissionNotFound(ClientFault):
+    code = "InvalidPermission.NotFound"
+
+    def __init__(self) -> None:
+        super().__init__("The specified rule does not exist in this security group.")
+
+
+class InvalidPermissionMalformed(ClientFault):
+    code = "InvalidPermission.Malformed"
+
+
+class RulesPerSecurityGroupLimitExceeded(ClientFault):
+    code = "RulesPerSecurityGroupLimitExceeded"
+
+    def __init__(self) -> None:
+        super().__init__("You have exceeded the number of rules allowed for a security group.")
+
+
+class SecurityGroupLimitExceeded(ClientFault):
+    code = "SecurityGroupLimitExceeded"
+
+    def __init__(self) -> None:
+        super().__init__("You have exceeded the number of security groups allowed.")
+
+
+# Places
+
+
+class InvalidVpcIDNotFound(ClientFault):
+    code = "InvalidVpcID.NotFound"
+
+    def __init__(self, vpc_id: str) -> None:
+        super().__init__(f"The vpc ID '{vpc_id}' does not exist")
+
+
+class InvalidSubnetIDNotFound(ClientFault):
+    code = "InvalidSubnetID.NotFound"
+
+    def __init__(self, subnet_id: str) -> None:
+        super().__init__(f"The subnet ID '{subnet_id}' does not exist")
+
+
+# Accounts and users (IAM API reference)
+
+
+class EntityAlreadyExists(ClientFault):
+    code = "EntityAlreadyExists"
+    http_status = 409
+
+    def __init__(self, kind: str, name: str) -> None:
+        super().__init__(f"{kind} with name {name} already exists.")
+
+
+class NoSuchEntity(ClientFault):
+    code = "NoSuchEntity"
+    http_status = 404
+
+    def __init__(self, kind: str, name: str) -> None:
+        super().__init__(f"The {kind} with name {name} cannot be found.")
+
+
+def every_error() -> dict[str, type[EucaError]]:
+    """Class name -> class, of the whole tree: how an error crosses the bus and comes back typed."""
+    found: dict[str, type[EucaError]] = {}
+    waiting: list[type[EucaError]] = [EucaError]
+    while waiting:
+        kind = waiting.pop()
+        found[kind.__name__] = kind
+        waiting += kind.__subclasses__()
+    return found
+
+
+def rebuilt(name: str, code: str, http_status: int, message: str) -> EucaError:
+    """The error that another role raised. An unknown name keeps its code and text."""
+    kind: Any = every_error().get(name, EucaError)
+    error: EucaError = kind.__new__(kind)
+    Exception.__init__(error, message)
+    error.message = message
+    error.code = code  # type: ignore[misc]
+    error.http_status = http_status  # type: ignore[misc]
+    return error

@@ -1,0 +1,54 @@
+"""Ids of resources: a prefix and 8 lower-case hex digits, as Eucalyptus wrote them.
+
+AWS writes 17 digits today; clients take both. Ids are looked up in any case (1.6.2 wrote upper case).
+"""
+
+import random
+import re
+from collections.abc import Callable
+
+from euca_box.model.errors import InvalidIDMalformed
+
+DIGITS = 8
+
+# What AWS answers for an id that does not even look like one; the rest use Invalid<Kind>ID.Malformed.
+MALFORMED = {
+    "i": "InvalidInstanceID.Malformed",
+    "emi": "InvalidAMIID.Malformed",
+    "sg": "InvalidGroupId.Malformed",
+    "vol": "InvalidVolumeID.Malformed",
+    "snap": "InvalidSnapshotID.Malformed",
+    "vpc": "InvalidVpcID.Malformed",
+    "subnet": "InvalidSubnetID.Malformed",
+    "key": "InvalidKeyPairID.Malformed",
+}
+
+_SHAPE = re.compile(r"([a-z]+)-([0-9a-f]{8}|[0-9a-f]{17})")
+
+NewId = Callable[[str], str]
+
+
+def id_maker(randomness: random.Random) -> NewId:
+    """A function `new_id("i") -> "i-4e9f08a1"`. The caller retries on the rare clash with a row."""
+
+    def new_id(prefix: str) -> str:
+        return f"{prefix}-{randomness.getrandbits(4 * DIGITS):0{DIGITS}x}"
+
+    return new_id
+
+
+def checked(value: str, *prefixes: str) -> str:
+    """The id in lower case, if it has the shape of one of the prefixes.
+
+    Raises InvalidIDMalformed with the code of the first prefix.
+    """
+    match = _SHAPE.fullmatch(value.strip().lower())
+    if match is None or match[1] not in prefixes:
+        raise InvalidIDMalformed(MALFORMED.get(prefixes[0], "InvalidParameterValue"), value)
+    return match[0]
+
+
+def mac_of(instance_id: str) -> str:
+    """d0:0d and the four bytes of the instance id, as Eucalyptus made it."""
+    digits = instance_id.partition("-")[2][:DIGITS].rjust(DIGITS, "0")
+    return ":".join(["d0", "0d", *(digits[i : i + 2] for i in range(0, DIGITS, 2))])

@@ -1,0 +1,117 @@
+"""What both SQLite drivers do on a connection: pragmas, migrations, a group of batches as one commit.
+
+Synchronous code: `sqlite_store` runs it in aiosqlite's thread, `sync_store` in place.
+"""
+
+import re
+import sqlite3
+from collections.abc import Sequence
+from pathlib import Path
+
+from euca_box.store.store import Conflict, Row, Statement, StoreError, StoreFull, Value
+
+Batch = Sequence[Statement]
+Outcome = list[list[Row]] | StoreError
+
+
+def prepare(db: sqlite3.Connection, path: str) -> None:
+    """WAL and synchronous=FULL, asserted: with NORMAL a power cut loses acknowledged commits."""
+    db.row_factory = sqlite3.Row
+    db.isolation_level = None
+    db.execute("PRAGMA foreign_keys = ON")
+    db.execute("PRAGMA busy_timeout = 5000")
+    if path != ":memory:":
+        [mode] = db.execute("PRAGMA journal_mode = WAL").fetchone()
+        if mode != "wal":
+            raise StoreError(f"{path}: the file system does not allow SQLite's WAL ({mode})")
+    db.execute("PRAGMA synchronous = FULL")
+    [level] = db.execute("PRAGMA synchronous").fetchone()
+    if level != 2:
+        raise StoreError(f"{path}: synchronous=FULL was not taken ({level})")
+
+
+def check(db: sqlite3.Connection, path: str) -> None:
+    """Refuse a damaged file instead of serving half of it (SQLite manual, PRAGMA quick_check)."""
+    try:
+        [answer] = db.execute("PRAGMA quick_check(1)").fetchone()
+    except sqlite3.DatabaseError as error:
+        raise StoreError(f"{path} is damaged: {error}. Restore it from a backup.") from error
+    if answer != "ok":
+        raise StoreError(f"{path} is damaged: {answer}. Restore it from a backup.")
+
+
+def migrate(db: sqlite3.Connection, folder: Path, path: str) -> None:
+    """Apply 0001_*.sql, 0002_*.sql, ... that this file has not seen; user_version counts them."""
+    [done] = db.execute("PRAGMA user_version").fetchone()
+    scripts = sorted(folder.glob("[0-9]*.sql"))
+    if done > len(scripts):
+        raise StoreError(
+            f"{path} was written by a newer euca-box (schema {done}, this version knows {len(scripts)}). "
+            "Install that version again, or restore the backup made before the upgrade."
+        )
+    for number, script in enumerate(scripts, start=1):
+        if not script.name.startswith(f"{number:04}_"):
+            raise StoreError(f"migration {script.name} is out of order")
+        if number > done:
+            _apply(db, number, script.read_text())
+
+
+def _apply(db: sqlite3.Connection, number: int, script: str) -> None:
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        for statement in re.split(r";\s*\n", script):
+            if statement.strip():
+                db.execute(statement)
+        db.execute(f"PRAGMA user_version = {number}")
+        db.execute("COMMIT")
+    except BaseException:
+        db.execute("ROLLBACK")
+        raise
+
+
+def read(db: sqlite3.Connection, sql: str, args: Sequence[Value]) -> list[Row]:
+    try:
+        return db.execute(sql, args).fetchall()  # type: ignore[return-value]
+    except sqlite3.Error as error:
+        raise StoreError(str(error)) from error
+
+
+def commit_group(db: sqlite3.Connection, batches: Sequence[Batch]) -> list[Outcome]:
+    """Many batches, one fsync: each in a savepoint of its own, so that a refused one harms no other."""
+    try:
+        db.execute("BEGIN IMMEDIATE")
+        outcomes = [_in_savepoint(db, batch) for batch in batches]
+        db.execute("COMMIT")
+    except sqlite3.Error as error:
+        if db.in_transaction:
+            db.execute("ROLLBACK")
+        failed = _translated(error)
+        return [failed for _ in batches]
+    return outcomes
+
+
+def _in_savepoint(db: sqlite3.Connection, batch: Batch) -> Outcome:
+    db.execute("SAVEPOINT batch")
+    try:
+        results = [_run(db, statement) for statement in batch]
+    except (sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3.InterfaceError, Conflict) as error:
+        db.execute("ROLLBACK TO batch")
+        db.execute("RELEASE batch")
+        return error if isinstance(error, Conflict) else Conflict(str(error))
+    db.execute("RELEASE batch")
+    return results
+
+
+def _run(db: sqlite3.Connection, statement: Statement) -> list[Row]:
+    cursor = db.execute(statement.sql, statement.args)
+    rows: list[Row] = cursor.fetchall()  # type: ignore[assignment]
+    touched = len(rows) if cursor.description else cursor.rowcount
+    if statement.expect is not None and touched != statement.expect:
+        raise Conflict(f"{touched} rows instead of {statement.expect}: {statement.sql}")
+    return rows
+
+
+def _translated(error: sqlite3.Error) -> StoreError:
+    if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
+        return StoreFull("the disk that holds the database is full")
+    return StoreError(str(error))

@@ -1,0 +1,113 @@
+"""SQLite through aiosqlite, in asyncio: one writer with group commit, one reader.
+
+The only importer of aiosqlite. While one commit syncs, the next batches gather in a queue; the
+writer takes them all, runs them as one function in aiosqlite's thread and commits once: twelve times
+the rate of a commit each, with the same promise. `_execute` is private to aiosqlite but the only way
+with one thread hop for a whole transaction, so the version is bounded in pyproject.toml.
+"""
+
+import asyncio
+import contextlib
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import aiosqlite
+
+from euca_box.store import engine
+from euca_box.store.store import Row, Statement, StoreError, Value
+
+T = TypeVar("T")
+
+GROUP = 256  # batches in one commit; more would only delay the first of them
+
+
+class SqliteStore:
+    """A `Store` for asyncio. Open with `open_store`."""
+
+    def __init__(self, writer: aiosqlite.Connection, reader: aiosqlite.Connection) -> None:
+        self._writer = writer
+        self._reader = reader
+        self._waiting: list[tuple[tuple[Statement, ...], asyncio.Future[list[list[Row]]]]] = []
+        self._wake = asyncio.Event()
+        self._closing = False
+        self._task = asyncio.get_running_loop().create_task(self._write_groups())
+
+    async def read(self, sql: str, *args: Value) -> list[Row]:
+        return await self.read_with(lambda db: engine.read(db, sql, args))
+
+    async def read_with(self, function: Callable[[sqlite3.Connection], T]) -> T:
+        """Run function(connection) on the reader, in its thread: for loops that page through an index."""
+        try:
+            result: T = await self._reader._execute(function, self._reader._conn)  # type: ignore[no-untyped-call]
+        except sqlite3.Error as error:
+            raise StoreError(str(error)) from error
+        return result
+
+    async def write(self, *batch: Statement) -> list[list[Row]]:
+        if self._closing:
+            raise StoreError("the store is closed")
+        done: asyncio.Future[list[list[Row]]] = asyncio.get_running_loop().create_future()
+        self._waiting.append((batch, done))
+        self._wake.set()
+        return await done
+
+    async def backup(self, path: Path) -> None:
+        """A consistent copy while others go on writing (SQLite manual, VACUUM INTO)."""
+        await self.read_with(lambda db: db.execute("VACUUM INTO ?", (str(path),)))
+
+    async def close(self) -> None:
+        """Commit what waits, then close both connections."""
+        self._closing = True
+        self._wake.set()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._task
+        await self._reader.close()
+        await self._writer.close()
+
+    async def _write_groups(self) -> None:
+        while self._waiting or not self._closing:
+            if not self._waiting:
+                self._wake.clear()
+                await self._wake.wait()
+                continue
+            group, self._waiting = self._waiting[:GROUP], self._waiting[GROUP:]
+            await self._write_group(group)
+
+    async def _write_group(self, group: list[tuple[tuple[Statement, ...], asyncio.Future[Any]]]) -> None:
+        batches = [batch for batch, _ in group]
+        try:
+            outcomes = await self._writer._execute(engine.commit_group, self._writer._conn, batches)  # type: ignore[no-untyped-call]
+        except Exception as error:
+            outcomes = [StoreError(str(error))] * len(group)
+        for (_, done), outcome in zip(group, outcomes, strict=True):
+            if done.done():  # the caller was cancelled; the rows are committed all the same
+                continue
+            if isinstance(outcome, StoreError):
+                done.set_exception(outcome)
+            else:
+                done.set_result(outcome)
+
+
+async def open_store(path: Path, migrations: Path) -> SqliteStore:
+    """Open or create the database file, bring its schema up to date. Raises StoreError with the reason."""
+    writer = await aiosqlite.connect(path, isolation_level=None)
+    try:
+        path.chmod(0o600)
+        await writer._execute(_opened, writer._conn, str(path), migrations)  # type: ignore[no-untyped-call]
+    except sqlite3.Error as error:
+        await writer.close()
+        raise StoreError(f"{path}: {error}") from error
+    except BaseException:
+        await writer.close()
+        raise
+    reader = await aiosqlite.connect(path, isolation_level=None)
+    await reader._execute(engine.prepare, reader._conn, str(path))  # type: ignore[no-untyped-call]
+    return SqliteStore(writer, reader)
+
+
+def _opened(db: sqlite3.Connection, path: str, migrations: Path) -> None:
+    engine.check(db, path)
+    engine.prepare(db, path)
+    engine.migrate(db, migrations, path)
