@@ -140,4 +140,3 @@ async def _with_status(
 
 def _error_of(result: outcome.Outcome[Any]) -> BaseException | None:
     return result.error if isinstance(result, outcome.Error) else None
-

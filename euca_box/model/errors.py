@@ -40,9 +40,7 @@ class AuthFailure(ClientFault):
     code = "AuthFailure"
     http_status = 401
 
-    def __init__(
-        self, message: str = "AWS was not able to validate the provided access credentials"
-    ) -> None:
+    def __init__(self, message: str = "AWS was not able to validate the provided access credentials") -> None:
         super().__init__(message)
 
 

@@ -1,0 +1,235 @@
+"""Every setting: its default, type, meaning and range. `config.toml.example` is written from here.
+
+Order: defaults, /etc/euca-box/config.toml, /etc/euca-box/conf.d/*.toml, the environment
+(EUCA_BOX__SECTION__SETTING), flags. All mistakes are reported at once, with file and line.
+"""
+
+import ipaddress
+import re
+from typing import Any
+
+import attrs
+
+ROLES = ("clc", "walrus", "cc", "sc", "nc")
+
+Check = Any  # a function of the value that raises ValueError with the reason
+
+
+def setting(default: Any, meaning: str, *, choices: tuple[Any, ...] = (), check: Check = None) -> Any:
+    """One setting: attrs field whose metadata is its documentation and its rule."""
+    metadata = {"meaning": meaning, "choices": choices, "check": check}
+    if isinstance(default, list | dict):
+        return attrs.field(factory=lambda: type(default)(default), metadata=metadata)
+    return attrs.field(default=default, metadata=metadata)
+
+
+def at_least(low: float, high: float = float("inf")) -> Check:
+    def check(value: float) -> None:
+        if not low <= value <= high:
+            raise ValueError(
+                f"must be at least {low:g}" if high == float("inf") else f"must be {low:g} to {high:g}"
+            )
+
+    return check
+
+
+def shaped(pattern: str, words: str) -> Check:
+    def check(value: str) -> None:
+        if not re.fullmatch(pattern, value):
+            raise ValueError(f"must be {words}")
+
+    return check
+
+
+def _network_or_auto(value: str) -> None:
+    if value == "auto":
+        return
+    try:
+        network = ipaddress.IPv4Network(value)
+    except ValueError as error:
+        raise ValueError(f'must be "auto" or an IPv4 network such as 172.31.0.0/20 ({error})') from None
+    if not 16 <= network.prefixlen <= 28:
+        raise ValueError("must be a network of /16 to /28")
+
+
+def _ranges_or_auto(value: str) -> None:
+    if value not in ("auto", ""):
+        addresses_of(value)
+
+
+def addresses_of(ranges: str) -> list[str]:
+    """`172.30.0.10-172.30.0.99, 10.0.0.7` -> every address, in order. Raises ValueError."""
+    found: list[str] = []
+    for part in filter(None, (p.strip() for p in ranges.split(","))):
+        first, _, last = part.partition("-")
+        low = ipaddress.IPv4Address(first.strip())
+        if last and "." not in last:
+            last = first.rpartition(".")[0] + "." + last.strip()
+        high = ipaddress.IPv4Address(last.strip()) if last else low
+        if high < low or int(high) - int(low) > 65535:
+            raise ValueError(f"{part} is no range of addresses")
+        found += [str(ipaddress.IPv4Address(n)) for n in range(int(low), int(high) + 1)]
+    return found
+
+
+@attrs.frozen
+class Api:
+    """The front ends: EC2, S3, IAM and STS on one port, the console on another"""
+
+    listen: list[str] = setting(
+        ["auto"], 'Addresses to listen on. "auto": loopback and every address of this host.'
+    )
+    port: int = setting(8773, "EC2, S3, IAM and STS, on one root URL.", check=at_least(0, 65535))
+    console_port: int = setting(8443, "Web console, always TLS.", check=at_least(0, 65535))
+    metadata_port: int = setting(
+        8775, "Where the redirect of 169.254.169.254:80 ends on the guests' bridge.", check=at_least(1, 65535)
+    )
+    tls: str = setting(
+        "auto",
+        "auto: plain on loopback and on the guests' bridge, TLS elsewhere. on, off: everywhere.",
+        choices=("auto", "on", "off"),
+    )
+    domain: str = setting("", "Host name under which buckets are BUCKET.DOMAIN. Empty: path style only.")
+
+
+@attrs.frozen
+class Cloud:
+    """The cloud as its users see it"""
+
+    region: str = setting(
+        "us-east-1",
+        "Region name that is shown. Any is accepted.",
+        check=shaped(r"[a-z0-9-]{1,32}", "a-z 0-9 -"),
+    )
+    zone: str = setting(
+        "us-east-1a",
+        "Availability zone of this cluster.",
+        check=shaped(r"[a-zA-Z0-9-]{1,32}", "letters, digits, -"),
+    )
+    account: str = setting(
+        "000000000001", "Account of the first administrator.", check=shaped(r"\d{12}", "12 digits")
+    )
+    max_instances: int = setting(64, "Instances an account may have at once.", check=at_least(0))
+    max_key_pairs: int = setting(500, "Key pairs an account may have.", check=at_least(1))
+    max_security_groups: int = setting(500, "Security groups an account may have.", check=at_least(1))
+    max_group_rules: int = setting(200, "Rules a security group may have.", check=at_least(1))
+    launch_seconds: float = setting(
+        600.0, "An instance that is still pending after this is given up.", check=at_least(10)
+    )
+    terminated_seconds: float = setting(
+        3600.0, "How long a terminated instance stays in the listing.", check=at_least(0)
+    )
+
+
+@attrs.frozen
+class Network:
+    """Networks of the instances"""
+
+    mode: str = setting("EDGE", "Network mode. This version has EDGE.", choices=("EDGE",))
+    bridge: str = setting(
+        "ebr0", "Bridge of the guests on this host.", check=shaped(r"[a-z][a-z0-9]{0,9}", "a-z 0-9")
+    )
+    private_subnet: str = setting(
+        "auto",
+        "Subnet of the instances. auto: one that clashes with no route of this host.",
+        check=_network_or_auto,
+    )
+    public_addresses: str = setting(
+        "auto",
+        "Public addresses to hand out: ranges and single ones, with commas. auto: a range that only "
+        "this host reaches. Empty: none.",
+        check=_ranges_or_auto,
+    )
+    uplink: str = setting("", "Interface on which public addresses are answered for. Empty: this host only.")
+    dns: list[str] = setting([], "Name servers for the guests. Empty: those of this host.")
+
+
+@attrs.frozen
+class Walrus:
+    """Walrus, the object store"""
+
+    max_image_gib: int = setting(64, "Largest virtual size of an image.", check=at_least(1))
+
+
+@attrs.frozen
+class Cc:
+    """Cluster controller"""
+
+    scheduler: str = setting("GREEDY", "Which node an instance goes to.", choices=("GREEDY",))
+    cpu_overcommit: float = setting(16.0, "Virtual CPUs for each CPU of a node.", check=at_least(1))
+    poll_seconds: float = setting(6.0, "How often the nodes are asked what they run.", check=at_least(0.1))
+    cooling_seconds: float = setting(
+        60.0, "How long a private address rests before it is used again.", check=at_least(0)
+    )
+
+
+@attrs.frozen
+class Nc:
+    """Node controller"""
+
+    hypervisor: str = setting(
+        "qemu:///embed", "libvirt URI. qemu:///embed needs no daemon.", check=shaped(r"\S+", "a libvirt URI")
+    )
+    accelerator: str = setting(
+        "auto", "auto: KVM where it works, else TCG, which is slow.", choices=("auto", "kvm", "tcg")
+    )
+    qemu_uid: int = setting(
+        64055, "User and group that QEMU runs as (Debian's libvirt-qemu).", check=at_least(1)
+    )
+    max_cores: int = setting(0, "Cores to offer. 0: all.", check=at_least(0))
+    max_memory_mib: int = setting(
+        0, "Memory to offer. 0: all but 1 GiB, or three quarters.", check=at_least(0)
+    )
+    max_disk_gib: int = setting(0, "Disk to offer. 0: what is free.", check=at_least(0))
+    cache_gib: int = setting(20, "Image cache of this node.", check=at_least(1))
+    reboot_grace_seconds: float = setting(
+        20.0, "How long a guest may take to react to RebootInstances before it is reset.", check=at_least(0)
+    )
+    console_kib: int = setting(64, "Console output kept for each instance.", check=at_least(4, 4096))
+
+
+@attrs.frozen
+class Log:
+    """Logs"""
+
+    level: str = setting("INFO", "How much is logged.", choices=("DEBUG", "INFO", "WARNING", "ERROR"))
+
+
+@attrs.frozen
+class VmType:
+    """cpu, memory_mib, disk_gib"""
+
+    cpu: int = setting(1, "Virtual CPUs.", check=at_least(1, 255))
+    memory_mib: int = setting(128, "Memory.", check=at_least(32))
+    disk_gib: int = setting(10, "Root disk.", check=at_least(1))
+
+
+# EUCALYPTUS 1.6.2, section VM types: these five, editable.
+VM_TYPES = {
+    "m1.small": VmType(1, 128, 10),
+    "c1.medium": VmType(2, 128, 10),
+    "m1.large": VmType(2, 512, 10),
+    "m1.xlarge": VmType(2, 1024, 10),
+    "c1.xlarge": VmType(4, 2048, 10),
+}
+
+
+@attrs.frozen
+class Config:
+    """The whole file."""
+
+    roles: list[str] = setting(["all"], "Roles of this process: all, or some of clc, walrus, cc, sc, nc.")
+    data_dir: str = setting(
+        "", "Where everything is kept. Empty: /var/lib/euca-box, or for a user ~/.local/share/euca-box."
+    )
+    api: Api = attrs.field(factory=Api)
+    cloud: Cloud = attrs.field(factory=Cloud)
+    network: Network = attrs.field(factory=Network)
+    walrus: Walrus = attrs.field(factory=Walrus)
+    cc: Cc = attrs.field(factory=Cc)
+    nc: Nc = attrs.field(factory=Nc)
+    log: Log = attrs.field(factory=Log)
+    vm_types: dict[str, VmType] = attrs.field(
+        factory=lambda: dict(VM_TYPES),
+        metadata={"meaning": "VM types. Naming one here replaces the whole list."},
+    )

@@ -1,0 +1,102 @@
+"""What the CLC asks a cluster controller. Names as in Eucalyptus 1.6.2, with Cc before them."""
+
+from dataclasses import dataclass
+
+from euca_box.messages.base import Done, Op
+from euca_box.messages.instance_spec import GroupRules, InstanceReport, InstanceSpec, Placement
+
+
+@dataclass(frozen=True)
+class Available:
+    """How many more instances of a type fit, and how many would if the cluster were empty."""
+
+    instance_type: str
+    available: int
+    most: int
+
+
+@dataclass(frozen=True)
+class Node:
+    name: str
+    state: str  # UP or DOWN
+    cores: int
+    cores_free: float
+    memory_mib: int
+    memory_free_mib: int
+    disk_gib: int
+    disk_free_gib: int
+    accelerator: str = ""
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Resources:
+    types: tuple[Available, ...]
+    nodes: tuple[Node, ...]
+    public_addresses: int = 0
+    public_addresses_free: int = 0
+
+
+@dataclass(frozen=True)
+class CcDescribeResources(Op[Resources], role="cc", timeout=10):
+    """Capacity for each of the types named, as (name, cpu, memory_mib, disk_gib)."""
+
+    types: tuple[tuple[str, int, int, int], ...] = ()
+
+
+@dataclass(frozen=True)
+class CcRunInstance(Op[Placement], role="cc", timeout=60, mutates=True):
+    """Choose a node and addresses, and have it run. Twice gives the same placement.
+
+    InsufficientInstanceCapacity when it fits nowhere; nothing is kept then.
+    """
+
+    spec: InstanceSpec
+
+
+@dataclass(frozen=True)
+class CcTerminateInstance(Op[Done], role="cc", timeout=60):
+    """Have it ended; the report says when it is gone. Twice is harmless, unknown is harmless."""
+
+    instance_id: str
+
+
+@dataclass(frozen=True)
+class CcRebootInstance(Op[Done], role="cc", timeout=60):
+    instance_id: str
+
+
+@dataclass(frozen=True)
+class ConsoleOutput:
+    output: bytes
+    at: float
+
+
+@dataclass(frozen=True)
+class CcGetConsoleOutput(Op[ConsoleOutput], role="cc", timeout=20):
+    instance_id: str
+
+
+@dataclass(frozen=True)
+class Reports:
+    """`version` is what to ask after next. `complete`: every node has answered lately."""
+
+    version: int
+    instances: tuple[InstanceReport, ...]
+    complete: bool
+
+
+@dataclass(frozen=True)
+class CcDescribeInstances(Op[Reports], role="cc", timeout=40):
+    """All instances of the cluster; waits up to wait_seconds for something newer than `after`."""
+
+    after: int = -1
+    wait_seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class CcConfigureGroups(Op[Done], role="cc", timeout=60):
+    """The security groups that have instances here, all of them. An older version is ignored."""
+
+    version: int
+    groups: tuple[GroupRules, ...]

@@ -1,0 +1,81 @@
+"""EC2 actions on images (EC2 2016-11-15). Bundled images and attributes come with their own feature."""
+
+from dataclasses import dataclass
+
+from euca_box.messages.base import Op
+from euca_box.messages.ec2_common import Filter, Returned, Tag, TagSpecification
+
+
+@dataclass(frozen=True)
+class Image:
+    image_id: str
+    image_location: str
+    state: str
+    owner_id: str
+    public: bool
+    architecture: str
+    image_type: str
+    creation_date: str
+    name: str = ""
+    description: str | None = None
+    kernel_id: str | None = None
+    ramdisk_id: str | None = None
+    root_device_type: str = "instance-store"
+    root_device_name: str = "/dev/sda1"
+    virtualization_type: str = "hvm"
+    hypervisor: str = "kvm"
+    tags: tuple[Tag, ...] = ()
+
+
+@dataclass(frozen=True)
+class RegisterImageResult:
+    image_id: str
+
+
+@dataclass(frozen=True)
+class RegisterImage(Op[RegisterImageResult], role="clc", timeout=600):
+    """Make an image of an object in Walrus: `image_location` is `bucket/key`.
+
+    What the object is (kernel, ramdisk, root file system, whole disk) is read from its first bytes;
+    a name that begins with `vmlinuz` or `initrd` must agree, as 1.6.2 went by the name.
+    """
+
+    image_location: str | None = None
+    name: str | None = None
+    description: str | None = None
+    architecture: str | None = None
+    kernel_id: str | None = None
+    ramdisk_id: str | None = None
+    root_device_name: str | None = None
+    virtualization_type: str | None = None
+    ena_support: bool | None = None
+    sriov_net_support: str | None = None
+    tag_specifications: tuple[TagSpecification, ...] = ()
+    dry_run: bool = False
+
+
+@dataclass(frozen=True)
+class DeregisterImage(Op[Returned], role="clc"):
+    """Take the image from the list. Instances that run from it go on."""
+
+    image_id: str
+    dry_run: bool = False
+
+
+@dataclass(frozen=True)
+class DescribeImagesResult:
+    images: tuple[Image, ...] = ()
+    next_token: str | None = None
+
+
+@dataclass(frozen=True)
+class DescribeImages(Op[DescribeImagesResult], role="clc"):
+    image_ids: tuple[str, ...] = ()
+    owners: tuple[str, ...] = ()
+    executable_users: tuple[str, ...] = ()
+    filters: tuple[Filter, ...] = ()
+    include_deprecated: bool = False
+    include_disabled: bool = False
+    max_results: int | None = None
+    next_token: str | None = None
+    dry_run: bool = False

@@ -1,0 +1,76 @@
+"""What a cluster controller asks a node controller. Names as in Eucalyptus' NC (ncRunInstance)."""
+
+from dataclasses import dataclass
+
+from euca_box.messages.base import Done, Op
+from euca_box.messages.cc import ConsoleOutput, Reports
+from euca_box.messages.instance_spec import GroupRules, InstanceSpec, Placement
+from euca_box.model.metadata import InstanceMetadata
+
+
+@dataclass(frozen=True)
+class NcRunInstance(Op[Done], role="nc", timeout=30, mutates=True):
+    """Take the instance; its disks and its start follow. Twice is harmless.
+
+    IncorrectState when the id was terminated here before: ids never come back.
+    """
+
+    spec: InstanceSpec
+    placement: Placement
+
+
+@dataclass(frozen=True)
+class NcTerminateInstance(Op[Done], role="nc", timeout=30):
+    """End it and leave nothing. An unknown id is remembered, so that a late NcRunInstance is refused."""
+
+    instance_id: str
+
+
+@dataclass(frozen=True)
+class NcRebootInstance(Op[Done], role="nc", timeout=30):
+    instance_id: str
+
+
+@dataclass(frozen=True)
+class NcGetConsoleOutput(Op[ConsoleOutput], role="nc", timeout=10):
+    instance_id: str
+
+
+@dataclass(frozen=True)
+class NcDescribeInstances(Op[Reports], role="nc", timeout=40):
+    """All instances of the node; waits up to wait_seconds for something newer than `after`."""
+
+    after: int = -1
+    wait_seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class NodeResources:
+    cores: int
+    memory_mib: int
+    disk_gib: int
+    accelerator: str
+    detail: str
+
+
+@dataclass(frozen=True)
+class NcDescribeResource(Op[NodeResources], role="nc", timeout=10):
+    """What the node offers in all; what is taken, the cluster knows."""
+
+
+@dataclass(frozen=True)
+class NcConfigureGroups(Op[Done], role="nc", timeout=30):
+    version: int
+    groups: tuple[GroupRules, ...]
+
+
+@dataclass(frozen=True)
+class MetadataAnswer:
+    metadata: InstanceMetadata | None
+
+
+@dataclass(frozen=True)
+class NcDescribeMetadata(Op[MetadataAnswer], role="nc", timeout=5):
+    """The metadata of the instance that owns this private address on this node."""
+
+    private_ip: str

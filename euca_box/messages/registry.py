@@ -1,0 +1,15 @@
+"""EC2 action name -> message: what the front ends may ask the CLC for. The coverage table reads it."""
+
+from typing import Any
+
+from euca_box.messages import ec2_groups, ec2_images, ec2_instances, ec2_keypairs, ec2_places
+from euca_box.messages.base import Op
+
+_MODULES = (ec2_instances, ec2_images, ec2_keypairs, ec2_groups, ec2_places)
+
+EC2_ACTIONS: dict[str, type[Op[Any]]] = {
+    name: kind
+    for module in _MODULES
+    for name, kind in vars(module).items()
+    if isinstance(kind, type) and issubclass(kind, Op) and kind is not Op
+}

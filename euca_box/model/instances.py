@@ -1,0 +1,118 @@
+"""What an instance is: its states as EC2 shows them, its record at the CLC, its states at the node.
+
+EC2 2016-11-15 InstanceState; the node's words are those of Eucalyptus (Pending, Extant, Teardown).
+"""
+
+import enum
+from dataclasses import dataclass
+
+from euca_box.model.machine import Machine
+
+
+class InstanceState(enum.StrEnum):
+    PENDING = "pending"
+    RUNNING = "running"
+    SHUTTING_DOWN = "shutting-down"
+    TERMINATED = "terminated"
+
+    @property
+    def code(self) -> int:
+        return _CODES[self]
+
+
+_CODES = {
+    InstanceState.PENDING: 0,
+    InstanceState.RUNNING: 16,
+    InstanceState.SHUTTING_DOWN: 32,
+    InstanceState.TERMINATED: 48,
+}
+
+
+class InstanceEvent(enum.StrEnum):
+    STARTED = "start"
+    TERMINATE = "terminate"  # a user wishes it, or the launch is given up, or the guest switched itself off
+    GONE = "forget"  # nothing of it is left on any node
+
+
+INSTANCE = Machine(
+    noun="instance",
+    start=InstanceState.PENDING,
+    moves={
+        (InstanceState.PENDING, InstanceEvent.STARTED): InstanceState.RUNNING,
+        (InstanceState.PENDING, InstanceEvent.TERMINATE): InstanceState.SHUTTING_DOWN,
+        (InstanceState.RUNNING, InstanceEvent.TERMINATE): InstanceState.SHUTTING_DOWN,
+        (InstanceState.SHUTTING_DOWN, InstanceEvent.TERMINATE): InstanceState.SHUTTING_DOWN,
+        (InstanceState.SHUTTING_DOWN, InstanceEvent.GONE): InstanceState.TERMINATED,
+        (InstanceState.TERMINATED, InstanceEvent.TERMINATE): InstanceState.TERMINATED,
+    },
+)
+
+
+class NodeState(enum.StrEnum):
+    """What a node says of an instance."""
+
+    PENDING = "Pending"  # its disks are being made, or it starts
+    EXTANT = "Extant"  # its domain is there
+    TEARDOWN = "Teardown"  # it ended, or is ending; `gone` says that nothing is left of it
+
+
+@dataclass(frozen=True)
+class Reason:
+    """StateReason: a code and a sentence (EC2 2016-11-15 StateReason)."""
+
+    code: str
+    message: str
+
+
+USER_REQUEST = Reason("Client.UserInitiatedShutdown", "Client.UserInitiatedShutdown: User initiated shutdown")
+GUEST_SHUTDOWN = Reason(
+    "Client.InstanceInitiatedShutdown",
+    "Client.InstanceInitiatedShutdown: Instance initiated shutdown",
+)
+
+
+def server_error(text: str) -> Reason:
+    return Reason("Server.InternalError", f"Server.InternalError: {text}")
+
+
+@dataclass(frozen=True)
+class VmType:
+    name: str
+    cpu: int
+    memory_mib: int
+    disk_gib: int
+
+
+@dataclass(frozen=True)
+class Instance:
+    """One instance, as the CLC keeps it. Times are seconds since the epoch."""
+
+    instance_id: str
+    reservation_id: str
+    account: str
+    image_id: str
+    instance_type: str
+    zone: str
+    state: InstanceState
+    launch_time: float
+    launch_index: int
+    deadline: float
+    group_ids: tuple[str, ...]
+    kernel_id: str | None = None
+    ramdisk_id: str | None = None
+    key_name: str | None = None
+    public_key: str = ""
+    client_token: str = ""
+    root_device_name: str = "/dev/sda1"
+    http_tokens: str = "optional"
+    http_endpoint: str = "enabled"
+    hop_limit: int = 1
+    wants_public_ip: bool = True
+    placed: bool = False  # a cluster has taken it; from then on its reports count
+    node: str | None = None
+    private_ip: str | None = None
+    public_ip: str | None = None
+    reason: Reason | None = None
+    transition: str = ""  # "User initiated (2026-01-02 03:04:05 GMT)"
+    ended_at: float | None = None
+    tags: tuple[tuple[str, str], ...] = ()

@@ -1,0 +1,54 @@
+"""Security groups: kept as the CLC last said, and passed on to every node."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from euca_box.messages import base
+from euca_box.messages.base import Call, Done, system_call
+from euca_box.messages.cc import CcConfigureGroups
+from euca_box.messages.instance_spec import GroupRules
+from euca_box.messages.nc import NcConfigureGroups
+from euca_box.store.store import Statement, one
+
+if TYPE_CHECKING:
+    from euca_box.roles.cc.role import Cc, NodeView
+
+
+@dataclass(frozen=True)
+class _Kept:
+    version: int
+    groups: tuple[GroupRules, ...]
+
+
+async def load(cc: "Cc") -> None:
+    row = one(await cc.store.read("SELECT value FROM meta WHERE name = 'groups'"))
+    if row is not None:
+        kept = base.decode(row["value"], _Kept)
+        cc.groups, cc.groups_version = kept.groups, kept.version
+
+
+async def configure_groups(cc: "Cc", call: Call, op: CcConfigureGroups) -> Done:
+    """Keep the rules, then pass them on before the answer to every node that is up: an authorised port
+    is open when the client hears of it. A node that is down gets them when it is back."""
+    if op.version < cc.groups_version:
+        return Done()
+    if op.groups != cc.groups:
+        await cc.store.write(
+            Statement(
+                "INSERT INTO meta (name, value) VALUES ('groups', ?) "
+                "ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+                (base.encode(_Kept(op.version, op.groups)),),
+            )
+        )
+        cc.groups, cc.groups_version = op.groups, op.version
+    for node in cc.nodes.values():
+        if node.up and node.groups_version < cc.groups_version:
+            await send(cc, node)
+    return Done()
+
+
+async def send(cc: "Cc", node: "NodeView") -> None:
+    """Tell one node all groups. Raises Unavailable."""
+    version = cc.groups_version
+    await cc.bus.ask(node.address, NcConfigureGroups(version, cc.groups), system_call("groups"))
+    node.groups_version = max(node.groups_version, version)

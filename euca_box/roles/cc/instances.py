@@ -1,0 +1,117 @@
+"""Instances of the zone: placed once, ended once, reported as their nodes report them."""
+
+from typing import TYPE_CHECKING
+
+import trio
+
+from euca_box.messages import cc as messages
+from euca_box.messages.base import Call, Done
+from euca_box.messages.instance_spec import InstanceReport, Placement
+from euca_box.messages.nc import NcGetConsoleOutput, NcRebootInstance
+from euca_box.model.errors import (
+    IncorrectState,
+    InsufficientInstanceCapacity,
+    InvalidInstanceIDNotFound,
+)
+from euca_box.model.instances import NodeState
+from euca_box.observe.failpoints import fp
+from euca_box.roles.cc import addresses, resources
+from euca_box.store.store import Statement
+
+if TYPE_CHECKING:
+    from euca_box.roles.cc.role import Cc, Placed
+
+
+async def run_instance(cc: "Cc", call: Call, op: messages.CcRunInstance) -> Placement:
+    """Choose a node and addresses and commit them; the loops have the node run it."""
+    instance_id = op.spec.instance_id
+    if instance_id in cc.tombstones:
+        raise IncorrectState(f"{instance_id} was terminated.")
+    async with cc.placing:
+        if (known := cc.placed.get(instance_id)) is not None:
+            return known.placement
+        node = resources.choose_node(cc, op.spec.vm_type)
+        if node is None:
+            raise InsufficientInstanceCapacity(
+                f"No node of {cc.settings.zone} has room for {op.spec.vm_type.name}."
+            )
+        private_ip = await addresses.choose_private(cc)
+        public_ip = await addresses.choose_public(cc) if op.spec.wants_public_ip else None
+        placement = Placement(node.address, private_ip, public_ip)
+        await cc.keep(_placed(op, placement), *addresses.claim(instance_id, private_ip, public_ip))
+    fp("cc.run.after-commit")
+    cc.bell.ring()
+    return placement
+
+
+async def terminate_instance(cc: "Cc", call: Call, op: messages.CcTerminateInstance) -> Done:
+    """Remember for ever that this id has ended, so that a late CcRunInstance cannot bring it back."""
+    tombstone = Statement(
+        "INSERT INTO tombstone (id, at) VALUES (?, ?) ON CONFLICT (id) DO NOTHING", (op.instance_id, cc.now())
+    )
+    async with cc.placing:
+        placed = cc.placed.get(op.instance_id)
+        if placed is not None and not placed.ending:
+            await cc.mark(op.instance_id, tombstone, ending=True)
+        elif placed is None:
+            await cc.store.write(tombstone)
+        cc.tombstones.add(op.instance_id)
+    cc.bell.ring()
+    return Done()
+
+
+async def reboot_instance(cc: "Cc", call: Call, op: messages.CcRebootInstance) -> Done:
+    placed = _alive(cc, op.instance_id)
+    return await cc.bus.ask(placed.placement.node, NcRebootInstance(op.instance_id), call)
+
+
+async def get_console_output(cc: "Cc", call: Call, op: messages.CcGetConsoleOutput) -> messages.ConsoleOutput:
+    placed = _alive(cc, op.instance_id)
+    return await cc.bus.ask(placed.placement.node, NcGetConsoleOutput(op.instance_id), call)
+
+
+async def describe_instances(cc: "Cc", call: Call, op: messages.CcDescribeInstances) -> messages.Reports:
+    """At once when something changed after the version asked for, else when something does."""
+    if op.after >= cc.version:
+        with trio.move_on_after(op.wait_seconds):
+            await cc.news.wait()
+    return messages.Reports(
+        version=cc.version,
+        instances=tuple(_report(cc, placed) for placed in cc.placed.values()),
+        complete=all(node.up for node in cc.nodes.values()),
+    )
+
+
+def _placed(op: messages.CcRunInstance, placement: Placement) -> "Placed":
+    from euca_box.roles.cc.role import Placed
+
+    return Placed(op.spec, placement)
+
+
+def _alive(cc: "Cc", instance_id: str) -> "Placed":
+    placed = cc.placed.get(instance_id)
+    if placed is None or placed.gone_at is not None:
+        raise InvalidInstanceIDNotFound(instance_id)
+    return placed
+
+
+def _report(cc: "Cc", placed: "Placed") -> InstanceReport:
+    instance_id, where = placed.spec.instance_id, placed.placement
+    node = cc.nodes.get(where.node)
+    seen = node.reports.get(instance_id) if node else None
+    if placed.ending or placed.gone_at is not None:
+        state = NodeState.TEARDOWN
+    elif seen is not None:
+        state = seen.state
+    else:
+        state = NodeState.EXTANT if placed.started else NodeState.PENDING
+    return InstanceReport(
+        instance_id=instance_id,
+        state=state,
+        node=where.node,
+        private_ip=where.private_ip,
+        public_ip=where.public_ip,
+        reason=seen.reason if seen else None,
+        gone=placed.gone_at is not None,
+        step=seen.step if seen else f"waits for {where.node}",
+    )

@@ -1,0 +1,143 @@
+"""What the CC does by itself: asks its nodes, has them run and end what it was told."""
+
+import logging
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
+
+import trio
+
+from euca_box.messages.base import Call, system_call
+from euca_box.messages.instance_spec import InstanceReport
+from euca_box.messages.nc import (
+    NcDescribeInstances,
+    NcDescribeResource,
+    NcRunInstance,
+    NcTerminateInstance,
+)
+from euca_box.model.errors import EucaError
+from euca_box.model.instances import NodeState
+from euca_box.roles.cc import addresses, groups
+from euca_box.store.store import Statement
+
+if TYPE_CHECKING:
+    from euca_box.roles.cc.role import Cc, NodeView, Placed
+
+log = logging.getLogger(__name__)
+
+LOOK_SECONDS = 5.0
+RETRY_SECONDS = 1.0
+GONE_SECONDS = 600.0  # how long the end of an instance is reported
+
+
+async def watch_node(cc: "Cc", node: "NodeView") -> None:
+    """Hold a poll open at the node; one that does not answer is DOWN and offers nothing."""
+    after = -1
+    while True:
+        try:
+            if not node.up:
+                after = -1
+                node.resources = await cc.bus.ask(node.address, NcDescribeResource(), system_call("poll"))
+                await groups.send(cc, node)
+            op = NcDescribeInstances(after, cc.settings.poll_seconds)
+            reports = await cc.bus.ask(node.address, op, system_call("poll"))
+            after = reports.version
+            await _take(cc, node, {r.instance_id: r for r in reports.instances})
+            if node.groups_version < cc.groups_version:
+                await groups.send(cc, node)
+        except EucaError as error:
+            if node.up:
+                log.warning("%s does not answer: %s", node.address, error.message)
+            node.up, node.detail = False, error.message
+            node.groups_version = -1
+            cc.changed()
+            await trio.sleep(RETRY_SECONDS)
+
+
+async def refresh_resources(cc: "Cc", node: "NodeView") -> None:
+    """What the node offers may change: a disk fills, a setting moves."""
+    while True:
+        if node.up:
+            try:
+                node.resources = await cc.bus.ask(node.address, NcDescribeResource(), system_call("poll"))
+            except EucaError as error:
+                log.warning("%s did not say what it offers: %s", node.address, error.message)
+        await trio.sleep(cc.settings.poll_seconds * 5)
+
+
+async def run_and_end(cc: "Cc") -> None:
+    """Every placed instance is told to its node until the node reports it, or that it is gone."""
+    while True:
+        for placed in list(cc.placed.values()):
+            node = cc.nodes.get(placed.placement.node)
+            if placed.gone_at is not None or node is None or not node.up:
+                continue
+            try:
+                await _tell(cc, node, placed)
+            except EucaError as error:
+                log.warning("%s: %s", placed.spec.instance_id, error.message)
+        await cc.bell.wait(LOOK_SECONDS)
+
+
+async def sweep(cc: "Cc") -> None:
+    """Forget instances some time after their end."""
+    while True:
+        for instance_id, placed in list(cc.placed.items()):
+            if placed.gone_at is not None and cc.now() - placed.gone_at > GONE_SECONDS:
+                await cc.store.write(Statement("DELETE FROM instance WHERE id = ?", (instance_id,)))
+                del cc.placed[instance_id]
+        await trio.sleep(LOOK_SECONDS * 6)
+
+
+async def _tell(cc: "Cc", node: "NodeView", placed: "Placed") -> None:
+    instance_id = placed.spec.instance_id
+    seen = node.reports.get(instance_id)
+    if placed.ending:
+        if seen is not None and seen.gone:
+            await _gone(cc, instance_id)
+        elif seen is None or seen.state is not NodeState.TEARDOWN:
+            await cc.bus.ask(node.address, NcTerminateInstance(instance_id), _call("terminate", instance_id))
+    elif seen is None and placed.started:
+        log.warning("%s no longer knows %s; it is ended", node.address, instance_id)
+        await _gone(cc, instance_id)
+    elif seen is None:
+        await cc.bus.ask(
+            node.address, NcRunInstance(placed.spec, placed.placement), _call("run", instance_id)
+        )
+
+
+async def _take(cc: "Cc", node: "NodeView", reports: dict[str, InstanceReport]) -> None:
+    came_up, changed = not node.up, reports != node.reports
+    node.up, node.detail, node.reports = True, node.resources.detail if node.resources else "", reports
+    for instance_id, report in reports.items():
+        placed = cc.placed.get(instance_id)
+        if placed is not None and report.state is NodeState.EXTANT and not placed.started:
+            await cc.mark(instance_id, started=True)
+        if report.gone and placed is not None and placed.gone_at is None:
+            await _gone(cc, instance_id)
+        elif placed is None and not report.gone and report.state is not NodeState.TEARDOWN:
+            # A node that came back with something nobody here knows: it was ended meanwhile.
+            log.warning("%s runs %s, which this cluster does not know; ending it", node.address, instance_id)
+            await cc.bus.ask(node.address, NcTerminateInstance(instance_id), _call("orphan", instance_id))
+    if came_up or changed:
+        cc.changed()
+        cc.bell.ring()
+
+
+async def _gone(cc: "Cc", instance_id: str) -> None:
+    """Nothing of it is left on its node: its addresses are free, the id never comes back."""
+    tombstone = Statement(
+        "INSERT INTO tombstone (id, at) VALUES (?, ?) ON CONFLICT (id) DO NOTHING", (instance_id, cc.now())
+    )
+    await cc.mark(instance_id, *addresses.release(cc, instance_id), tombstone, ending=True, gone_at=cc.now())
+    cc.tombstones.add(instance_id)
+
+
+def _call(step: str, instance_id: str) -> Call:
+    return system_call(f"{step}-{instance_id}", op_id=f"{step}:{instance_id}")
+
+
+NODE_LOOPS: dict[str, Callable[["Cc", "NodeView"], Awaitable[None]]] = {
+    "watch": watch_node,
+    "resources": refresh_resources,
+}
+LOOPS: dict[str, Callable[["Cc"], Awaitable[None]]] = {"run and end": run_and_end, "sweep": sweep}

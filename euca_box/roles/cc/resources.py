@@ -1,0 +1,76 @@
+"""Capacity: what the nodes offer, less what was promised to instances. GREEDY: the first that fits."""
+
+from typing import TYPE_CHECKING
+
+from euca_box.messages import cc as messages
+from euca_box.messages.base import Call
+from euca_box.model.instances import VmType
+
+if TYPE_CHECKING:
+    from euca_box.roles.cc.role import Cc, NodeView
+
+
+async def describe_resources(cc: "Cc", call: Call, op: messages.CcDescribeResources) -> messages.Resources:
+    types = [VmType(*numbers) for numbers in op.types]
+    [row] = await cc.store.read("SELECT count(*) AS taken FROM public_address WHERE instance_id IS NOT NULL")
+    return messages.Resources(
+        types=tuple(_available(cc, vm_type) for vm_type in types),
+        nodes=tuple(_view(cc, node) for node in cc.nodes.values()),
+        public_addresses=len(cc.settings.public_addresses),
+        public_addresses_free=len(cc.settings.public_addresses) - row["taken"],
+    )
+
+
+def choose_node(cc: "Cc", vm_type: VmType) -> "NodeView | None":
+    """GREEDY (Eucalyptus 1.6.2): the first node, in the order of the configuration, that fits."""
+    return next((node for node in cc.nodes.values() if _how_many(free(cc, node), vm_type) > 0), None)
+
+
+def free(cc: "Cc", node: "NodeView") -> tuple[float, int, int]:
+    """Cores (after overcommit), MiB and GiB that no instance was promised. Nothing on a node that is down."""
+    if node.resources is None or not node.up:
+        return 0.0, 0, 0
+    taken = [
+        p.spec.vm_type for p in cc.placed.values() if p.placement.node == node.address and p.gone_at is None
+    ]
+    return (
+        node.resources.cores * cc.settings.cpu_overcommit - sum(t.cpu for t in taken),
+        node.resources.memory_mib - sum(t.memory_mib for t in taken),
+        node.resources.disk_gib - sum(t.disk_gib for t in taken),
+    )
+
+
+def _available(cc: "Cc", vm_type: VmType) -> messages.Available:
+    now = sum(_how_many(free(cc, node), vm_type) for node in cc.nodes.values())
+    most = sum(_how_many(_whole(cc, node), vm_type) for node in cc.nodes.values())
+    return messages.Available(vm_type.name, now, most)
+
+
+def _whole(cc: "Cc", node: "NodeView") -> tuple[float, int, int]:
+    if node.resources is None:
+        return 0.0, 0, 0
+    offered = node.resources
+    return offered.cores * cc.settings.cpu_overcommit, offered.memory_mib, offered.disk_gib
+
+
+def _how_many(offered: tuple[float, int, int], vm_type: VmType) -> int:
+    cores, memory_mib, disk_gib = offered
+    fits = min(cores // vm_type.cpu, memory_mib // vm_type.memory_mib, disk_gib // vm_type.disk_gib)
+    return max(int(fits), 0)
+
+
+def _view(cc: "Cc", node: "NodeView") -> messages.Node:
+    offered = node.resources
+    cores_free, memory_free, disk_free = free(cc, node)
+    return messages.Node(
+        name=node.address,
+        state="UP" if node.up else "DOWN",
+        cores=offered.cores if offered else 0,
+        cores_free=cores_free,
+        memory_mib=offered.memory_mib if offered else 0,
+        memory_free_mib=memory_free,
+        disk_gib=offered.disk_gib if offered else 0,
+        disk_free_gib=disk_free,
+        accelerator=offered.accelerator if offered else "",
+        detail=node.detail,
+    )

@@ -1,0 +1,138 @@
+"""The Cluster Controller of one availability zone: places instances on nodes, gives them addresses.
+
+It remembers where each instance went (rows) and what the nodes last said (memory).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import partial
+from ipaddress import IPv4Network
+from pathlib import Path
+
+import trio
+
+from euca_box.bus.bus import Bus, Desk, Operations
+from euca_box.bus.memory import MemoryTransport
+from euca_box.bus.results import StoredResults
+from euca_box.messages import base, cc
+from euca_box.messages.instance_spec import GroupRules, InstanceReport, InstanceSpec, Placement
+from euca_box.messages.nc import NodeResources
+from euca_box.roles.cc import groups, instances, loops, resources
+from euca_box.store.store import Statement, Store
+from euca_box.tasks import Bell, supervise
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+@dataclass(frozen=True)
+class CcSettings:
+    zone: str
+    nodes: tuple[str, ...]  # addresses on the bus: nc@HOST
+    subnet: IPv4Network
+    gateway: str
+    public_addresses: tuple[str, ...]
+    cpu_overcommit: float = 16.0
+    poll_seconds: float = 6.0
+    cooling_seconds: float = 60.0
+
+
+@dataclass(frozen=True)
+class Placed:
+    """An instance that this cluster has taken. `started`: its node has had it running once, so it is
+    never run anew; `ending`: it shall go; `gone_at`: nothing is left."""
+
+    spec: InstanceSpec
+    placement: Placement
+    started: bool = False
+    ending: bool = False
+    gone_at: float | None = None
+
+
+@dataclass
+class NodeView:
+    """What is known of a node at this moment."""
+
+    address: str
+    resources: NodeResources | None = None
+    up: bool = False
+    detail: str = "has not answered yet"
+    groups_version: int = -1
+    reports: dict[str, InstanceReport] = field(default_factory=dict)
+
+
+class Cc:
+    def __init__(self, settings: CcSettings, store: Store, bus: Bus, now: Callable[[], float]) -> None:
+        self.settings = settings
+        self.store = store
+        self.bus = bus
+        self.now = now
+        self.placed: dict[str, Placed] = {}
+        self.tombstones: set[str] = set()
+        self.nodes = {address: NodeView(address) for address in settings.nodes}
+        self.groups: tuple[GroupRules, ...] = ()
+        self.groups_version = -1
+        self.version = 0  # grows when a report could differ
+        self.news = trio.Event()
+        self.bell = Bell()
+        self.group_bells = {address: Bell() for address in settings.nodes}
+        self.placing = trio.Lock()
+
+    @property
+    def address(self) -> str:
+        return f"cc@{self.settings.zone}"
+
+    async def load(self) -> None:
+        for row in await self.store.read("SELECT record FROM instance ORDER BY rowid"):
+            placed = base.decode(row["record"], Placed)
+            self.placed[placed.spec.instance_id] = placed
+        self.tombstones = {row["id"] for row in await self.store.read("SELECT id FROM tombstone")}
+        await groups.load(self)
+
+    def changed(self) -> None:
+        """Tell whoever holds a poll open."""
+        self.version += 1
+        self.news.set()
+        self.news = trio.Event()
+
+    async def keep(self, placed: Placed, *more: Statement) -> None:
+        await self.store.write(
+            Statement(
+                "INSERT INTO instance (id, record) VALUES (?, ?) "
+                "ON CONFLICT (id) DO UPDATE SET record = excluded.record",
+                (placed.spec.instance_id, base.encode(placed)),
+            ),
+            *more,
+        )
+        self.placed[placed.spec.instance_id] = placed
+        self.changed()
+
+    async def mark(self, instance_id: str, *more: Statement, **changes: object) -> None:
+        """Change what is remembered of a placed instance."""
+        await self.keep(replace(self.placed[instance_id], **changes), *more)  # type: ignore[arg-type]
+
+
+async def run(
+    role: Cc, transport: MemoryTransport, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+) -> None:
+    """Answer and loop until cancelled."""
+    await role.load()
+    desk = Desk(role, OPERATIONS, StoredResults(role.store, role.now))
+    async with trio.open_nursery() as nursery:
+        await nursery.start(transport.serve, role.address, desk)
+        for node in role.nodes.values():
+            for name, loop in loops.NODE_LOOPS.items():
+                nursery.start_soon(supervise, f"cc {name} {node.address}", partial(loop, role, node))
+        for name, sweep in loops.LOOPS.items():
+            nursery.start_soon(supervise, f"cc {name}", partial(sweep, role))
+        task_status.started()
+
+
+OPERATIONS: Operations = {
+    cc.CcDescribeResources: resources.describe_resources,
+    cc.CcRunInstance: instances.run_instance,
+    cc.CcTerminateInstance: instances.terminate_instance,
+    cc.CcRebootInstance: instances.reboot_instance,
+    cc.CcGetConsoleOutput: instances.get_console_output,
+    cc.CcDescribeInstances: instances.describe_instances,
+    cc.CcConfigureGroups: groups.configure_groups,
+}

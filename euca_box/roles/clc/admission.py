@@ -1,0 +1,187 @@
+"""Admission of RunInstances: every reason to refuse, in the order of Eucalyptus (3.4), and nothing else."""
+
+import base64
+import binascii
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from euca_box.messages import ec2_instances as ec2
+from euca_box.messages.base import Call
+from euca_box.model.errors import (
+    InstanceLimitExceeded,
+    InsufficientInstanceCapacity,
+    InvalidKeyPairNotFound,
+    InvalidParameterCombination,
+    InvalidParameterValue,
+    InvalidSubnetIDNotFound,
+    InvalidUserDataMalformed,
+    UnsupportedOperation,
+)
+from euca_box.model.images import Image, ImageType
+from euca_box.model.instances import Instance, VmType
+from euca_box.roles.clc import groups, images, keypairs, places
+from euca_box.roles.clc.rules import Tags, tags_for
+
+if TYPE_CHECKING:
+    from euca_box.roles.clc.role import Clc
+
+USER_DATA_BYTES = 16384
+DEFAULT_TYPE = "m1.small"
+GIB = 1024**3
+
+NamesOf = Callable[[Instance], list[str]]
+
+
+@dataclass(frozen=True)
+class Wish:
+    """A request that may be granted: `count` is what fits now, min_count at least."""
+
+    count: int
+    image: Image
+    kernel: Image | None
+    ramdisk: Image | None
+    vm_type: VmType
+    group_ids: tuple[str, ...]
+    public_key: str
+    user_data: bytes
+    tags: Tags
+
+
+async def admit(clc: "Clc", call: Call, op: ec2.RunInstances) -> Wish:
+    """Raises the AWS error of the first reason to refuse."""
+    _check_counts(op)
+    user_data = _user_data(op.user_data)
+    _check_options(clc, op)
+    tags = tags_for("instance", op.tag_specifications)
+    image, kernel, ramdisk = _boot_images(clc, call, op)
+    key = keypairs.find_by_name(clc, call.account, op.key_name) if op.key_name is not None else None
+    if op.key_name is not None and key is None:
+        raise InvalidKeyPairNotFound(op.key_name)
+    vm_type = _vm_type(clc, op, image)
+    group_ids = await _groups(clc, call, op)
+    _check_limit(clc, call, op)
+    count = await _fitting(clc, call, op, vm_type)
+    return Wish(
+        count, image, kernel, ramdisk, vm_type, group_ids, key.public_key if key else "", user_data, tags
+    )
+
+
+def _check_counts(op: ec2.RunInstances) -> None:
+    if op.min_count < 1 or op.max_count < 1:
+        raise InvalidParameterValue("Value for parameter minCount and maxCount must be at least 1.")
+    if op.min_count > op.max_count:
+        raise InvalidParameterCombination("The minimum count must not be greater than the maximum count.")
+
+
+def _user_data(text: str | None) -> bytes:
+    try:
+        data = base64.b64decode("".join((text or "").split()), validate=True)
+    except (binascii.Error, ValueError):
+        raise InvalidUserDataMalformed("Invalid BASE64 encoding of user data.") from None
+    if len(data) > USER_DATA_BYTES:
+        raise InvalidUserDataMalformed(f"User data is limited to {USER_DATA_BYTES} bytes")
+    return data
+
+
+def _check_options(clc: "Clc", op: ec2.RunInstances) -> None:
+    """What is asked for and cannot be had is refused, never ignored."""
+    if op.client_token is not None and not re.fullmatch(r"[\x21-\x7e]{1,64}", op.client_token):
+        raise InvalidParameterValue("Client tokens have 1 to 64 ASCII characters.")
+    placement = op.placement or ec2.Placement()
+    if placement.availability_zone not in (None, "", "default", clc.settings.zone):
+        raise InvalidParameterValue(
+            f"Invalid availability zone: [{(placement.availability_zone or '')[:64]}]"
+        )
+    if placement.group_name or placement.tenancy not in (None, "default"):
+        raise UnsupportedOperation("Placement groups and tenancies are not supported.")
+    if op.subnet_id is not None and op.subnet_id.lower() != clc.settings.subnet_id:
+        raise InvalidSubnetIDNotFound(op.subnet_id)
+    if op.addressing_type not in (None, "public", "private"):
+        raise InvalidParameterValue("The addressing type is public or private.")
+    if op.monitoring is not None and op.monitoring.enabled:
+        raise UnsupportedOperation("Detailed monitoring is not supported.")
+    if op.ebs_optimized:
+        raise UnsupportedOperation("EBS-optimized instances are not supported.")
+    if op.instance_initiated_shutdown_behavior not in (None, "terminate"):
+        raise InvalidParameterCombination(
+            "Instances with an instance-store root device can only terminate when they shut down."
+        )
+    options = op.metadata_options or ec2.InstanceMetadataOptionsRequest()
+    if options.http_tokens not in (None, "optional", "required"):
+        raise InvalidParameterValue("HttpTokens is optional or required.")
+    if options.http_endpoint not in (None, "enabled", "disabled"):
+        raise InvalidParameterValue("HttpEndpoint is enabled or disabled.")
+    if not 1 <= (options.http_put_response_hop_limit or 1) <= 64:
+        raise InvalidParameterValue("HttpPutResponseHopLimit is 1 to 64.")
+
+
+def _boot_images(clc: "Clc", call: Call, op: ec2.RunInstances) -> tuple[Image, Image | None, Image | None]:
+    """Kernel and ramdisk: the request's, else the image's. A bare file system needs a kernel."""
+    image = images.usable(clc, call.account, op.image_id, ImageType.MACHINE)
+    kernel_id, ramdisk_id = op.kernel_id or image.kernel_id, op.ramdisk_id or image.ramdisk_id
+    kernel = images.usable(clc, call.account, kernel_id, ImageType.KERNEL) if kernel_id else None
+    ramdisk = images.usable(clc, call.account, ramdisk_id, ImageType.RAMDISK) if ramdisk_id else None
+    if kernel is None and not image.data.bootable:
+        raise InvalidParameterCombination(
+            f"Unable to determine required kernel image: {image.image_id} is a file system without a boot "
+            "record. Give a KernelId, or register the image with one."
+        )
+    if ramdisk is not None and kernel is None:
+        raise InvalidParameterCombination("A ramdisk needs a kernel.")
+    return image, kernel, ramdisk
+
+
+def _vm_type(clc: "Clc", op: ec2.RunInstances, image: Image) -> VmType:
+    name = op.instance_type or DEFAULT_TYPE
+    vm_type = clc.vm_types.get(name)
+    if vm_type is None:
+        raise InvalidParameterValue(f"Invalid value '{name[:64]}' for InstanceType.")
+    if image.data.virtual_size_bytes > vm_type.disk_gib * GIB:
+        raise InvalidParameterCombination(
+            f"The image {image.image_id} is larger than the disk of {vm_type.name} ({vm_type.disk_gib} GiB)."
+        )
+    return vm_type
+
+
+async def _groups(clc: "Clc", call: Call, op: ec2.RunInstances) -> tuple[str, ...]:
+    wanted = [groups.named(clc, call.account, group_id, None) for group_id in op.security_group_ids]
+    for name in op.security_groups:
+        # The default group is made when it is first named, as in 1.6.2.
+        if name == groups.DEFAULT:
+            wanted.append(await groups.default_group(clc, call.account))
+        else:
+            wanted.append(groups.named(clc, call.account, None, name))
+    if not wanted:
+        wanted.append(await groups.default_group(clc, call.account))
+    return tuple(dict.fromkeys(group.group_id for group in wanted))
+
+
+def _check_limit(clc: "Clc", call: Call, op: ec2.RunInstances) -> None:
+    here = sum(1 for record in clc.instances.of(call.account) if record.ended_at is None)
+    if here + op.min_count > clc.settings.max_instances:
+        raise InstanceLimitExceeded(clc.settings.max_instances)
+
+
+async def _fitting(clc: "Clc", call: Call, op: ec2.RunInstances, vm_type: VmType) -> int:
+    """How many start: as many as fit, up to max_count. Fewer than min_count starts none."""
+    found = await places.resources(clc, call, vm_type)
+    if found is None:
+        raise InsufficientInstanceCapacity(
+            f"The availability zone {clc.settings.zone} does not answer. Try again later."
+        )
+    waiting = sum(
+        1
+        for r in clc.instances.all()
+        if r.ended_at is None and not r.placed and r.instance_type == vm_type.name
+    )
+    available = found.types[0].available - waiting
+    here = sum(1 for record in clc.instances.of(call.account) if record.ended_at is None)
+    count = min(op.max_count, available, clc.settings.max_instances - here)
+    if count < op.min_count:
+        raise InsufficientInstanceCapacity(
+            f"We currently do not have sufficient {vm_type.name} capacity in the Availability Zone you "
+            f"requested ({clc.settings.zone}): {max(available, 0)} of {op.min_count} fit."
+        )
+    return count

@@ -1,0 +1,259 @@
+"""Security groups and their rules (EC2 2016-11-15, with the flat rule form of 2009-04-04)."""
+
+import re
+from typing import TYPE_CHECKING
+
+import trio
+
+from euca_box.messages import ec2_groups as ec2
+from euca_box.messages.base import Call
+from euca_box.messages.instance_spec import GroupRules, Rule
+from euca_box.model import ids
+from euca_box.model.errors import (
+    CannotDelete,
+    DependencyViolation,
+    InvalidGroupDuplicate,
+    InvalidGroupNotFound,
+    InvalidGroupReserved,
+    InvalidParameterCombination,
+    InvalidParameterValue,
+    InvalidPermissionDuplicate,
+    InvalidPermissionNotFound,
+    InvalidVpcIDNotFound,
+    MissingParameter,
+    RulesPerSecurityGroupLimitExceeded,
+    SecurityGroupLimitExceeded,
+)
+from euca_box.model.filters import filtered
+from euca_box.model.groups import ALLOW_ALL_RULE, DEFAULT, GroupRule, SecurityGroup
+from euca_box.model.paging import page
+from euca_box.roles.clc import permissions
+from euca_box.roles.clc.rules import Tags, stop_if_dry_run, tags_for
+from euca_box.roles.clc.views import tags_view
+from euca_box.store.store import Conflict, Statement, insert
+
+if TYPE_CHECKING:
+    from euca_box.roles.clc.role import Clc
+
+TEXT = re.compile(r"[A-Za-z0-9 ._\-:/()#,@\[\]+=&;{}!$*]{1,255}")  # EC2, CreateSecurityGroup, VPC rule
+
+FILTERS = {
+    "description": lambda r: r.description,
+    "group-id": lambda r: r.group_id,
+    "group-name": lambda r: r.name,
+    "owner-id": lambda r: r.account,
+    "ip-permission.cidr": lambda r: [x.cidr for x in r.ingress],
+    "ip-permission.from-port": lambda r: [x.from_port for x in r.ingress],
+    "ip-permission.to-port": lambda r: [x.to_port for x in r.ingress],
+    "ip-permission.protocol": lambda r: [x.protocol for x in r.ingress],
+    "ip-permission.group-id": lambda r: [x.group_id for x in r.ingress],
+    "ip-permission.user-id": lambda r: [x.group_account for x in r.ingress],
+}
+
+
+async def create_security_group(
+    clc: "Clc", call: Call, op: ec2.CreateSecurityGroup
+) -> ec2.CreateSecurityGroupResult:
+    tags = tags_for("security-group", op.tag_specifications)
+    if op.vpc_id is not None and op.vpc_id.lower() != clc.settings.vpc_id:
+        raise InvalidVpcIDNotFound(op.vpc_id)
+    if op.group_name.lower() == DEFAULT:
+        raise InvalidGroupReserved(op.group_name)
+    if op.group_name.lower().startswith("sg-") or not TEXT.fullmatch(op.group_name):
+        raise InvalidParameterValue(
+            f"Value ({op.group_name[:64]}) for parameter GroupName is invalid. Character sets beyond "
+            "letters, digits, spaces and ._-:/()#,@[]+=&;{}!$* are not supported."
+        )
+    if not TEXT.fullmatch(op.description):
+        raise InvalidParameterValue("Value for parameter GroupDescription is invalid.")
+    if find_by_name(clc, call.account, op.group_name) is not None:
+        raise InvalidGroupDuplicate(op.group_name)
+    if sum(1 for _ in clc.groups.of(call.account)) >= clc.settings.max_security_groups:
+        raise SecurityGroupLimitExceeded
+    stop_if_dry_run(op.dry_run)
+    group = await _add(clc, call.account, op.group_name, op.description, tags)
+    return ec2.CreateSecurityGroupResult(group.group_id, tags_view(tags))
+
+
+async def delete_security_group(
+    clc: "Clc", call: Call, op: ec2.DeleteSecurityGroup
+) -> ec2.DeleteSecurityGroupResult:
+    """Refused while an instance is a member or another group's rule names it."""
+    group = named(clc, call.account, op.group_id, op.group_name)
+    if group.name == DEFAULT:
+        raise CannotDelete(
+            f'the specified group: "{group.group_id}" name: "default" cannot be deleted by a user'
+        )
+    members = any(
+        i.ended_at is None and group.group_id in i.group_ids for i in clc.instances.of(call.account)
+    )
+    named_by_others = any(
+        rule.group_id == group.group_id
+        for other in clc.groups.all()
+        if other.group_id != group.group_id
+        for rule in (*other.ingress, *other.egress)
+    )
+    if members or named_by_others:
+        raise DependencyViolation(group.group_id)
+    stop_if_dry_run(op.dry_run)
+    await clc.groups.remove(
+        group.group_id,
+        Statement(
+            "DELETE FROM security_group_name WHERE account = ? AND name = ?", (group.account, group.name)
+        ),
+    )
+    return ec2.DeleteSecurityGroupResult(group_id=group.group_id)
+
+
+async def describe_security_groups(
+    clc: "Clc", call: Call, op: ec2.DescribeSecurityGroups
+) -> ec2.DescribeSecurityGroupsResult:
+    stop_if_dry_run(op.dry_run)
+    await default_group(clc, call.account)
+    records = list(clc.groups.of(call.account))
+    if op.group_ids or op.group_names:
+        wanted = [named(clc, call.account, group_id, None) for group_id in op.group_ids]
+        wanted += [named(clc, call.account, None, name) for name in op.group_names]
+        records = list(dict.fromkeys(wanted))
+    records = filtered(records, op.filters, FILTERS | {"vpc-id": lambda r: clc.settings.vpc_id})
+    shown, token = page(
+        sorted(records, key=lambda r: r.group_id),
+        lambda r: r.group_id,
+        max_results=op.max_results,
+        next_token=op.next_token,
+        ids_given=bool(op.group_ids),
+    )
+    return ec2.DescribeSecurityGroupsResult(tuple(_view(clc, r) for r in shown), token)
+
+
+async def authorize_security_group_ingress(
+    clc: "Clc", call: Call, op: ec2.AuthorizeSecurityGroupIngress
+) -> ec2.AuthorizeSecurityGroupIngressResult:
+    """All rules or none. Raises InvalidPermission.Duplicate, InvalidPermission.Malformed, limits."""
+    group = named(clc, call.account, op.group_id, op.group_name)
+    rules = permissions.rules_of(clc, call, op)
+    stop_if_dry_run(op.dry_run)
+
+    def add(current: SecurityGroup) -> SecurityGroup:
+        known = {rule.same_as for rule in current.ingress}
+        for rule in rules:
+            if rule.same_as in known:
+                raise InvalidPermissionDuplicate(permissions.in_words(rule))
+            known.add(rule.same_as)
+        if len(known) > clc.settings.max_group_rules:
+            raise RulesPerSecurityGroupLimitExceeded
+        return permissions.with_ingress(current, (*current.ingress, *rules))
+
+    if await clc.groups.change(group.group_id, add) is None:
+        raise InvalidGroupNotFound(group.group_id)
+    clc.groups_bell.ring()
+    return ec2.AuthorizeSecurityGroupIngressResult(
+        security_group_rules=tuple(_rule_view(group, rule, egress=False) for rule in rules)
+    )
+
+
+async def revoke_security_group_ingress(
+    clc: "Clc", call: Call, op: ec2.RevokeSecurityGroupIngress
+) -> ec2.RevokeSecurityGroupIngressResult:
+    """All rules or none. Raises InvalidPermission.NotFound when one is not there."""
+    group = named(clc, call.account, op.group_id, op.group_name)
+    if op.security_group_rule_ids and (op.ip_permissions or op.ip_protocol):
+        raise InvalidParameterCombination("Rules are named either by id or by what they allow, not both.")
+    rule_ids = {i.lower() for i in op.security_group_rule_ids}
+    gone = set() if rule_ids else {rule.same_as for rule in permissions.rules_of(clc, call, op)}
+    stop_if_dry_run(op.dry_run)
+
+    def take(current: SecurityGroup) -> SecurityGroup:
+        kept = tuple(r for r in current.ingress if r.same_as not in gone and r.rule_id not in rule_ids)
+        if len(current.ingress) - len(kept) != len(gone) + len(rule_ids):
+            raise InvalidPermissionNotFound
+        return permissions.with_ingress(current, kept)
+
+    if await clc.groups.change(group.group_id, take) is None:
+        raise InvalidGroupNotFound(group.group_id)
+    clc.groups_bell.ring()
+    return ec2.RevokeSecurityGroupIngressResult()
+
+
+def find_by_name(clc: "Clc", account: str, name: str) -> SecurityGroup | None:
+    return next((r for r in clc.groups.of(account) if r.name == name), None)
+
+
+def named(clc: "Clc", account: str, group_id: str | None, name: str | None) -> SecurityGroup:
+    """The account's group. Raises InvalidGroup.NotFound, InvalidGroupId.Malformed, MissingParameter."""
+    if group_id is not None:
+        group = clc.groups.owned(account, ids.checked(group_id, "sg"))
+    elif name is not None:
+        group = find_by_name(clc, account, name)
+    else:
+        raise MissingParameter("GroupId")
+    if group is None:
+        raise InvalidGroupNotFound(group_id or name or "")
+    return group
+
+
+async def default_group(clc: "Clc", account: str) -> SecurityGroup:
+    """The account's group `default`, made when it is first needed: members reach each other."""
+    lock = clc.group_locks.setdefault(account, trio.Lock())
+    async with lock:
+        group = find_by_name(clc, account, DEFAULT)
+        return group or await _add(clc, account, DEFAULT, "default VPC security group", ())
+
+
+def rules_for_network(group: SecurityGroup) -> GroupRules:
+    def plain(rules: tuple[GroupRule, ...]) -> tuple[Rule, ...]:
+        return tuple(Rule(r.protocol, r.from_port, r.to_port, r.cidr, r.group_id) for r in rules)
+
+    return GroupRules(group.group_id, plain(group.ingress), plain(group.egress))
+
+
+async def _add(clc: "Clc", account: str, name: str, description: str, tags: Tags) -> SecurityGroup:
+    group_id = clc.new_id("sg")
+    inside: tuple[GroupRule, ...] = ()
+    if name == DEFAULT:
+        inside = (GroupRule(clc.new_id("sgr"), "-1", -1, -1, group_id=group_id, group_account=account),)
+    group = SecurityGroup(
+        group_id=group_id,
+        account=account,
+        name=name,
+        description=description,
+        ingress=inside,
+        egress=(GroupRule(clc.new_id("sgr"), *ALLOW_ALL_RULE),),
+        tags=tags,
+    )
+    try:
+        await clc.groups.add([group], insert("security_group_name", {"account": account, "name": name}))
+    except Conflict:
+        raise InvalidGroupDuplicate(name) from None
+    return group
+
+
+def _view(clc: "Clc", group: SecurityGroup) -> ec2.SecurityGroup:
+    return ec2.SecurityGroup(
+        group_id=group.group_id,
+        group_name=group.name,
+        description=group.description,
+        owner_id=group.account,
+        vpc_id=clc.settings.vpc_id,
+        ip_permissions=permissions.grouped(group.ingress),
+        ip_permissions_egress=permissions.grouped(group.egress),
+        tags=tags_view(group.tags),
+    )
+
+
+def _rule_view(group: SecurityGroup, rule: GroupRule, *, egress: bool) -> ec2.SecurityGroupRule:
+    source = None
+    if rule.group_id is not None:
+        source = ec2.ReferencedSecurityGroup(rule.group_id, rule.group_account or group.account)
+    return ec2.SecurityGroupRule(
+        security_group_rule_id=rule.rule_id,
+        group_id=group.group_id,
+        group_owner_id=group.account,
+        is_egress=egress,
+        ip_protocol=rule.protocol,
+        from_port=rule.from_port,
+        to_port=rule.to_port,
+        cidr_ipv4=rule.cidr,
+        referenced_group_info=source,
+        description=rule.description,
+    )

@@ -1,0 +1,174 @@
+"""Images: registered from an object in Walrus, which looks at its bytes before anything else does."""
+
+import re
+from typing import TYPE_CHECKING
+
+from euca_box.messages import ec2_images as ec2
+from euca_box.messages.base import Call
+from euca_box.messages.ec2_common import Returned
+from euca_box.messages.walrus import CheckedImage, CheckImage
+from euca_box.model import ids
+from euca_box.model.errors import (
+    InvalidAMIIDNotFound,
+    InvalidAMINameDuplicate,
+    InvalidAMINameMalformed,
+    InvalidManifest,
+    InvalidParameterCombination,
+    InvalidParameterValue,
+    MissingParameter,
+    UnauthorizedOperation,
+)
+from euca_box.model.filters import filtered
+from euca_box.model.images import Image, ImageType
+from euca_box.model.paging import page
+from euca_box.roles.clc.rules import stop_if_dry_run, tags_for
+
+if TYPE_CHECKING:
+    from euca_box.roles.clc.role import Clc
+
+NAME = re.compile(r"[A-Za-z0-9()./_ '@\[\]-]{3,128}")
+PREFIXES = ("emi", "eki", "eri", "ami", "aki", "ari")
+
+FILTERS = {
+    "architecture": lambda r: r.architecture,
+    "description": lambda r: r.description,
+    "hypervisor": lambda r: "kvm",
+    "image-id": lambda r: r.image_id,
+    "image-type": lambda r: r.type.value,
+    "is-public": lambda r: r.public,
+    "kernel-id": lambda r: r.kernel_id,
+    "manifest-location": lambda r: r.data.location,
+    "name": lambda r: r.name,
+    "owner-id": lambda r: r.account,
+    "ramdisk-id": lambda r: r.ramdisk_id,
+    "root-device-name": lambda r: r.root_device_name,
+    "root-device-type": lambda r: "instance-store",
+    "state": lambda r: "available",
+    "virtualization-type": lambda r: "hvm",
+}
+
+
+async def register_image(clc: "Clc", call: Call, op: ec2.RegisterImage) -> ec2.RegisterImageResult:
+    """Raises InvalidManifest when the bytes are no image, InvalidAMIName.*, InvalidAMIID.NotFound."""
+    tags = tags_for("image", op.tag_specifications)
+    bucket, key = _location(op.image_location)
+    name = _checked_name(clc, call, op.name if op.name is not None else f"{bucket}/{key}")
+    if op.architecture not in (None, "x86_64"):
+        raise InvalidParameterValue(f"The architecture '{op.architecture[:32]}' is not one of x86_64.")
+    if op.virtualization_type not in (None, "hvm"):
+        raise InvalidParameterValue("The virtualization type must be hvm.")
+    for image_id, kind in ((op.kernel_id, ImageType.KERNEL), (op.ramdisk_id, ImageType.RAMDISK)):
+        if image_id is not None:
+            usable(clc, call.account, image_id, kind)
+    stop_if_dry_run(op.dry_run)
+    checked = await clc.bus.ask("walrus", CheckImage(bucket, key), call)
+    _check_kind(clc, call, op, checked, key)
+    image = Image(
+        image_id=clc.new_id(checked.type.prefix),
+        account=call.account,
+        type=checked.type,
+        name=name,
+        description=op.description,
+        architecture=checked.architecture or "x86_64",
+        created_at=clc.now(),
+        data=checked.data,
+        kernel_id=op.kernel_id and op.kernel_id.lower(),
+        ramdisk_id=op.ramdisk_id and op.ramdisk_id.lower(),
+        root_device_name=op.root_device_name or "/dev/sda1",
+        tags=tags,
+    )
+    await clc.images.add([image])
+    return ec2.RegisterImageResult(image.image_id)
+
+
+async def deregister_image(clc: "Clc", call: Call, op: ec2.DeregisterImage) -> Returned:
+    """Running instances keep what they have; a later RunInstances does not find it."""
+    image = visible(clc, call.account, op.image_id)
+    if image.account != call.account and not call.admin:
+        raise UnauthorizedOperation(f"The image {image.image_id} belongs to another account.")
+    stop_if_dry_run(op.dry_run)
+    await clc.images.remove(image.image_id)
+    return Returned()
+
+
+async def describe_images(clc: "Clc", call: Call, op: ec2.DescribeImages) -> ec2.DescribeImagesResult:
+    stop_if_dry_run(op.dry_run)
+    if op.image_ids:
+        records = [visible(clc, call.account, image_id) for image_id in dict.fromkeys(op.image_ids)]
+    else:
+        records = [r for r in clc.images.all() if r.public or r.account == call.account]
+    if op.owners:
+        owners = {call.account if o == "self" else o for o in op.owners}
+        records = [r for r in records if r.account in owners]
+    if op.executable_users:
+        records = [r for r in records if _executable(r, call.account, op.executable_users)]
+    records = filtered(records, op.filters, FILTERS)
+    shown, token = page(
+        sorted(records, key=lambda r: r.image_id),
+        lambda r: r.image_id,
+        max_results=op.max_results,
+        next_token=op.next_token,
+        ids_given=bool(op.image_ids),
+    )
+    return ec2.DescribeImagesResult(tuple(clc.views.image(r) for r in shown), token)
+
+
+def visible(clc: "Clc", account: str, image_id: str) -> Image:
+    """The image if the account may see it. Raises InvalidAMIID.NotFound, InvalidAMIID.Malformed."""
+    image = clc.images.find(ids.checked(image_id, *PREFIXES))
+    if image is None or not (image.public or image.account == account):
+        raise InvalidAMIIDNotFound(image_id)
+    return image
+
+
+def usable(clc: "Clc", account: str, image_id: str, kind: ImageType) -> Image:
+    """The image, if it is of this kind. Raises InvalidParameterValue when it is another."""
+    image = visible(clc, account, image_id)
+    if image.type is not kind:
+        raise InvalidParameterValue(f"{image.image_id} is a {image.type.value} image, not a {kind.value}.")
+    return image
+
+
+def _location(location: str | None) -> tuple[str, str]:
+    if location is None:
+        raise MissingParameter("ImageLocation")
+    bucket, slash, key = location.strip("/").partition("/")
+    if not (bucket and slash and key):
+        raise InvalidParameterValue(
+            f"The image location '{location[:128]}' must be BUCKET/KEY of an object in Walrus."
+        )
+    if key.endswith(".manifest.xml"):
+        raise InvalidManifest(
+            "Bundled images (*.manifest.xml) cannot be registered yet: upload the image itself and register that."
+        )
+    return bucket, key
+
+
+def _checked_name(clc: "Clc", call: Call, name: str) -> str:
+    if not NAME.fullmatch(name):
+        raise InvalidAMINameMalformed
+    same = next((r for r in clc.images.of(call.account) if r.name == name), None)
+    if same is not None:
+        raise InvalidAMINameDuplicate(name, same.image_id)
+    return name
+
+
+def _check_kind(clc: "Clc", call: Call, op: ec2.RegisterImage, checked: CheckedImage, key: str) -> None:
+    """1.6.2 went by the file name; the bytes decide, and a name that says otherwise is a mistake."""
+    name = key.rpartition("/")[2]
+    for start, kind in (("vmlinuz", ImageType.KERNEL), ("initrd", ImageType.RAMDISK)):
+        if name.startswith(start) and checked.type is not kind:
+            raise InvalidManifest(
+                f"{name[:64]} is named like a {kind.value}, but its bytes are a {checked.type.value} image."
+            )
+    if checked.type is not ImageType.MACHINE and (op.kernel_id or op.ramdisk_id):
+        raise InvalidParameterCombination("Only a machine image has a kernel and a ramdisk.")
+
+
+def _executable(image: Image, account: str, users: tuple[str, ...]) -> bool:
+    return any(
+        (user == "all" and image.public)
+        or (user == "self" and image.account == account)
+        or (user == image.account == account)
+        for user in users
+    )

@@ -1,0 +1,275 @@
+"""Instances: what users may wish. The loops in `launches.py` make it true."""
+
+import base64
+import hashlib
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from euca_box.messages import base
+from euca_box.messages import ec2_instances as ec2
+from euca_box.messages.base import Call, Done
+from euca_box.messages.cc import CcGetConsoleOutput, CcRebootInstance
+from euca_box.model import ids
+from euca_box.model.errors import (
+    IdempotentParameterMismatch,
+    IncorrectInstanceState,
+    InvalidInstanceIDNotFound,
+    MissingParameter,
+)
+from euca_box.model.filters import filtered
+from euca_box.model.instances import (
+    INSTANCE,
+    USER_REQUEST,
+    Instance,
+    InstanceEvent,
+    InstanceState,
+    Reason,
+)
+from euca_box.model.paging import page
+from euca_box.observe.failpoints import fp
+from euca_box.roles.clc import admission, views
+from euca_box.roles.clc.rules import stop_if_dry_run
+from euca_box.store.store import Conflict, Statement, insert, one
+
+if TYPE_CHECKING:
+    from euca_box.roles.clc.role import Clc
+
+FILTERS = {
+    "architecture": lambda r: "x86_64",
+    "availability-zone": lambda r: r.zone,
+    "client-token": lambda r: r.client_token,
+    "dns-name": lambda r: r.public_ip or r.private_ip,
+    "hypervisor": lambda r: "kvm",
+    "image-id": lambda r: r.image_id,
+    "instance-id": lambda r: r.instance_id,
+    "instance-state-code": lambda r: r.state.code,
+    "instance-state-name": lambda r: r.state.value,
+    "instance-type": lambda r: r.instance_type,
+    "instance.group-id": lambda r: r.group_ids,
+    "network-interface.group-id": lambda r: r.group_ids,
+    "ip-address": lambda r: r.public_ip,
+    "kernel-id": lambda r: r.kernel_id,
+    "key-name": lambda r: r.key_name,
+    "launch-index": lambda r: r.launch_index,
+    "launch-time": lambda r: datetime.fromtimestamp(r.launch_time, UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z"),
+    "monitoring-state": lambda r: "disabled",
+    "owner-id": lambda r: r.account,
+    "private-dns-name": lambda r: views.dns_name(r.private_ip),
+    "private-ip-address": lambda r: r.private_ip,
+    "ramdisk-id": lambda r: r.ramdisk_id,
+    "reason": lambda r: r.transition,
+    "reservation-id": lambda r: r.reservation_id,
+    "root-device-name": lambda r: r.root_device_name,
+    "root-device-type": lambda r: "instance-store",
+    "state-reason-code": lambda r: r.reason and r.reason.code,
+    "state-reason-message": lambda r: r.reason and r.reason.message,
+    "tenancy": lambda r: "default",
+    "virtualization-type": lambda r: "hvm",
+}
+
+
+async def run_instances(clc: "Clc", call: Call, op: ec2.RunInstances) -> ec2.Reservation:
+    """Refusals first, then one transaction with the instances and the token; the loops start them."""
+    fingerprint = hashlib.sha256(base.encode(op).encode()).hexdigest()
+    if op.client_token and (known := await _by_token(clc, call, op.client_token, fingerprint)):
+        return known
+    wish = await admission.admit(clc, call, op)
+    stop_if_dry_run(op.dry_run)
+    records = [_record(clc, call, op, wish, index) for index in range(wish.count)]
+    reservation_id = clc.new_id("r")
+    records = [replace(r, reservation_id=reservation_id) for r in records]
+    try:
+        await clc.instances.add(records, *_with_rows(clc, call, op, records, fingerprint, wish.user_data))
+    except Conflict:
+        # The same token came twice at once and the other one won; or an id was there already.
+        if op.client_token and (known := await _by_token(clc, call, op.client_token, fingerprint)):
+            return known
+        raise
+    fp("clc.run.after-commit")
+    clc.launch_bell.ring()
+    return clc.views.reservation(records)
+
+
+async def describe_instances(
+    clc: "Clc", call: Call, op: ec2.DescribeInstances
+) -> ec2.DescribeInstancesResult:
+    stop_if_dry_run(op.dry_run)
+    if op.instance_ids:
+        records = owned(clc, call.account, op.instance_ids)
+    else:
+        records = list(clc.instances.of(call.account))
+    if op.filters:
+        records = filtered(records, op.filters, FILTERS | _by_group_name(clc))
+    if op.max_results is not None or op.next_token is not None:
+        shown, token = page(
+            sorted(records, key=lambda r: r.instance_id),
+            lambda r: r.instance_id,
+            max_results=op.max_results,
+            next_token=op.next_token,
+            ids_given=bool(op.instance_ids),
+        )
+    else:
+        shown, token = records, None
+    return ec2.DescribeInstancesResult(_reservations(clc, shown), token)
+
+
+async def terminate_instances(
+    clc: "Clc", call: Call, op: ec2.TerminateInstances
+) -> ec2.TerminateInstancesResult:
+    """The wish is committed before the answer; nothing of them is left some seconds later."""
+    records = owned(clc, call.account, op.instance_ids)
+    stop_if_dry_run(op.dry_run)
+    changes = []
+    for before in records:
+        after = await wish_gone(clc, before.instance_id, USER_REQUEST, "User initiated") or before
+        changes.append(
+            ec2.InstanceStateChange(
+                before.instance_id, views.state_view(after.state), views.state_view(before.state)
+            )
+        )
+    clc.launch_bell.ring()
+    return ec2.TerminateInstancesResult(tuple(changes))
+
+
+async def reboot_instances(clc: "Clc", call: Call, op: ec2.RebootInstances) -> Done:
+    records = owned(clc, call.account, op.instance_ids)
+    for record in records:
+        if record.state is not InstanceState.RUNNING:
+            raise IncorrectInstanceState(
+                f"The instance '{record.instance_id}' is not in a state from which it can be rebooted "
+                f"({record.state})."
+            )
+    stop_if_dry_run(op.dry_run)
+    for record in records:
+        await clc.bus.ask(clc.cc, CcRebootInstance(record.instance_id), call)
+    return Done()
+
+
+async def get_console_output(clc: "Clc", call: Call, op: ec2.GetConsoleOutput) -> ec2.GetConsoleOutputResult:
+    """Empty while nothing was printed, and once nothing of the instance is left."""
+    [record] = owned(clc, call.account, (op.instance_id,))
+    stop_if_dry_run(op.dry_run)
+    output, at = b"", clc.now()
+    if record.placed and record.state is not InstanceState.TERMINATED:
+        found = await clc.bus.ask(clc.cc, CcGetConsoleOutput(record.instance_id), call)
+        output, at = found.output, found.at
+    text = base64.b64encode(output).decode()
+    return ec2.GetConsoleOutputResult(record.instance_id, views.time_view(at), text)
+
+
+def owned(clc: "Clc", account: str, instance_ids: Iterable[str]) -> list[Instance]:
+    """The account's instances, each once, in the order asked. One that is not there refuses all."""
+    wanted = dict.fromkeys(ids.checked(instance_id, "i") for instance_id in instance_ids)
+    if not wanted:
+        raise MissingParameter("InstanceId")
+    found = {instance_id: clc.instances.owned(account, instance_id) for instance_id in wanted}
+    if missing := [instance_id for instance_id, record in found.items() if record is None]:
+        raise InvalidInstanceIDNotFound(*missing)
+    return [record for record in found.values() if record is not None]
+
+
+async def wish_gone(clc: "Clc", instance_id: str, reason: Reason, transition: str) -> Instance | None:
+    """Commit that the instance shall end, with the first reason that was given."""
+    at = datetime.fromtimestamp(clc.now(), UTC).strftime("%Y-%m-%d %H:%M:%S GMT")
+
+    def end(current: Instance) -> Instance:
+        state = INSTANCE.after(current.state, InstanceEvent.TERMINATE)
+        if state is current.state:
+            return current
+        return replace(
+            current,
+            state=state,
+            reason=reason,
+            transition=f"{transition} ({at})",
+            deadline=clc.now() + clc.settings.launch_seconds,
+        )
+
+    return await clc.instances.change(instance_id, end)
+
+
+async def _by_token(clc: "Clc", call: Call, token: str, fingerprint: str) -> ec2.Reservation | None:
+    """The reservation that this token made, in its present state. Raises IdempotentParameterMismatch."""
+    row = one(
+        await clc.store.read(
+            "SELECT * FROM client_token WHERE account = ? AND token = ?", call.account, token
+        )
+    )
+    if row is None:
+        return None
+    if row["parameters"] != fingerprint:
+        raise IdempotentParameterMismatch
+    records = [r for r in clc.instances.of(call.account) if r.reservation_id == row["reservation_id"]]
+    return clc.views.reservation(records) if records else None
+
+
+def _with_rows(
+    clc: "Clc",
+    call: Call,
+    op: ec2.RunInstances,
+    records: list[Instance],
+    fingerprint: str,
+    user_data: bytes,
+) -> list[Statement]:
+    """Rows that belong in the transaction of the instances: ids are never used twice."""
+    rows = [insert("used_id", {"id": record.instance_id}) for record in records]
+    if user_data:
+        rows += [insert("user_data", {"instance_id": r.instance_id, "data": user_data}) for r in records]
+    if op.client_token:
+        token = {
+            "account": call.account,
+            "token": op.client_token,
+            "parameters": fingerprint,
+            "reservation_id": records[0].reservation_id,
+            "at": clc.now(),
+        }
+        rows.append(insert("client_token", token))
+    return rows
+
+
+def _record(clc: "Clc", call: Call, op: ec2.RunInstances, wish: "admission.Wish", index: int) -> Instance:
+    options = op.metadata_options or ec2.InstanceMetadataOptionsRequest()
+    return Instance(
+        instance_id=clc.new_id("i"),
+        reservation_id="",
+        account=call.account,
+        image_id=wish.image.image_id,
+        kernel_id=wish.kernel.image_id if wish.kernel else None,
+        ramdisk_id=wish.ramdisk.image_id if wish.ramdisk else None,
+        instance_type=wish.vm_type.name,
+        zone=clc.settings.zone,
+        state=INSTANCE.start,
+        launch_time=clc.now(),
+        launch_index=index,
+        deadline=clc.now() + clc.settings.launch_seconds,
+        group_ids=wish.group_ids,
+        key_name=op.key_name,
+        public_key=wish.public_key,
+        client_token=op.client_token or "",
+        root_device_name=wish.image.root_device_name,
+        http_tokens=options.http_tokens or "optional",
+        http_endpoint=options.http_endpoint or "enabled",
+        hop_limit=options.http_put_response_hop_limit or 1,
+        wants_public_ip=op.addressing_type != "private",
+        tags=wish.tags,
+    )
+
+
+def _reservations(clc: "Clc", records: Iterable[Instance]) -> tuple[ec2.Reservation, ...]:
+    together: dict[str, list[Instance]] = {}
+    for record in records:
+        together.setdefault(record.reservation_id, []).append(record)
+    return tuple(clc.views.reservation(same) for same in together.values())
+
+
+def _by_group_name(clc: "Clc") -> dict[str, "admission.NamesOf"]:
+    def names(record: Instance) -> list[str]:
+        return [g.group_name for g in clc.views.group_identifiers(record.group_ids)]
+
+    return {
+        "instance.group-name": names,
+        "network-interface.group-name": names,
+        "vpc-id": lambda r: [clc.settings.vpc_id],
+        "subnet-id": lambda r: [clc.settings.subnet_id],
+    }

@@ -1,0 +1,233 @@
+"""From wish to machine and back: what the loops do with one instance, each step safe to repeat."""
+
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import trio
+
+from euca_box.messages.base import Call, system_call
+from euca_box.messages.cc import CcDescribeInstances, CcRunInstance, CcTerminateInstance, Reports
+from euca_box.messages.instance_spec import InstanceReport, InstanceSpec
+from euca_box.model.errors import ClientFault, EucaError, InsufficientInstanceCapacity
+from euca_box.model.instances import (
+    GUEST_SHUTDOWN,
+    INSTANCE,
+    Instance,
+    InstanceEvent,
+    InstanceState,
+    NodeState,
+    Reason,
+    server_error,
+)
+from euca_box.observe.failpoints import fp
+from euca_box.roles.clc import loops
+from euca_box.roles.clc.instances import wish_gone
+from euca_box.store.store import one
+
+if TYPE_CHECKING:
+    from euca_box.roles.clc.role import Clc
+
+log = logging.getLogger(__name__)
+
+RETRY_SECONDS = 2.0
+
+
+async def work_on(clc: "Clc", instance_id: str, step: Callable[["Clc", Instance], Awaitable[None]]) -> None:
+    """Run one step, alone on this instance; a failure is logged and the loop comes back to it."""
+    if instance_id in clc.busy or (record := clc.instances.find(instance_id)) is None:
+        return
+    clc.busy.add(instance_id)
+    try:
+        await step(clc, record)
+    except EucaError as error:
+        log.warning("%s: %s; tried again in %g s", instance_id, error.message, RETRY_SECONDS)
+        await trio.sleep(RETRY_SECONDS)
+    except Exception:
+        log.exception("%s: a step failed; tried again in %g s", instance_id, RETRY_SECONDS)
+        await trio.sleep(RETRY_SECONDS)
+    finally:
+        clc.busy.discard(instance_id)
+
+
+async def launch(clc: "Clc", record: Instance) -> None:
+    """Have the cluster take the instance; give up at the deadline with a reason the user can read."""
+    if clc.now() > record.deadline:
+        text = "the launch was given up: " + (await _waiting_for(clc, record))
+        await _give_up(clc, record, server_error(text))
+        return
+    if record.placed:
+        return
+    spec = await _spec(clc, record)
+    if spec is None:
+        await _give_up(clc, record, server_error("its image was deregistered before it started"))
+        return
+    await loops.send_groups(clc)
+    try:
+        placement = await clc.bus.ask(clc.cc, CcRunInstance(spec), _call(record, "run"))
+    except InsufficientInstanceCapacity as error:
+        await _give_up(clc, record, Reason("Server.InsufficientInstanceCapacity", error.message))
+        return
+    except ClientFault as error:
+        await _give_up(clc, record, server_error(error.message))
+        return
+    fp("clc.launch.after-cc")
+
+    def placed(current: Instance) -> Instance:
+        return replace(
+            current,
+            placed=True,
+            node=placement.node,
+            private_ip=placement.private_ip,
+            public_ip=placement.public_ip,
+        )
+
+    await clc.instances.change(record.instance_id, placed)
+    log.info("%s goes to %s", record.instance_id, placement.node)
+
+
+async def end(clc: "Clc", record: Instance) -> None:
+    """Have the cluster end it, then wait for a report without it that is younger than the request."""
+    await clc.bus.ask(clc.cc, CcTerminateInstance(record.instance_id), _call(record, "terminate"))
+    fp("clc.end.after-cc")
+    reports = await _fresh_reports(clc, record.instance_id)
+    if reports is not None:
+        await _gone(clc, record.instance_id)
+
+
+async def take_reports(clc: "Clc", after: int, wait_seconds: float) -> int:
+    """One poll for news; answers the version to ask after next."""
+    op = CcDescribeInstances(after, wait_seconds)
+    reports = await clc.bus.ask(clc.cc, op, system_call("watch"))
+    for report in reports.instances:
+        await _take_report(clc, report)
+    return reports.version
+
+
+async def _take_report(clc: "Clc", report: InstanceReport) -> None:
+    record = clc.instances.find(report.instance_id)
+    if record is None or record.state is InstanceState.TERMINATED:
+        if not report.gone and report.state is not NodeState.TEARDOWN:
+            log.warning("%s runs on %s and should not exist; ending it", report.instance_id, report.node)
+            await clc.bus.ask(clc.cc, CcTerminateInstance(report.instance_id), system_call("orphan"))
+        return
+    if record.state is InstanceState.SHUTTING_DOWN:
+        if report.gone:
+            await _gone(clc, report.instance_id)
+        return
+    if report.state is NodeState.TEARDOWN:
+        reason = report.reason or GUEST_SHUTDOWN
+        log.info("%s ended by itself: %s", report.instance_id, reason.message)
+        await wish_gone(clc, report.instance_id, reason, reason.message.partition(": ")[2] or reason.message)
+        clc.launch_bell.ring()
+    elif report.state is NodeState.EXTANT:
+        await _running(clc, report)
+
+
+async def _running(clc: "Clc", report: InstanceReport) -> None:
+    started = False
+
+    def run(current: Instance) -> Instance | None:
+        nonlocal started
+        started = current.state is InstanceState.PENDING
+        if current.state not in (InstanceState.PENDING, InstanceState.RUNNING):
+            return None
+        state = INSTANCE.after(current.state, InstanceEvent.STARTED) if started else current.state
+        return replace(
+            current,
+            state=state,
+            placed=True,
+            node=report.node,
+            private_ip=report.private_ip,
+            public_ip=report.public_ip,
+        )
+
+    await clc.instances.change(report.instance_id, run)
+    if started:
+        log.info(
+            "%s runs at %s (%s)",
+            report.instance_id,
+            report.public_ip or "no public address",
+            report.private_ip,
+        )
+
+
+async def _gone(clc: "Clc", instance_id: str) -> None:
+    def gone(current: Instance) -> Instance | None:
+        if current.state is not InstanceState.SHUTTING_DOWN:
+            return None
+        return replace(
+            current,
+            state=INSTANCE.after(current.state, InstanceEvent.GONE),
+            ended_at=clc.now(),
+        )
+
+    if await clc.instances.change(instance_id, gone) is not None:
+        log.info("%s is terminated", instance_id)
+
+
+async def _give_up(clc: "Clc", record: Instance, reason: Reason) -> None:
+    log.warning("%s is given up: %s", record.instance_id, reason.message)
+    await wish_gone(clc, record.instance_id, reason, reason.message)
+    clc.launch_bell.ring()
+
+
+async def _fresh_reports(clc: "Clc", instance_id: str) -> Reports | None:
+    """Reports without this instance, or None when something of it is left."""
+    reports = await clc.bus.ask(clc.cc, CcDescribeInstances(), system_call("end"))
+    if any(r.instance_id == instance_id and not r.gone for r in reports.instances):
+        await trio.sleep(RETRY_SECONDS)
+        return None
+    return reports
+
+
+async def _waiting_for(clc: "Clc", record: Instance) -> str:
+    if not record.placed:
+        return f"{clc.cc} did not take it in time"
+    reports = await clc.bus.ask(clc.cc, CcDescribeInstances(), system_call("deadline"))
+    step = next((r.step for r in reports.instances if r.instance_id == record.instance_id), "")
+    return step or f"{record.node} did not start it in time"
+
+
+async def _spec(clc: "Clc", record: Instance) -> InstanceSpec | None:
+    image = clc.images.find(record.image_id)
+    kernel = clc.images.find(record.kernel_id) if record.kernel_id else None
+    ramdisk = clc.images.find(record.ramdisk_id) if record.ramdisk_id else None
+    if image is None or (record.kernel_id and not kernel) or (record.ramdisk_id and not ramdisk):
+        return None
+    row = one(await clc.store.read("SELECT data FROM user_data WHERE instance_id = ?", record.instance_id))
+    groups = clc.views.group_identifiers(record.group_ids)
+    return InstanceSpec(
+        instance_id=record.instance_id,
+        reservation_id=record.reservation_id,
+        account=record.account,
+        vm_type=clc.vm_types[record.instance_type],
+        launch_index=record.launch_index,
+        launch_time=record.launch_time,
+        image_id=image.image_id,
+        image=image.data,
+        kernel_id=record.kernel_id,
+        kernel=kernel.data if kernel else None,
+        ramdisk_id=record.ramdisk_id,
+        ramdisk=ramdisk.data if ramdisk else None,
+        group_ids=tuple(g.group_id for g in groups),
+        group_names=tuple(g.group_name for g in groups),
+        key_name=record.key_name,
+        public_key=record.public_key,
+        user_data=bytes(row["data"]) if row else b"",
+        root_device_name=record.root_device_name,
+        zone=record.zone,
+        region=clc.settings.region,
+        vpc_id=clc.settings.vpc_id,
+        subnet_id=clc.settings.subnet_id,
+        http_tokens=record.http_tokens,
+        http_endpoint=record.http_endpoint,
+        hop_limit=record.hop_limit,
+        wants_public_ip=record.wants_public_ip,
+        tags=record.tags,
+    )
+
+
+def _call(record: Instance, step: str) -> Call:
+    return system_call(f"{step}-{record.instance_id}", op_id=f"{step}:{record.instance_id}")

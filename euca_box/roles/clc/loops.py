@@ -1,0 +1,118 @@
+"""What the CLC does by itself: compare what should be with what is, and repeat until they agree."""
+
+import logging
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
+
+import trio
+
+from euca_box.messages.base import system_call
+from euca_box.messages.cc import CcConfigureGroups
+from euca_box.messages.walrus import SyncPrincipals
+from euca_box.model.errors import EucaError
+from euca_box.model.instances import InstanceState
+from euca_box.roles.clc import launches
+from euca_box.roles.clc.groups import rules_for_network
+from euca_box.store.store import Statement
+
+if TYPE_CHECKING:
+    from euca_box.roles.clc.role import Clc
+
+log = logging.getLogger(__name__)
+
+LOOK_SECONDS = 5.0  # how often everything is compared, whether or not a bell rang
+RETRY_SECONDS = 1.0
+NEWS_SECONDS = 20.0  # how long a poll for news is held open
+TOKEN_SECONDS = 24 * 3600.0
+
+
+async def start_and_end(clc: "Clc") -> None:
+    """Every instance that is pending or shutting down has a task that works on it."""
+    async with trio.open_nursery() as tasks:
+        while True:
+            for record in clc.instances.all():
+                if record.instance_id in clc.busy:
+                    continue
+                if record.state is InstanceState.PENDING:
+                    tasks.start_soon(launches.work_on, clc, record.instance_id, launches.launch)
+                elif record.state is InstanceState.SHUTTING_DOWN:
+                    tasks.start_soon(launches.work_on, clc, record.instance_id, launches.end)
+            await clc.launch_bell.wait(LOOK_SECONDS)
+
+
+async def watch_cluster(clc: "Clc") -> None:
+    """Hold a poll open at the cluster controller and take in what it reports."""
+    after = -1
+    while True:
+        try:
+            after = await launches.take_reports(clc, after, NEWS_SECONDS)
+            clc.problems.pop("cluster", None)
+        except EucaError as error:
+            clc.problems["cluster"] = f"No news from {clc.cc}: {error.message}"
+            after = -1
+            await trio.sleep(RETRY_SECONDS)
+
+
+async def push_groups(clc: "Clc") -> None:
+    """The rules of every group that has instances, to the cluster: on change, and again now and then."""
+    while True:
+        try:
+            await send_groups(clc)
+            clc.problems.pop("groups", None)
+        except EucaError as error:
+            clc.problems["groups"] = f"Security groups are not up to date at {clc.cc}: {error.message}"
+            await trio.sleep(RETRY_SECONDS)
+            continue
+        await clc.groups_bell.wait(LOOK_SECONDS * 6)
+
+
+async def send_groups(clc: "Clc") -> None:
+    """Tell the cluster all groups that live instances are in. Cheap when nothing changed below."""
+    used = {g for r in clc.instances.all() if r.ended_at is None for g in r.group_ids}
+    groups = tuple(
+        rules_for_network(group)
+        for group in sorted(clc.groups.all(), key=lambda g: g.group_id)
+        if group.group_id in used
+    )
+    op = CcConfigureGroups(int(clc.now() * 1000), groups)
+    await clc.bus.ask(clc.cc, op, system_call("groups"))
+
+
+async def push_principals(clc: "Clc") -> None:
+    """All access keys to Walrus: on change, and again now and then (it may have been restored)."""
+    while True:
+        op = SyncPrincipals(clc.keyring.version, tuple(clc.keyring.all_keys()))
+        try:
+            await clc.bus.ask("walrus", op, system_call("principals"))
+            clc.problems.pop("principals", None)
+        except EucaError as error:
+            clc.problems["principals"] = f"Walrus does not know the newest users: {error.message}"
+            await trio.sleep(RETRY_SECONDS)
+            continue
+        await clc.principals_bell.wait(LOOK_SECONDS * 12)
+
+
+async def sweep(clc: "Clc") -> None:
+    """Drop terminated instances from the listing after a time, and old client tokens."""
+    while True:
+        now = clc.now()
+        for record in clc.instances.all():
+            if record.ended_at is not None and now - record.ended_at > clc.settings.terminated_seconds:
+                clc.views.forget(record.reservation_id)
+                await clc.instances.remove(
+                    record.instance_id,
+                    Statement("DELETE FROM user_data WHERE instance_id = ?", (record.instance_id,)),
+                )
+        await clc.store.write(
+            Statement("DELETE FROM client_token WHERE at < ?", (now - TOKEN_SECONDS,)),
+        )
+        await trio.sleep(LOOK_SECONDS * 2)
+
+
+LOOPS: dict[str, Callable[["Clc"], Awaitable[None]]] = {
+    "start and end": start_and_end,
+    "watch cluster": watch_cluster,
+    "push groups": push_groups,
+    "push principals": push_principals,
+    "sweep": sweep,
+}

@@ -1,0 +1,116 @@
+"""Hot records: one noun's frozen values in memory, written through to the store.
+
+Memory changes only after the row is committed. A change is made on the version that was read and is
+repeated on the newer one when somebody was faster: two changes, none lost.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Generic, TypeVar
+
+from euca_box.messages import base
+from euca_box.store.store import Conflict, Statement, Store, one
+
+T = TypeVar("T")
+
+
+class Records(Generic[T]):
+    """Rows of `table (id, account, version, record)`. `id_of` and `T.account` say where a record belongs."""
+
+    def __init__(self, store: Store, table: str, kind: type[T], id_of: Callable[[T], str]) -> None:
+        self._store = store
+        self._table = table
+        self._kind = kind
+        self._id_of = id_of
+        self._records: dict[str, T] = {}
+        self._versions: dict[str, int] = {}
+        self._of_account: defaultdict[str, dict[str, None]] = defaultdict(dict)
+        self.changes = 0  # grows with every change; caches compare it
+
+    async def load(self) -> None:
+        for row in await self._store.read(f"SELECT id, version, record FROM {self._table} ORDER BY rowid"):  # noqa: S608
+            self._keep(row["id"], base.decode(row["record"], self._kind), row["version"])
+
+    def find(self, record_id: str) -> T | None:
+        return self._records.get(record_id)
+
+    def owned(self, account: str, record_id: str) -> T | None:
+        """The record if it is of this account. Another account's does not exist."""
+        record = self._records.get(record_id)
+        return record if record is not None and self._account_of(record) == account else None
+
+    def of(self, account: str) -> Iterator[T]:
+        """An account's records, oldest first."""
+        return (self._records[i] for i in tuple(self._of_account.get(account, ())))
+
+    def all(self) -> list[T]:
+        return list(self._records.values())
+
+    async def add(self, records: Iterable[T], *more: Statement) -> None:
+        """New rows, together with `more`, in one transaction. Raises Conflict when an id is taken."""
+        records = list(records)
+        await self._store.write(*(self._inserted(r) for r in records), *more)
+        for record in records:
+            self._keep(self._id_of(record), record, 1)
+
+    async def change(self, record_id: str, change: Callable[[T], T | None], *more: Statement) -> T | None:
+        """Replace the record by change(record), with `more` in the same transaction.
+
+        `change` may run several times and answers None to leave all as it is; then None is returned,
+        as when the record is not there.
+        """
+        while (record := self._records.get(record_id)) is not None:
+            version = self._versions[record_id]
+            changed = change(record)
+            if changed is None or changed == record:
+                return changed
+            update = Statement(
+                f"UPDATE {self._table} SET record = ?, version = ? WHERE id = ? AND version = ?",  # noqa: S608
+                (base.encode(changed), version + 1, record_id, version),
+                expect=1,
+            )
+            try:
+                await self._store.write(update, *more)
+            except Conflict:
+                if not await self._refreshed(record_id, version):
+                    raise
+                continue
+            if self._versions.get(record_id, version) <= version:
+                self._keep(record_id, changed, version + 1)
+            return changed
+        return None
+
+    async def remove(self, record_id: str, *more: Statement) -> None:
+        delete = Statement(f"DELETE FROM {self._table} WHERE id = ?", (record_id,))  # noqa: S608
+        await self._store.write(delete, *more)
+        record = self._records.pop(record_id, None)
+        self._versions.pop(record_id, None)
+        if record is not None:
+            self._of_account[self._account_of(record)].pop(record_id, None)
+        self.changes += 1
+
+    async def _refreshed(self, record_id: str, stale: int) -> bool:
+        """Read the row again after a lost race; False when the row was not what made the conflict."""
+        row = one(
+            await self._store.read(f"SELECT version, record FROM {self._table} WHERE id = ?", record_id)  # noqa: S608
+        )
+        if row is None or row["version"] == stale:
+            return False
+        self._keep(record_id, base.decode(row["record"], self._kind), row["version"])
+        return True
+
+    def _inserted(self, record: T) -> Statement:
+        return Statement(
+            f"INSERT INTO {self._table} (id, account, version, record) VALUES (?, ?, 1, ?)",  # noqa: S608
+            (self._id_of(record), self._account_of(record), base.encode(record)),
+        )
+
+    def _keep(self, record_id: str, record: T, version: int) -> None:
+        self._records[record_id] = record
+        self._versions[record_id] = version
+        self._of_account[self._account_of(record)][record_id] = None
+        self.changes += 1
+
+    @staticmethod
+    def _account_of(record: Any) -> str:
+        return str(record.account)

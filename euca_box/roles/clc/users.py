@@ -1,0 +1,220 @@
+"""Users, accounts and access keys: who may ask, and how the front ends learn it."""
+
+import hashlib
+import re
+from typing import TYPE_CHECKING
+
+from euca_box.auth import secrets
+from euca_box.messages import admin, sts
+from euca_box.messages.base import Call, Done
+from euca_box.model import accounts
+from euca_box.model.accounts import AccessKey, Principal, UserState
+from euca_box.model.errors import EntityAlreadyExists, InvalidParameterValue, NoSuchEntity
+from euca_box.store.store import Conflict, Row, Statement, insert, one
+
+if TYPE_CHECKING:
+    from euca_box.roles.clc.role import Clc
+
+ADMIN = "admin"
+
+
+async def get_caller_identity(
+    clc: "Clc", call: Call, op: sts.GetCallerIdentity
+) -> sts.GetCallerIdentityResult:
+    principal = call.principal
+    user_id = principal.account if principal.admin else f"AIDA{principal.canonical_id[:16].upper()}"
+    return sts.GetCallerIdentityResult(accounts.arn(principal), user_id, principal.account)
+
+
+async def ensure_admin(clc: "Clc") -> None:
+    """The first administrator, with an access key. Its password is set by `init`, which shows it once."""
+    if await clc.store.read("SELECT 1 FROM user WHERE admin = 1"):
+        return
+    account = clc.settings.admin_account
+    await clc.store.write(
+        insert("account", {"account": account, "name": "eucalyptus", "created_at": clc.now()}),
+        *_user_rows(clc, account, ADMIN, "", admin=True),
+    )
+
+
+async def add_user(clc: "Clc", call: Call, op: admin.AddUser) -> admin.UserKeys:
+    """Raises EntityAlreadyExists, InvalidParameterValue, NoSuchEntity (the account)."""
+    if not accounts.NAME.fullmatch(op.name):
+        raise InvalidParameterValue(
+            f"{op.name[:80]!r} is no user name: letters, digits and +=,.@_- up to 64."
+        )
+    if op.email and not re.fullmatch(r"[^@\s]{1,64}@[^@\s]{1,190}", op.email):
+        raise InvalidParameterValue(f"{op.email[:80]!r} is no e-mail address.")
+    rows: list[Statement] = []
+    if op.account is None:
+        account = await _new_account_id(clc)
+        rows.append(insert("account", {"account": account, "name": op.name, "created_at": clc.now()}))
+    else:
+        account = await _account_id(clc, op.account)
+    rows += _user_rows(clc, account, op.name, op.email)
+    try:
+        await clc.store.write(*rows)
+    except Conflict:
+        raise EntityAlreadyExists("User", op.name) from None
+    await refresh_keyring(clc)
+    return await _keys_of(clc, account, op.name)
+
+
+async def get_user_keys(clc: "Clc", call: Call, op: admin.GetUserKeys) -> admin.UserKeys:
+    row = await _find(clc, op.name)
+    return await _keys_of(clc, row["account"], row["name"])
+
+
+async def list_users(clc: "Clc", call: Call, op: admin.ListUsers) -> admin.Users:
+    rows = await clc.store.read(
+        "SELECT user.*, account.name AS account_name FROM user JOIN account USING (account) "
+        "ORDER BY account, user.name"
+    )
+    return admin.Users(
+        tuple(
+            admin.UserRow(
+                r["account"], r["account_name"], r["name"], r["email"], r["state"], bool(r["admin"])
+            )
+            for r in rows
+        )
+    )
+
+
+async def set_user_state(clc: "Clc", call: Call, op: admin.SetUserState) -> Done:
+    state = UserState(op.state)
+    row = await _find(clc, op.name)
+    if row["admin"] and state is UserState.DISABLED:
+        raise InvalidParameterValue("The administrator cannot be disabled: nobody could enable him again.")
+    await clc.store.write(
+        Statement(
+            "UPDATE user SET state = ? WHERE account = ? AND name = ?",
+            (state.value, row["account"], row["name"]),
+            expect=1,
+        )
+    )
+    await refresh_keyring(clc)
+    return Done()
+
+
+async def set_password(clc: "Clc", call: Call, op: admin.SetPassword) -> Done:
+    row = await _find(clc, op.name)
+    await clc.store.write(
+        Statement(
+            "UPDATE user SET password_hash = ? WHERE account = ? AND name = ?",
+            (secrets.hash_password(op.password), row["account"], row["name"]),
+            expect=1,
+        )
+    )
+    return Done()
+
+
+async def refresh_keyring(clc: "Clc") -> None:
+    """Read all keys into the CLC's own keyring under a new version, and have Walrus told."""
+    rows = await clc.store.read(
+        "SELECT access_key.*, user.canonical_id, user.email, user.admin, user.state AS user_state "
+        "FROM access_key JOIN user ON user.account = access_key.account AND user.name = access_key.user"
+    )
+    [[row]] = await clc.store.write(
+        Statement(
+            "INSERT INTO meta (name, value) VALUES ('keyring_version', '1') ON CONFLICT (name) "
+            "DO UPDATE SET value = CAST(CAST(value AS integer) + 1 AS text) RETURNING value"
+        )
+    )
+    clc.keyring.replace(int(row["value"]), [_access_key(clc, r) for r in rows])
+    clc.principals_bell.ring()
+
+
+def _access_key(clc: "Clc", row: Row) -> AccessKey:
+    principal = Principal(
+        account=row["account"],
+        user=row["user"],
+        canonical_id=row["canonical_id"],
+        display_name=row["user"],
+        email=row["email"],
+        admin=bool(row["admin"]),
+        enabled=row["user_state"] == UserState.ACTIVE,
+    )
+    secret = clc.sealer.open(row["sealed_secret"], row["access_key_id"])
+    return AccessKey(row["access_key_id"], secret, principal, enabled=row["state"] == UserState.ACTIVE)
+
+
+def _user_rows(
+    clc: "Clc", account: str, name: str, email: str, *, admin: bool = False
+) -> tuple[Statement, Statement]:
+    key_id = secrets.new_access_key_id()
+    user = {
+        "account": account,
+        "name": name,
+        "canonical_id": hashlib.sha256(f"{account}/{name}/{key_id}".encode()).hexdigest(),
+        "email": email,
+        "admin": int(admin),
+        "state": UserState.ACTIVE.value,
+        "created_at": clc.now(),
+    }
+    key = {
+        "access_key_id": key_id,
+        "account": account,
+        "user": name,
+        "sealed_secret": clc.sealer.seal(secrets.new_secret(), key_id),
+        "state": UserState.ACTIVE.value,
+        "created_at": clc.now(),
+    }
+    return insert("user", user), insert("access_key", key)
+
+
+async def _find(clc: "Clc", name: str) -> Row:
+    """`NAME`, or `ACCOUNT/NAME` where several accounts have it. Raises NoSuchEntity."""
+    account, _, user = name.rpartition("/")
+    rows = await clc.store.read(
+        "SELECT user.* FROM user JOIN account USING (account) WHERE user.name = ? "
+        "AND (? = '' OR account.account = ? OR account.name = ?)",
+        user, account, account, account,
+    )  # fmt: skip
+    if not rows:
+        raise NoSuchEntity("user", name)
+    if len(rows) > 1:
+        places = ", ".join(f"{r['account']}/{user}" for r in rows)
+        raise InvalidParameterValue(f"Several accounts have a user {user}: say which, {places}.")
+    return rows[0]
+
+
+async def _keys_of(clc: "Clc", account: str, user: str) -> admin.UserKeys:
+    row = one(
+        await clc.store.read(
+            "SELECT user.*, account.name AS account_name, access_key.access_key_id, access_key.sealed_secret "
+            "FROM user JOIN account USING (account) JOIN access_key "
+            "ON access_key.account = user.account AND access_key.user = user.name "
+            "WHERE user.account = ? AND user.name = ? AND access_key.state = 'active' "
+            "ORDER BY access_key.created_at DESC",
+            account, user,
+        )
+    )  # fmt: skip
+    if row is None:
+        raise NoSuchEntity("access key of user", user)
+    return admin.UserKeys(
+        account_id=account,
+        account_name=row["account_name"],
+        user_name=user,
+        canonical_id=row["canonical_id"],
+        display_name=user,
+        email=row["email"],
+        state=row["state"],
+        access_key_id=row["access_key_id"],
+        secret_access_key=clc.sealer.open(row["sealed_secret"], row["access_key_id"]),
+    )
+
+
+async def _account_id(clc: "Clc", account: str) -> str:
+    row = one(
+        await clc.store.read("SELECT account FROM account WHERE account = ? OR name = ?", account, account)
+    )
+    if row is None:
+        raise NoSuchEntity("account", account)
+    return str(row["account"])
+
+
+async def _new_account_id(clc: "Clc") -> str:
+    while True:
+        account = f"{clc.randomness.randrange(10**11, 10**12)}"
+        if not await clc.store.read("SELECT 1 FROM account WHERE account = ?", account):
+            return account

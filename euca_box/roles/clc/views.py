@@ -1,0 +1,154 @@
+"""Records as EC2 shows them. A view is built once for each record and kept, so that the front end can
+keep the XML beside it."""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from euca_box.messages import ec2_images, ec2_instances
+from euca_box.messages.ec2_common import GroupIdentifier, Tag
+from euca_box.model import ids
+from euca_box.model.groups import SecurityGroup
+from euca_box.model.images import Image
+from euca_box.model.instances import Instance, InstanceState
+
+if TYPE_CHECKING:
+    from euca_box.roles.clc.records import Records
+    from euca_box.roles.clc.role import ClcSettings
+
+
+class Views:
+    def __init__(self, settings: "ClcSettings", groups: "Records[SecurityGroup]") -> None:
+        self._settings = settings
+        self._groups = groups
+        self._reservations: dict[str, tuple[tuple[Instance, ...], int, ec2_instances.Reservation]] = {}
+        self._images: dict[str, tuple[Image, ec2_images.Image]] = {}
+
+    def reservation(self, instances: Iterable[Instance]) -> ec2_instances.Reservation:
+        """The reservation of these instances (one at least, in order of their launch index)."""
+        records = tuple(instances)
+        first = records[0]
+        kept = self._reservations.get(first.reservation_id)
+        if (
+            kept is not None
+            and kept[1] == self._groups.changes
+            and len(kept[0]) == len(records)
+            and all(a is b for a, b in zip(kept[0], records, strict=True))
+        ):
+            return kept[2]
+        view = ec2_instances.Reservation(
+            reservation_id=first.reservation_id,
+            owner_id=first.account,
+            groups=self.group_identifiers(first.group_ids),
+            instances=tuple(self.instance(record) for record in records),
+        )
+        self._reservations[first.reservation_id] = (records, self._groups.changes, view)
+        return view
+
+    def forget(self, reservation_id: str) -> None:
+        self._reservations.pop(reservation_id, None)
+
+    def instance(self, record: Instance) -> ec2_instances.Instance:
+        gone = record.state is InstanceState.TERMINATED
+        private_ip = None if gone else record.private_ip
+        public_ip = None if gone else record.public_ip
+        groups = () if gone else self.group_identifiers(record.group_ids)
+        reason = record.reason
+        return ec2_instances.Instance(
+            instance_id=record.instance_id,
+            image_id=record.image_id,
+            state=state_view(record.state),
+            private_dns_name=dns_name(private_ip),
+            public_dns_name=public_ip or private_ip or "",
+            state_transition_reason=record.transition,
+            ami_launch_index=record.launch_index,
+            instance_type=record.instance_type,
+            launch_time=time_view(record.launch_time),
+            placement=ec2_instances.InstancePlacement(record.zone),
+            key_name=record.key_name,
+            kernel_id=record.kernel_id,
+            ramdisk_id=record.ramdisk_id,
+            subnet_id=None if gone else self._settings.subnet_id,
+            vpc_id=None if gone else self._settings.vpc_id,
+            private_ip_address=private_ip,
+            public_ip_address=public_ip,
+            root_device_name=record.root_device_name,
+            client_token=record.client_token,
+            state_reason=ec2_instances.StateReason(reason.code, reason.message) if reason else None,
+            tags=tags_view(record.tags),
+            security_groups=groups,
+            network_interfaces=() if private_ip is None else (self._interface(record, groups),),
+            metadata_options=ec2_instances.InstanceMetadataOptions(
+                http_tokens=record.http_tokens,
+                http_put_response_hop_limit=record.hop_limit,
+                http_endpoint=record.http_endpoint,
+            ),
+        )
+
+    def image(self, record: Image) -> ec2_images.Image:
+        kept = self._images.get(record.image_id)
+        if kept is not None and kept[0] is record:
+            return kept[1]
+        view = ec2_images.Image(
+            image_id=record.image_id,
+            image_location=record.data.location,
+            state="available",
+            owner_id=record.account,
+            public=record.public,
+            architecture=record.architecture,
+            image_type=record.type.value,
+            creation_date=datetime.fromtimestamp(record.created_at, UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z"),
+            name=record.name,
+            description=record.description,
+            kernel_id=record.kernel_id,
+            ramdisk_id=record.ramdisk_id,
+            root_device_name=record.root_device_name,
+            tags=tags_view(record.tags),
+        )
+        self._images[record.image_id] = (record, view)
+        return view
+
+    def group_identifiers(self, group_ids: Iterable[str]) -> tuple[GroupIdentifier, ...]:
+        found = (self._groups.find(group_id) for group_id in group_ids)
+        return tuple(GroupIdentifier(group.name, group.group_id) for group in found if group is not None)
+
+    def _interface(
+        self, record: Instance, groups: tuple[GroupIdentifier, ...]
+    ) -> ec2_instances.NetworkInterface:
+        association = None
+        if record.public_ip:
+            association = ec2_instances.NetworkInterfaceAssociation(
+                "amazon", record.public_ip, record.public_ip
+            )
+        return ec2_instances.NetworkInterface(
+            network_interface_id="eni-" + record.instance_id.partition("-")[2],
+            mac_address=ids.mac_of(record.instance_id),
+            owner_id=record.account,
+            private_ip_address=record.private_ip or "",
+            private_dns_name=dns_name(record.private_ip),
+            subnet_id=self._settings.subnet_id,
+            vpc_id=self._settings.vpc_id,
+            groups=groups,
+            association=association,
+        )
+
+
+def state_view(state: InstanceState) -> ec2_instances.InstanceState:
+    return ec2_instances.InstanceState(state.code, state.value)
+
+
+def time_view(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+def tags_view(tags: Iterable[tuple[str, str]]) -> tuple[Tag, ...]:
+    return tuple(Tag(key, value) for key, value in tags)
+
+
+def host_name(private_ip: str) -> str:
+    """`ip-172-31-0-5`, as AWS names hosts by their private address."""
+    return "ip-" + private_ip.replace(".", "-")
+
+
+def dns_name(private_ip: str | None) -> str:
+    return f"{host_name(private_ip)}.ec2.internal" if private_ip else ""

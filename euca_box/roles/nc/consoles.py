@@ -1,0 +1,89 @@
+"""Serial consoles: one reader for each guest, and a socket beside it where the operator may look in.
+
+`euca-box console ID` connects to `console.sock`; many may, and all see the same.
+"""
+
+import contextlib
+import logging
+import os
+import socket
+from typing import TYPE_CHECKING
+
+import trio
+
+from euca_box.kvm.console import Viewer
+
+if TYPE_CHECKING:
+    from euca_box.roles.nc.role import Nc
+    from euca_box.roles.nc.workbench import Console
+
+log = logging.getLogger(__name__)
+
+VIEWERS = 16
+READ_BYTES = 4096
+
+
+async def connect(nc: "Nc", instance_id: str) -> None:
+    """Start reading the guest's console; returns when connected. Harmless when it is read already."""
+    if instance_id in nc.consoles:
+        return
+    assert nc.tasks is not None
+    sockets, folder = nc.sockets_of(instance_id), nc.folder_of(instance_id)
+    console = nc.workbench.console(sockets / "serial.sock", folder / "console.log")
+    nc.consoles[instance_id] = console
+    await nc.tasks.start(_read, nc, instance_id, console)
+
+
+async def _read(
+    nc: "Nc",
+    instance_id: str,
+    console: "Console",
+    *,
+    task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Until the instance is gone."""
+    try:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_until_gone, nc, instance_id, nursery.cancel_scope)
+            nursery.start_soon(_serve, nc, instance_id, console)
+            await nursery.start(console.run)
+            task_status.started()
+    except* OSError as errors:
+        log.warning("the console of %s is not read: %s", instance_id, errors.exceptions[0])
+    finally:
+        nc.consoles.pop(instance_id, None)
+
+
+async def _until_gone(nc: "Nc", instance_id: str, scope: trio.CancelScope) -> None:
+    while (resident := nc.residents.get(instance_id)) is not None and resident.gone_at is None:
+        await nc.news.wait()
+    scope.cancel()
+
+
+async def _serve(nc: "Nc", instance_id: str, console: "Console") -> None:
+    """Let viewers in through a socket that only root may open."""
+    path = nc.sockets_of(instance_id) / "console.sock"
+    if not path.parent.exists():
+        return
+    with contextlib.suppress(FileNotFoundError):
+        path.unlink()
+    listener = trio.socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    await listener.bind(str(path))
+    os.chmod(path, 0o600)
+    listener.listen(VIEWERS)
+    await trio.serve_listeners(lambda stream: _view(console, stream), [trio.SocketListener(listener)])
+
+
+async def _view(console: "Console", stream: trio.SocketStream) -> None:
+    with contextlib.suppress(trio.BrokenResourceError, trio.ClosedResourceError, trio.TooSlowError):
+        async with stream, console.attach() as viewer, trio.open_nursery() as nursery:
+            nursery.start_soon(_keys, stream, viewer, nursery.cancel_scope)
+            async for output in viewer.output:
+                await stream.send_all(output)
+
+
+async def _keys(stream: trio.SocketStream, viewer: Viewer, scope: trio.CancelScope) -> None:
+    with contextlib.suppress(trio.BrokenResourceError, trio.TooSlowError):
+        while data := await stream.receive_some(READ_BYTES):
+            await viewer.send(data)
+    scope.cancel()

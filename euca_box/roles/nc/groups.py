@@ -1,0 +1,51 @@
+"""Security groups on this node: given to the network, kept for the next start."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from euca_box.messages import base
+from euca_box.messages.base import Call, Done
+from euca_box.messages.instance_spec import GroupRules
+from euca_box.messages.nc import NcConfigureGroups
+from euca_box.net.network import Rule, SecurityGroup
+from euca_box.store.store import Statement, one
+
+if TYPE_CHECKING:
+    from euca_box.roles.nc.role import Nc
+
+
+@dataclass(frozen=True)
+class _Kept:
+    version: int
+    groups: tuple[GroupRules, ...]
+
+
+async def load(nc: "Nc") -> None:
+    row = one(await nc.store.read("SELECT value FROM meta WHERE name = 'groups'"))
+    if row is not None:
+        kept = base.decode(row["value"], _Kept)
+        await nc.network.set_groups(_for_network(kept.groups))
+        nc.groups_version = kept.version
+
+
+async def configure_groups(nc: "Nc", call: Call, op: NcConfigureGroups) -> Done:
+    """In force when this answers. An older version than the one in force is ignored."""
+    if op.version < nc.groups_version:
+        return Done()
+    await nc.network.set_groups(_for_network(op.groups))
+    await nc.store.write(
+        Statement(
+            "INSERT INTO meta (name, value) VALUES ('groups', ?) "
+            "ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+            (base.encode(_Kept(op.version, op.groups)),),
+        )
+    )
+    nc.groups_version = op.version
+    return Done()
+
+
+def _for_network(groups: tuple[GroupRules, ...]) -> list[SecurityGroup]:
+    def rules(given: tuple[object, ...]) -> tuple[Rule, ...]:
+        return tuple(Rule(r.protocol, r.from_port, r.to_port, r.cidr, r.group_id) for r in given)  # type: ignore[attr-defined]
+
+    return [SecurityGroup(g.group_id, rules(g.ingress), rules(g.egress)) for g in groups]

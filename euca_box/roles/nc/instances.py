@@ -1,0 +1,106 @@
+"""Instances on this node: what the cluster controller may ask."""
+
+import logging
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import trio
+
+from euca_box.kvm.hypervisor import KvmError
+from euca_box.messages import nc as messages
+from euca_box.messages.base import Call, Done
+from euca_box.messages.cc import ConsoleOutput, Reports
+from euca_box.messages.instance_spec import InstanceReport
+from euca_box.model.errors import IncorrectInstanceState, IncorrectState, InvalidInstanceIDNotFound
+from euca_box.model.instances import USER_REQUEST, NodeState
+from euca_box.store.store import Statement
+
+if TYPE_CHECKING:
+    from euca_box.roles.nc.role import Nc, Resident
+
+log = logging.getLogger(__name__)
+
+
+async def run_instance(nc: "Nc", call: Call, op: messages.NcRunInstance) -> Done:
+    """Commit that it shall run; its task does the rest."""
+    from euca_box.roles.nc.role import Resident
+
+    instance_id = op.spec.instance_id
+    if instance_id in nc.tombstones:
+        raise IncorrectState(f"{instance_id} was terminated on {nc.address}.")
+    if instance_id not in nc.residents:
+        await nc.keep(Resident(op.spec, op.placement))
+        nc.new_resident.ring()
+    return Done()
+
+
+async def terminate_instance(nc: "Nc", call: Call, op: messages.NcTerminateInstance) -> Done:
+    """Commit that it shall go, and that this id never runs here again."""
+    tombstone = Statement(
+        "INSERT INTO tombstone (id, at) VALUES (?, ?) ON CONFLICT (id) DO NOTHING", (op.instance_id, nc.now())
+    )
+    resident = nc.residents.get(op.instance_id)
+    if resident is None:
+        await nc.store.write(tombstone)
+    elif not resident.ending:
+        await nc.keep(replace(resident, ending=True, reason=resident.reason or USER_REQUEST), tombstone)
+    nc.tombstones.add(op.instance_id)
+    nc.ring(op.instance_id)
+    return Done()
+
+
+async def reboot_instance(nc: "Nc", call: Call, op: messages.NcRebootInstance) -> Done:
+    """Answer at once; the guest gets its time to react, then is reset."""
+    resident = _alive(nc, op.instance_id)
+    if not resident.started or op.instance_id not in nc.running:
+        raise IncorrectInstanceState(f"The instance '{op.instance_id}' does not run.")
+    assert nc.tasks is not None
+    nc.tasks.start_soon(_reboot, nc, op.instance_id)
+    return Done()
+
+
+async def get_console_output(nc: "Nc", call: Call, op: messages.NcGetConsoleOutput) -> ConsoleOutput:
+    resident = nc.residents.get(op.instance_id)
+    if resident is None:
+        raise InvalidInstanceIDNotFound(op.instance_id)
+    log_file = nc.folder_of(op.instance_id) / "console.log"
+    return ConsoleOutput(nc.workbench.console_tail(log_file), nc.now())
+
+
+async def describe_instances(nc: "Nc", call: Call, op: messages.NcDescribeInstances) -> Reports:
+    if op.after >= nc.version:
+        with trio.move_on_after(op.wait_seconds):
+            await nc.news.wait()
+    return Reports(nc.version, tuple(_report(nc, r) for r in nc.residents.values()), complete=True)
+
+
+async def _reboot(nc: "Nc", instance_id: str) -> None:
+    try:
+        await nc.hypervisor.reboot(instance_id, nc.settings.reboot_grace_seconds)
+        log.info("%s was rebooted", instance_id)
+    except KvmError as error:
+        log.warning("%s was not rebooted: %s", instance_id, error)
+
+
+def _alive(nc: "Nc", instance_id: str) -> "Resident":
+    resident = nc.residents.get(instance_id)
+    if resident is None or resident.ending:
+        raise InvalidInstanceIDNotFound(instance_id)
+    return resident
+
+
+def _report(nc: "Nc", resident: "Resident") -> InstanceReport:
+    if resident.ending:
+        state = NodeState.TEARDOWN
+    else:
+        state = NodeState.EXTANT if resident.started else NodeState.PENDING
+    return InstanceReport(
+        instance_id=resident.spec.instance_id,
+        state=state,
+        node=nc.address,
+        private_ip=resident.placement.private_ip,
+        public_ip=resident.placement.public_ip,
+        reason=resident.reason,
+        gone=resident.gone_at is not None,
+        step=nc.steps.get(resident.spec.instance_id, ""),
+    )

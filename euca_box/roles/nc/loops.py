@@ -1,0 +1,148 @@
+"""What the NC does by itself: a task for each resident, the hypervisor's events, and what nobody owns."""
+
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import trio
+
+from euca_box.kvm.hypervisor import KvmError
+from euca_box.model.instances import GUEST_SHUTDOWN
+from euca_box.net.network import NetError
+from euca_box.roles.nc import consoles, staging
+from euca_box.store.store import Statement
+from euca_box.tasks import Bell
+
+if TYPE_CHECKING:
+    from euca_box.roles.nc.role import Nc
+
+log = logging.getLogger(__name__)
+
+LOOK_SECONDS = 5.0
+RETRY_SECONDS = 2.0
+GONE_SECONDS = 600.0  # how long the end of an instance is reported
+
+
+async def residents(nc: "Nc") -> None:
+    """A task for each instance that is not gone."""
+    async with trio.open_nursery() as tasks:
+        while True:
+            for instance_id, resident in list(nc.residents.items()):
+                if resident.gone_at is None and instance_id not in nc.bells:
+                    nc.bells[instance_id] = Bell()
+                    tasks.start_soon(_live, nc, instance_id)
+            await nc.new_resident.wait(LOOK_SECONDS)
+
+
+async def watch_domains(nc: "Nc") -> None:
+    """Compare with the hypervisor on its events, and every few seconds for those that were lost."""
+    events = nc.hypervisor.events()
+    while True:
+        await _compare(nc)
+        with trio.move_on_after(LOOK_SECONDS):
+            async for event in events:
+                if event.kind in ("stopped", "crashed"):
+                    break
+
+
+async def sweep(nc: "Nc") -> None:
+    """Forget residents some time after their end; take away ports that belong to nobody."""
+    while True:
+        for instance_id, resident in list(nc.residents.items()):
+            if resident.gone_at is not None and nc.now() - resident.gone_at > GONE_SECONDS:
+                await nc.store.write(Statement("DELETE FROM instance WHERE id = ?", (instance_id,)))
+                del nc.residents[instance_id]
+        try:
+            await _remove_orphans(nc)
+        except (NetError, KvmError) as error:
+            log.warning("what nobody owns could not be removed: %s", error)
+        await trio.sleep(LOOK_SECONDS * 6)
+
+
+async def _live(nc: "Nc", instance_id: str) -> None:
+    """One instance from its row to its end. A crash of this process is a pause."""
+    try:
+        while (resident := nc.residents[instance_id]).gone_at is None:
+            try:
+                if resident.ending:
+                    await staging.finish(nc, resident)
+                elif not resident.started:
+                    await _start(nc, instance_id)
+                else:
+                    await _keep(nc, instance_id)
+            except Exception:
+                log.exception("%s: a step failed; tried again in %g s", instance_id, RETRY_SECONDS)
+                await trio.sleep(RETRY_SECONDS)
+    finally:
+        nc.bells.pop(instance_id, None)
+
+
+async def _start(nc: "Nc", instance_id: str) -> None:
+    """Start it, or give up with a reason; a wish to end it interrupts."""
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(_cancel_when_ending, nc, instance_id, nursery.cancel_scope)
+        try:
+            await staging.start(nc, nc.residents[instance_id])
+        except Exception as error:
+            log.exception("%s does not start", instance_id)
+            reason = staging.reason_of(error)
+            await nc.keep(replace(nc.residents[instance_id], ending=True, reason=reason))
+        nursery.cancel_scope.cancel()
+
+
+async def _cancel_when_ending(nc: "Nc", instance_id: str, scope: trio.CancelScope) -> None:
+    while not nc.residents[instance_id].ending:
+        await nc.news.wait()
+    scope.cancel()
+
+
+async def _keep(nc: "Nc", instance_id: str) -> None:
+    """A started instance: adopt it after a restart, then wait until it ends or shall end."""
+    await staging.plug(nc, nc.residents[instance_id])
+    while not nc.residents[instance_id].ending:
+        await _compare(nc)
+        resident = nc.residents[instance_id]
+        if instance_id not in nc.running:
+            log.info("%s switched itself off", instance_id)
+            await nc.keep(replace(resident, ending=True, reason=resident.reason or GUEST_SHUTDOWN))
+            return
+        if instance_id not in nc.consoles:
+            await consoles.connect(nc, instance_id)
+        await nc.bells[instance_id].wait(LOOK_SECONDS * 6)
+
+
+async def _compare(nc: "Nc") -> None:
+    """Take in which domains there are; wake the tasks of those that vanished."""
+    domains = await nc.hypervisor.domains()
+    now = {domain.name for domain in domains}
+    for name in nc.running - now:
+        nc.ring(name)
+    nc.running = now
+
+
+async def _remove_orphans(nc: "Nc") -> None:
+    """Domains and ports that carry our marks and have no row: left by a crash between two lines."""
+    for domain in await nc.hypervisor.domains():
+        known = nc.residents.get(domain.name)
+        if (known is None or known.gone_at is not None) and domain.labels.get("instance") == domain.name:
+            log.warning("%s runs here and belongs to nobody; ended", domain.name)
+            await nc.hypervisor.destroy(domain.name)
+    for port in await nc.network.ports():
+        known = nc.residents.get(port.instance_id)
+        if known is None or known.gone_at is not None:
+            log.warning("the port of %s belongs to nobody; removed", port.instance_id)
+            await nc.network.unplug(port.instance_id)
+    taken = {
+        r.placement.public_ip: r.placement.private_ip for r in nc.residents.values() if r.gone_at is None
+    }
+    for public_ip, private_ip in (await nc.network.public_addresses()).items():
+        if taken.get(public_ip) != private_ip:
+            await nc.network.unassign_public(public_ip)
+
+
+LOOPS: dict[str, Callable[["Nc"], Awaitable[None]]] = {
+    "residents": residents,
+    "watch domains": watch_domains,
+    "sweep": sweep,
+}

@@ -1,0 +1,66 @@
+"""The metadata of an instance, for the service at 169.254.169.254 on this node's bridge."""
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from euca_box.messages.base import Call
+from euca_box.messages.nc import MetadataAnswer, NcDescribeMetadata
+from euca_box.model import ids
+from euca_box.model.metadata import InstanceMetadata
+
+if TYPE_CHECKING:
+    from euca_box.roles.nc.role import Nc, Resident
+
+
+async def describe_metadata(nc: "Nc", call: Call, op: NcDescribeMetadata) -> MetadataAnswer:
+    """Whose address is it? The network lets no guest use an address that is not its own."""
+    for resident in nc.residents.values():
+        if resident.placement.private_ip == op.private_ip and not resident.ending:
+            return MetadataAnswer(_metadata(nc, resident))
+    return MetadataAnswer(None)
+
+
+def host_name(private_ip: str) -> str:
+    """`ip-172-31-0-5`, as AWS names hosts by their private address."""
+    return "ip-" + private_ip.replace(".", "-")
+
+
+def _metadata(nc: "Nc", resident: "Resident") -> InstanceMetadata:
+    spec, where = resident.spec, resident.placement
+    return InstanceMetadata(
+        instance_id=spec.instance_id,
+        image_id=spec.image_id,
+        reservation_id=spec.reservation_id,
+        instance_type=spec.vm_type.name,
+        private_ip=where.private_ip,
+        mac=ids.mac_of(spec.instance_id),
+        hostname=f"{host_name(where.private_ip)}.ec2.internal",
+        account_id=spec.account,
+        zone=spec.zone,
+        region=spec.region,
+        launch_time=datetime.fromtimestamp(spec.launch_time, UTC),
+        launch_index=spec.launch_index,
+        kernel_id=spec.kernel_id or "",
+        ramdisk_id=spec.ramdisk_id or "",
+        manifest_path=spec.image.location,
+        public_ip=where.public_ip or "",
+        public_hostname=where.public_ip or "",
+        key_name=spec.key_name or "",
+        public_key=spec.public_key,
+        user_data=spec.user_data,
+        group_names=spec.group_names,
+        group_ids=spec.group_ids,
+        block_devices={
+            "ami": spec.root_device_name.removeprefix("/dev/"),
+            "root": spec.root_device_name,
+        },
+        interface_id="eni-" + spec.instance_id.partition("-")[2],
+        vpc_id=spec.vpc_id,
+        subnet_id=spec.subnet_id,
+        vpc_cidr=nc.settings.subnet_cidr,
+        subnet_cidr=nc.settings.subnet_cidr,
+        tags=dict(spec.tags),
+        http_tokens=spec.http_tokens,
+        http_endpoint=spec.http_endpoint,
+        hop_limit=spec.hop_limit,
+    )

@@ -1,0 +1,167 @@
+"""The Node Controller of one host: runs instances, and tells what runs. It decides nothing.
+
+Rows say what shall run here; the hypervisor says what does. A task for each instance makes them agree.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import trio
+
+from euca_box.bus.bus import Bus, Desk, Operations
+from euca_box.bus.memory import MemoryTransport
+from euca_box.bus.results import StoredResults
+from euca_box.kvm.hypervisor import Hypervisor
+from euca_box.messages import base, nc
+from euca_box.messages.base import system_call
+from euca_box.messages.instance_spec import InstanceSpec, Placement
+from euca_box.messages.walrus import GetImageUrl
+from euca_box.model.images import ImageData
+from euca_box.model.instances import Reason
+from euca_box.net.network import Network
+from euca_box.roles.nc import groups, instances, loops, metadata, resources
+from euca_box.roles.nc.cache import ImageCache
+from euca_box.roles.nc.workbench import Console, Workbench
+from euca_box.store.store import Statement, Store
+from euca_box.tasks import Bell, supervise
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+@dataclass(frozen=True)
+class NcSettings:
+    host: str
+    folder: Path  # instances and the image cache
+    run_folder: Path  # sockets: a short path
+    gateway: str
+    subnet_cidr: str
+    cache_bytes: int
+    cores: int = 0  # 0: what the host has
+    memory_mib: int = 0
+    disk_gib: int = 0
+    reboot_grace_seconds: float = 20.0
+
+
+@dataclass(frozen=True)
+class Resident:
+    """An instance of this node. `started`: its domain was there once; `ending`: it shall go."""
+
+    spec: InstanceSpec
+    placement: Placement
+    started: bool = False
+    ending: bool = False
+    gone_at: float | None = None
+    reason: Reason | None = None
+
+
+class Nc:
+    def __init__(
+        self,
+        settings: NcSettings,
+        store: Store,
+        bus: Bus,
+        hypervisor: Hypervisor,
+        network: Network,
+        workbench: Workbench,
+        now: Callable[[], float],
+    ) -> None:
+        self.settings = settings
+        self.store = store
+        self.bus = bus
+        self.hypervisor = hypervisor
+        self.network = network
+        self.workbench = workbench
+        self.now = now
+        self.cache = ImageCache(settings.folder / "cache", settings.cache_bytes, self._fetch)
+        self.residents: dict[str, Resident] = {}
+        self.tombstones: set[str] = set()
+        self.running: set[str] = set()  # names of the domains that the hypervisor last told
+        self.steps: dict[str, str] = {}  # what a starting instance is waiting for
+        self.bells: dict[str, Bell] = {}
+        self.consoles: dict[str, Console] = {}
+        self.groups_version = -1
+        self.version = 0
+        self.news = trio.Event()
+        self.new_resident = Bell()
+        self.tasks: trio.Nursery | None = None
+
+    @property
+    def address(self) -> str:
+        return f"nc@{self.settings.host}"
+
+    def folder_of(self, instance_id: str) -> Path:
+        return self.settings.folder / "instances" / instance_id
+
+    def sockets_of(self, instance_id: str) -> Path:
+        return self.settings.run_folder / instance_id
+
+    async def load(self) -> None:
+        """Rows, then the network and what runs: guests of an earlier process are adopted as they are."""
+        for row in await self.store.read("SELECT record FROM instance ORDER BY rowid"):
+            resident = base.decode(row["record"], Resident)
+            self.residents[resident.spec.instance_id] = resident
+        self.tombstones = {row["id"] for row in await self.store.read("SELECT id FROM tombstone")}
+        self.cache.open()
+        await self.network.prepare()
+        await groups.load(self)
+
+    def changed(self) -> None:
+        self.version += 1
+        self.news.set()
+        self.news = trio.Event()
+
+    def step(self, instance_id: str, words: str) -> None:
+        self.steps[instance_id] = words
+        self.changed()
+
+    async def keep(self, resident: Resident, *more: Statement) -> None:
+        await self.store.write(
+            Statement(
+                "INSERT INTO instance (id, record) VALUES (?, ?) "
+                "ON CONFLICT (id) DO UPDATE SET record = excluded.record",
+                (resident.spec.instance_id, base.encode(resident)),
+            ),
+            *more,
+        )
+        self.residents[resident.spec.instance_id] = resident
+        self.changed()
+
+    async def mark(self, instance_id: str, *more: Statement, **changes: object) -> None:
+        await self.keep(replace(self.residents[instance_id], **changes), *more)  # type: ignore[arg-type]
+
+    def ring(self, instance_id: str) -> None:
+        if (bell := self.bells.get(instance_id)) is not None:
+            bell.ring()
+
+    async def _fetch(self, image: ImageData, target: Path) -> str:
+        call = system_call("fetch")
+        source = await self.bus.ask("walrus", GetImageUrl(image.bucket, image.key, image.etag), call)
+        return await self.workbench.fetch(source, target, image.size_bytes)
+
+
+async def run(
+    role: Nc, transport: MemoryTransport, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+) -> None:
+    """Answer and loop until cancelled; the guests run on."""
+    await role.load()
+    desk = Desk(role, OPERATIONS, StoredResults(role.store, role.now))
+    async with trio.open_nursery() as nursery:
+        role.tasks = nursery
+        await nursery.start(transport.serve, role.address, desk)
+        for name, loop in loops.LOOPS.items():
+            nursery.start_soon(supervise, f"nc {name}", partial(loop, role))
+        task_status.started()
+
+
+OPERATIONS: Operations = {
+    nc.NcRunInstance: instances.run_instance,
+    nc.NcTerminateInstance: instances.terminate_instance,
+    nc.NcRebootInstance: instances.reboot_instance,
+    nc.NcGetConsoleOutput: instances.get_console_output,
+    nc.NcDescribeInstances: instances.describe_instances,
+    nc.NcDescribeResource: resources.describe_resource,
+    nc.NcConfigureGroups: groups.configure_groups,
+    nc.NcDescribeMetadata: metadata.describe_metadata,
+}

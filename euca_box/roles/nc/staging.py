@@ -1,0 +1,160 @@
+"""The steps between a wish and a running domain, and back to nothing; each may be repeated."""
+
+import errno
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, cast
+
+from euca_box.images.download import DownloadError
+from euca_box.kvm.hypervisor import Disk, DomainExists, KvmError, Machine, Nic
+from euca_box.model import ids
+from euca_box.model.errors import EucaError
+from euca_box.model.images import ImageData
+from euca_box.model.instances import Reason, server_error
+from euca_box.net.network import NetError, Port, device_of
+from euca_box.observe.failpoints import fp
+from euca_box.roles.nc.cache import CacheError
+from euca_box.roles.nc.metadata import host_name
+from euca_box.store.store import Statement
+
+if TYPE_CHECKING:
+    from euca_box.roles.nc.role import Nc, Resident
+
+log = logging.getLogger(__name__)
+
+GIB = 1024**3
+DISK_FULL = "the disk of the node is full"
+
+
+async def start(nc: "Nc", resident: "Resident") -> None:
+    """Fetch, make the disk, plug in, start. Raises what a step raises; `reason_of` puts it into words."""
+    spec = resident.spec
+    instance_id = spec.instance_id
+    in_use = [nc.cache.path_of(data) for r in nc.residents.values() for data in _files(r)]
+    nc.step(instance_id, f"fetches its image {spec.image.location}")
+    base = await nc.cache.get(spec.image, in_use)
+    kernel = await nc.cache.get(spec.kernel, in_use) if spec.kernel else None
+    ramdisk = await nc.cache.get(spec.ramdisk, in_use) if spec.ramdisk else None
+    nc.step(instance_id, "makes its disk")
+    disk = await _disk(nc, resident, base)
+    fp("nc.start.after-disk")
+    nc.step(instance_id, "is plugged into the network")
+    await plug(nc, resident)
+    fp("nc.start.after-plug")
+    nc.step(instance_id, "starts")
+    await _create(nc, resident, disk, kernel, ramdisk)
+    fp("nc.start.after-create")
+    await nc.mark(instance_id, started=True)
+    nc.running.add(instance_id)
+    nc.steps.pop(instance_id, None)
+    log.info("%s runs", instance_id)
+
+
+async def plug(nc: "Nc", resident: "Resident") -> None:
+    """Network and public address, as they should be."""
+    where = resident.placement
+    await nc.network.plug(port_of(resident))
+    if where.public_ip is not None:
+        await nc.network.assign_public(where.public_ip, where.private_ip)
+
+
+async def finish(nc: "Nc", resident: "Resident") -> None:
+    """Leave nothing: domain, tap, address, files, sockets. Then the row says that it is gone."""
+    instance_id = resident.spec.instance_id
+    nc.step(instance_id, "is ended")
+    await nc.hypervisor.destroy(instance_id)
+    nc.running.discard(instance_id)
+    fp("nc.finish.after-destroy")
+    if resident.placement.public_ip is not None:
+        here = await nc.network.public_addresses()
+        if here.get(resident.placement.public_ip) == resident.placement.private_ip:
+            await nc.network.unassign_public(resident.placement.public_ip)
+    await nc.network.unplug(instance_id)
+    nc.workbench.remove(nc.folder_of(instance_id))
+    nc.workbench.remove(nc.sockets_of(instance_id))
+    fp("nc.finish.before-commit")
+    tombstone = Statement(
+        "INSERT INTO tombstone (id, at) VALUES (?, ?) ON CONFLICT (id) DO NOTHING", (instance_id, nc.now())
+    )
+    await nc.mark(instance_id, tombstone, ending=True, gone_at=nc.now())
+    nc.tombstones.add(instance_id)
+    nc.steps.pop(instance_id, None)
+
+
+def reason_of(error: Exception) -> Reason:
+    """A failed start, in words for the user; what is not foreseen is in the log of the node."""
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return server_error(DISK_FULL)
+    if isinstance(error, KvmError) and "No space left" in str(error):
+        return server_error(DISK_FULL)
+    if isinstance(error, CacheError | DownloadError):
+        return server_error(f"its image cannot be had: {error}")
+    if isinstance(error, EucaError):
+        return server_error(error.message)
+    if isinstance(error, NetError):
+        return server_error("the network of the node refused it")
+    return server_error("the node could not start it")
+
+
+def port_of(resident: "Resident") -> Port:
+    spec, where = resident.spec, resident.placement
+    return Port(
+        instance_id=spec.instance_id,
+        device=device_of(spec.instance_id),
+        mac=ids.mac_of(spec.instance_id),
+        private_ip=where.private_ip,
+        group_ids=spec.group_ids,
+        hostname=host_name(where.private_ip),
+    )
+
+
+def _files(resident: "Resident") -> list[ImageData]:
+    spec = resident.spec
+    return [data for data in (spec.image, spec.kernel, spec.ramdisk) if data is not None]
+
+
+async def _disk(nc: "Nc", resident: "Resident", base: Path) -> Disk:
+    """The overlay of this instance. One that is there was made by an earlier try that never started."""
+    spec = resident.spec
+    folder = nc.folder_of(spec.instance_id)
+    nc.workbench.make_folder(folder.parent, for_qemu=False)
+    nc.workbench.remove(folder)
+    nc.workbench.make_folder(folder, for_qemu=False)
+    base_format = cast(Literal["raw", "qcow2"], spec.image.format)
+    path = folder / "disk.qcow2"
+    await nc.workbench.create_overlay(path, base, base_format, spec.vm_type.disk_gib * GIB)
+    return Disk(path, "qcow2", "vda", f"{spec.instance_id}-root", ((base, base_format),))
+
+
+async def _create(
+    nc: "Nc", resident: "Resident", disk: Disk, kernel: Path | None, ramdisk: Path | None
+) -> None:
+    from euca_box.roles.nc import consoles
+
+    spec = resident.spec
+    sockets = nc.sockets_of(spec.instance_id)
+    nc.workbench.make_folder(sockets, for_qemu=True)
+    machine = Machine(
+        name=spec.instance_id,
+        uuid=uuid_of(spec.instance_id),
+        vcpus=spec.vm_type.cpu,
+        memory_mib=spec.vm_type.memory_mib,
+        disks=(disk,),
+        nics=(Nic(device_of(spec.instance_id), ids.mac_of(spec.instance_id)),),
+        serial_socket=sockets / "serial.sock",
+        vnc_socket=sockets / "vnc.sock",
+        kernel=kernel,
+        ramdisk=ramdisk,
+        cmdline="root=/dev/vda console=ttyS0" if kernel else "",
+        labels={"account": spec.account, "instance": spec.instance_id},
+    )
+    try:
+        await nc.hypervisor.create(machine, before_start=lambda: consoles.connect(nc, spec.instance_id))
+    except DomainExists:
+        log.info("%s is there already; adopted", spec.instance_id)
+
+
+def uuid_of(instance_id: str) -> str:
+    """A UUID that begins with ec2, by which cloud-init knows where it is; the rest is the instance id."""
+    digits = instance_id.partition("-")[2][:8].rjust(8, "0")
+    return f"ec2{digits[:5]}-{digits[5:]}0-4000-8000-0000{digits}"

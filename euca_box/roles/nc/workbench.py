@@ -1,0 +1,100 @@
+"""What the node controller does to files and sockets, as a part that a simulation can replace."""
+
+import os
+import shutil
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import trio
+
+from euca_box.images import download
+from euca_box.kvm import disks
+from euca_box.kvm.console import ConsoleReader, ConsoleRing, Viewer
+from euca_box.kvm.hypervisor import DiskFormat
+from euca_box.messages.walrus import ImageUrl
+
+
+class Console(Protocol):
+    """The serial console of one guest: read while it runs, kept to its last bytes."""
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None: ...
+
+    def attach(self) -> AbstractAsyncContextManager[Viewer]: ...
+
+
+class Workbench(Protocol):
+    async def fetch(self, source: ImageUrl, target: Path, size_bytes: int) -> str:
+        """Download to a new file, durable when this returns; the SHA-256 of what came."""
+
+    async def create_overlay(
+        self, path: Path, base: Path, base_format: DiskFormat, size_bytes: int
+    ) -> None: ...
+
+    def make_folder(self, path: Path, *, for_qemu: bool) -> None: ...
+
+    def hand_over(self, path: Path) -> None:
+        """Give the file to QEMU's user."""
+
+    def remove(self, path: Path) -> None: ...
+
+    def free_disk_gib(self, path: Path) -> int: ...
+
+    def console(self, socket: Path, log: Path) -> Console: ...
+
+    def console_tail(self, log: Path) -> bytes: ...
+
+
+@dataclass(frozen=True)
+class HostWorkbench:
+    """The real one: files of this host, QEMU under `qemu_uid`."""
+
+    qemu_uid: int
+    console_bytes: int
+    limiter: trio.CapacityLimiter
+    set_owner: Callable[[Path, int, int], None] = os.chown
+
+    async def fetch(self, source: ImageUrl, target: Path, size_bytes: int) -> str:
+        return await trio.to_thread.run_sync(
+            download.fetch,
+            source.url,
+            source.etag,
+            source.ca_file or None,
+            target,
+            size_bytes,
+            limiter=self.limiter,
+            abandon_on_cancel=True,
+        )
+
+    async def create_overlay(self, path: Path, base: Path, base_format: DiskFormat, size_bytes: int) -> None:
+        await disks.create_overlay(path, base, base_format, size_bytes)
+        self.hand_over(path)
+
+    def make_folder(self, path: Path, *, for_qemu: bool) -> None:
+        path.mkdir(parents=True, exist_ok=True, mode=0o711)
+        if for_qemu:
+            self.hand_over(path)
+            path.chmod(0o700)
+
+    def hand_over(self, path: Path) -> None:
+        self.set_owner(path, self.qemu_uid, self.qemu_uid)
+
+    def remove(self, path: Path) -> None:
+        shutil.rmtree(path, ignore_errors=True)
+
+    def free_disk_gib(self, path: Path) -> int:
+        return shutil.disk_usage(path).free // 1024**3
+
+    def console(self, socket: Path, log: Path) -> Console:
+        return ConsoleReader(socket, ConsoleRing(log, self.console_bytes))
+
+    def console_tail(self, log: Path) -> bytes:
+        if not log.exists():
+            return b""
+        ring = ConsoleRing(log, self.console_bytes)
+        try:
+            return ring.tail()
+        finally:
+            ring.close()

@@ -1,0 +1,72 @@
+"""Walrus among the roles: looks at images for the CLC, lends nodes signed URLs, knows the users.
+
+The bytes themselves go through `api/s3` and `objects/`; this role has the messages of other roles.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import trio
+
+from euca_box.auth.keyring import Keyring
+from euca_box.bus.bus import Desk, Operations
+from euca_box.bus.memory import MemoryTransport
+from euca_box.bus.results import StoredResults
+from euca_box.messages import base
+from euca_box.messages import walrus as messages
+from euca_box.model.accounts import AccessKey
+from euca_box.roles.walrus import images, principals
+from euca_box.roles.walrus.vault import Vault
+from euca_box.store.store import Store
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+@dataclass(frozen=True)
+class WalrusSettings:
+    endpoint: str  # where nodes reach S3: http://127.0.0.1:8773
+    ca_file: str
+    max_image_bytes: int
+
+
+class Walrus:
+    """`lender` is an access key of Walrus itself, known to nobody else: URLs for nodes are signed with it."""
+
+    def __init__(
+        self,
+        settings: WalrusSettings,
+        store: Store,
+        vault: Vault,
+        keyring: Keyring,
+        lender: AccessKey,
+        now: Callable[[], float],
+    ) -> None:
+        self.settings = settings
+        self.store = store
+        self.vault = vault
+        self.keyring = keyring
+        self.lender = lender
+        self.now = now
+
+    async def load(self) -> None:
+        """The keys that were pushed last, so that S3 works before the CLC is there."""
+        rows = await self.store.read("SELECT version, record FROM principal")
+        keys = [base.decode(row["record"], AccessKey) for row in rows]
+        principals.take(self, max((row["version"] for row in rows), default=0), keys)
+
+
+async def run(
+    role: Walrus, transport: MemoryTransport, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+) -> None:
+    """Answer until cancelled."""
+    await role.load()
+    desk = Desk(role, OPERATIONS, StoredResults(role.store, role.now))
+    await transport.serve("walrus", desk, task_status=task_status)
+
+
+OPERATIONS: Operations = {
+    messages.CheckImage: images.check_image,
+    messages.GetImageUrl: images.get_image_url,
+    messages.SyncPrincipals: principals.sync_principals,
+}

@@ -1,0 +1,259 @@
+"""A whole cloud in memory: real roles, real rows, real messages; hypervisor, network and time are fakes.
+
+    async with cloud(seed=1) as c:
+        [instance] = await c.run_instances()
+        await c.until(instance, "running")
+
+`restart()` is a `kill -9`: every role is cancelled and built anew on what it had stored.
+"""
+
+import hashlib
+import random
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address, IPv4Network
+from pathlib import Path
+
+import trio
+
+from euca_box.auth.keyring import Keyring
+from euca_box.auth.secrets import Sealer
+from euca_box.bus.bus import Bus, Desk
+from euca_box.bus.memory import MemoryTransport
+from euca_box.kvm.fake import FakeHypervisor
+from euca_box.messages import ec2_instances as ec2
+from euca_box.messages.base import Call
+from euca_box.messages.walrus import GetImageUrl, ImageUrl, SyncPrincipals
+from euca_box.messages.base import Done
+from euca_box.model.accounts import Principal
+from euca_box.model.images import Image, ImageData, ImageType
+from euca_box.model.instances import VmType
+from euca_box.net.fake import FakeNetwork
+from euca_box.net.network import NetworkSettings
+from euca_box.roles.cc import role as cc_role
+from euca_box.roles.clc import role as clc_role
+from euca_box.roles.nc import role as nc_role
+from euca_box.store.sync_store import SyncStore
+
+ALICE = Principal("111111111111", "alice", "a" * 64, "alice")
+MALLORY = Principal("222222222222", "mallory", "b" * 64, "mallory")
+
+START = 1_770_000_000.0
+
+
+class Killed(BaseException):
+    """What a failpoint raises to end every role at once, past all `except Exception`: a kill -9."""
+
+
+class FakeConsole:
+    async def run(self, *, task_status=trio.TASK_STATUS_IGNORED):
+        task_status.started()
+        await trio.sleep_forever()
+
+
+@dataclass
+class FakeWorkbench:
+    """Files that are only remembered. `broken` fails the next fetch with this error."""
+
+    broken: Exception | None = None
+    fetches: int = 0
+    folders: set = field(default_factory=set)
+
+    async def fetch(self, source, target, size_bytes):
+        await trio.sleep(0.5)
+        self.fetches += 1
+        if self.broken is not None:
+            error, self.broken = self.broken, None
+            raise error
+        target.write_bytes(source.etag.encode())
+        return hashlib.sha256(source.etag.encode()).hexdigest()
+
+    async def create_overlay(self, path, base, base_format, size_bytes):
+        assert base.exists()
+        self.folders.add(path.parent)
+
+    def make_folder(self, path, *, for_qemu):
+        pass
+
+    def hand_over(self, path):
+        pass
+
+    def remove(self, path):
+        self.folders.discard(path)
+
+    def free_disk_gib(self, path):
+        return 1000
+
+    def console(self, socket, log):
+        return FakeConsole()
+
+    def console_tail(self, log):
+        return b"booted\n"
+
+
+def image_data(name: str, *, bootable: bool) -> ImageData:
+    sha256 = hashlib.sha256(name.encode()).hexdigest()
+    return ImageData("bucket", name, name, sha256, 1024, "raw", 1024 * 1024, bootable)
+
+
+class FakeWalrus:
+    """Lends URLs for the images of this simulation."""
+
+    async def get_image_url(self, call, op: GetImageUrl) -> ImageUrl:
+        return ImageUrl(f"http://walrus/{op.key}", op.etag)
+
+    async def sync_principals(self, call, op: SyncPrincipals) -> Done:
+        return Done()
+
+
+WALRUS = {GetImageUrl: FakeWalrus.get_image_url, SyncPrincipals: FakeWalrus.sync_principals}
+
+
+class Cloud:
+    def __init__(self, seed: int, folder: Path, nursery: trio.Nursery) -> None:
+        self.random = random.Random(seed)
+        self.folder = folder
+        self.hypervisor = FakeHypervisor(boot_seconds=2.0)
+        self.network = FakeNetwork(
+            NetworkSettings(
+                IPv4Network("172.31.0.0/28"), IPv4Address("172.31.0.1"), folder / "net", 8775, 8773, 64055
+            )
+        )
+        self.workbench = FakeWorkbench()
+        self.stores = {
+            "clc": SyncStore(clc_role.MIGRATIONS),
+            "cc": SyncStore(cc_role.MIGRATIONS),
+            "nc": SyncStore(nc_role.MIGRATIONS),
+        }
+        self._nursery = nursery
+        self._scope = trio.CancelScope()
+        self._stopped = trio.Event()
+
+    def now(self) -> float:
+        return START + trio.current_time()
+
+    async def start(self) -> None:
+        """Build every role on its store and run it."""
+        transport = MemoryTransport(encoded=True)
+        bus = self.bus = Bus(transport)
+        self.clc = clc_role.Clc(
+            clc_role.ClcSettings(
+                region="us-east-1",
+                zone="z1",
+                admin_account="000000000001",
+                endpoint="http://127.0.0.1:8773",
+                vm_types=(VmType("m1.small", 1, 128, 10), VmType("c1.xlarge", 4, 2048, 10)),
+                launch_seconds=120,
+            ),
+            self.stores["clc"], bus, Keyring(), Sealer(b"k" * 32), self.now, self.random,
+        )  # fmt: skip
+        self.cc = cc_role.Cc(
+            cc_role.CcSettings(
+                zone="z1",
+                nodes=("nc@n1",),
+                subnet=IPv4Network("172.31.0.0/28"),
+                gateway="172.31.0.1",
+                public_addresses=("172.30.0.10", "172.30.0.11", "172.30.0.12"),
+            ),
+            self.stores["cc"], bus, self.now,
+        )  # fmt: skip
+        self.nc = nc_role.Nc(
+            nc_role.NcSettings(
+                host="n1",
+                folder=self.folder,
+                run_folder=self.folder / "run",
+                gateway="172.31.0.1",
+                subnet_cidr="172.31.0.0/28",
+                cache_bytes=1 << 30,
+            ),
+            self.stores["nc"], bus, self.hypervisor, self.network, self.workbench, self.now,
+        )  # fmt: skip
+        self._scope, self._stopped = trio.CancelScope(), trio.Event()
+        await self._nursery.start(self._run, transport)
+        if not self.clc.images.all():
+            await self._register()
+        await self.until_up()
+
+    async def _run(self, transport, *, task_status=trio.TASK_STATUS_IGNORED) -> None:
+        try:
+            with self._scope:
+                async with trio.open_nursery() as roles:
+                    await roles.start(transport.serve, "walrus", Desk(FakeWalrus(), WALRUS))
+                    await roles.start(nc_role.run, self.nc, transport)
+                    await roles.start(cc_role.run, self.cc, transport)
+                    await roles.start(clc_role.run, self.clc, transport)
+                    task_status.started()
+        except* Killed:
+            pass
+        finally:
+            self._stopped.set()
+
+    async def restart(self) -> None:
+        await self.kill()
+        await self.start()
+
+    async def kill(self) -> None:
+        self._scope.cancel()
+        await self._stopped.wait()
+
+    async def until_up(self) -> None:
+        while not all(node.up for node in self.cc.nodes.values()):
+            await trio.sleep(0.1)
+
+    async def _register(self) -> None:
+        def image(image_id, kind, name, **more):
+            return Image(
+                image_id, ALICE.account, kind, name, None, "x86_64", self.now(),
+                image_data(name, bootable=False), **more,
+            )  # fmt: skip
+
+        await self.clc.images.add(
+            [
+                image("eki-00000001", ImageType.KERNEL, "kernel"),
+                image("emi-00000001", ImageType.MACHINE, "root", kernel_id="eki-00000001"),
+                image("emi-00000002", ImageType.MACHINE, "bare"),
+            ]
+        )
+
+    async def ask(self, op, principal=ALICE):
+        return await self.bus.ask("clc", op, Call(principal, "req-1"))
+
+    async def run_instances(self, count=1, **more) -> list[str]:
+        op = ec2.RunInstances("emi-00000001", count, count, **more)
+        return [i.instance_id for i in (await self.ask(op)).instances]
+
+    async def describe(self, instance_id, principal=ALICE) -> ec2.Instance:
+        reply = await self.ask(ec2.DescribeInstances((instance_id,)), principal)
+        return reply.reservations[0].instances[0]
+
+    async def state_of(self, instance_id) -> str:
+        return (await self.describe(instance_id)).state.name
+
+    async def until(self, instance_id, state, seconds=300) -> ec2.Instance:
+        with trio.fail_after(seconds):
+            while (instance := await self.describe(instance_id)).state.name != state:
+                await trio.sleep(0.5)
+        return instance
+
+    async def leftovers(self) -> list:
+        """What is still on the node and in the cluster's books."""
+        taken = await self.stores["cc"].read(
+            "SELECT ip FROM private_address WHERE instance_id IS NOT NULL "
+            "UNION SELECT ip FROM public_address WHERE instance_id IS NOT NULL"
+        )
+        return [
+            *self.hypervisor.machines,
+            *await self.network.ports(),
+            *(await self.network.public_addresses()),
+            *self.workbench.folders,
+            *[row["ip"] for row in taken],
+        ]
+
+
+@asynccontextmanager
+async def cloud(tmp_path: Path, seed: int = 1):
+    async with trio.open_nursery() as nursery:
+        c = Cloud(seed, tmp_path, nursery)
+        await c.start()
+        yield c
+        nursery.cancel_scope.cancel()
