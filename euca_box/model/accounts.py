@@ -34,6 +34,11 @@ class Principal:
     enabled: bool = True
 
 
+# Who signs the URLs by which nodes fetch images: Walrus itself. No user can have this account.
+SYSTEM_ACCOUNT = "000000000000"
+LENDER = Principal(SYSTEM_ACCOUNT, "walrus", "0" * 64, "walrus")
+
+
 @dataclass(frozen=True, slots=True)
 class AccessKey:
     """One access key of a user. The secret never enters a log: it is left out of the repr."""

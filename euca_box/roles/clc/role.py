@@ -90,9 +90,11 @@ class Clc:
 
     async def load(self) -> None:
         """Read the rows; make the first administrator when there is none."""
-        for records in (self.instances, self.images, self.key_pairs, self.groups):
-            await records.load()
-        await users.ensure_admin(self)
+        await self.instances.load()
+        await self.images.load()
+        await self.key_pairs.load()
+        await self.groups.load()
+        await users.make_admin(self.store, self.sealer, self.settings.admin_account, self.now())
         await users.refresh_keyring(self)
 
 

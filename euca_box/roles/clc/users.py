@@ -5,12 +5,13 @@ import re
 from typing import TYPE_CHECKING
 
 from euca_box.auth import secrets
+from euca_box.auth.secrets import Sealer
 from euca_box.messages import admin, sts
 from euca_box.messages.base import Call, Done
 from euca_box.model import accounts
 from euca_box.model.accounts import AccessKey, Principal, UserState
 from euca_box.model.errors import EntityAlreadyExists, InvalidParameterValue, NoSuchEntity
-from euca_box.store.store import Conflict, Row, Statement, insert, one
+from euca_box.store.store import Conflict, Row, Statement, Store, insert, one
 
 if TYPE_CHECKING:
     from euca_box.roles.clc.role import Clc
@@ -26,15 +27,18 @@ async def get_caller_identity(
     return sts.GetCallerIdentityResult(accounts.arn(principal), user_id, principal.account)
 
 
-async def ensure_admin(clc: "Clc") -> None:
-    """The first administrator, with an access key. Its password is set by `init`, which shows it once."""
-    if await clc.store.read("SELECT 1 FROM user WHERE admin = 1"):
-        return
-    account = clc.settings.admin_account
-    await clc.store.write(
-        insert("account", {"account": account, "name": "eucalyptus", "created_at": clc.now()}),
-        *_user_rows(clc, account, ADMIN, "", admin=True),
+async def make_admin(
+    store: Store, sealer: Sealer, account: str, now: float, password: str | None = None
+) -> bool:
+    """The first administrator, with an access key. False when there is one already."""
+    if await store.read("SELECT 1 FROM user WHERE admin = 1"):
+        return False
+    hashed = secrets.hash_password(password) if password else ""
+    await store.write(
+        insert("account", {"account": account, "name": "eucalyptus", "created_at": now}),
+        *_user_rows(sealer, account, ADMIN, now, admin=True, password_hash=hashed),
     )
+    return True
 
 
 async def add_user(clc: "Clc", call: Call, op: admin.AddUser) -> admin.UserKeys:
@@ -51,7 +55,7 @@ async def add_user(clc: "Clc", call: Call, op: admin.AddUser) -> admin.UserKeys:
         rows.append(insert("account", {"account": account, "name": op.name, "created_at": clc.now()}))
     else:
         account = await _account_id(clc, op.account)
-    rows += _user_rows(clc, account, op.name, op.email)
+    rows += _user_rows(clc.sealer, account, op.name, clc.now(), email=op.email)
     try:
         await clc.store.write(*rows)
     except Conflict:
@@ -139,7 +143,14 @@ def _access_key(clc: "Clc", row: Row) -> AccessKey:
 
 
 def _user_rows(
-    clc: "Clc", account: str, name: str, email: str, *, admin: bool = False
+    sealer: Sealer,
+    account: str,
+    name: str,
+    now: float,
+    *,
+    email: str = "",
+    admin: bool = False,
+    password_hash: str = "",
 ) -> tuple[Statement, Statement]:
     key_id = secrets.new_access_key_id()
     user = {
@@ -149,15 +160,16 @@ def _user_rows(
         "email": email,
         "admin": int(admin),
         "state": UserState.ACTIVE.value,
-        "created_at": clc.now(),
+        "password_hash": password_hash,
+        "created_at": now,
     }
     key = {
         "access_key_id": key_id,
         "account": account,
         "user": name,
-        "sealed_secret": clc.sealer.seal(secrets.new_secret(), key_id),
+        "sealed_secret": sealer.seal(secrets.new_secret(), key_id),
         "state": UserState.ACTIVE.value,
-        "created_at": clc.now(),
+        "created_at": now,
     }
     return insert("user", user), insert("access_key", key)
 

@@ -1,0 +1,64 @@
+"""The operator's API on a unix socket: one POST for each admin message, JSON in and out.
+
+Who may open the socket is the operator (its mode is 0600), so there is no other authentication.
+"""
+
+import uuid
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from quart import Quart, Response, request
+
+from euca_box.messages import admin, base
+from euca_box.messages.base import Call, Op
+from euca_box.model.errors import EucaError
+
+OPERATIONS: dict[str, type[Op[Any]]] = {
+    kind.__name__: kind
+    for kind in (
+        admin.AddUser,
+        admin.GetUserKeys,
+        admin.ListUsers,
+        admin.SetUserState,
+        admin.SetPassword,
+        admin.DescribeCloud,
+    )
+}
+
+Ask = Callable[[str, Op[Any], Call], Awaitable[Any]]
+
+
+def admin_app(ask: Ask, status: Callable[[], dict[str, Any]]) -> Quart:
+    """`status()` is what this process knows of itself: roles, listeners, what is not ready yet."""
+    app = Quart(__name__, static_folder=None)
+
+    @app.get("/status")
+    async def show_status() -> Response:
+        return _json(200, base.json.dumps(status()))
+
+    @app.post("/<name>")
+    async def operate(name: str) -> Response:
+        kind = OPERATIONS.get(name)
+        if kind is None:
+            return _error(404, "InvalidAction", f"There is no admin operation {name[:64]}.")
+        try:
+            op = base.decode((await request.get_data(as_text=True)) or "{}", kind)
+        except Exception:
+            # cattrs raises groups of many kinds; all mean that the caller sent something else.
+            return _error(400, "InvalidParameterValue", f"The body is no {name}.")
+        call = base.system_call(str(uuid.uuid4()))
+        try:
+            reply = await ask("clc", op, call)
+        except EucaError as error:
+            return _error(error.http_status, error.code, error.message)
+        return _json(200, base.encode(reply))
+
+    return app
+
+
+def _json(status: int, text: str) -> Response:
+    return Response(text + "\n", status=status, content_type="application/json")
+
+
+def _error(status: int, code: str, message: str) -> Response:
+    return _json(status, base.json.dumps({"error": code, "message": message}))

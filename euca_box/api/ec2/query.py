@@ -1,0 +1,95 @@
+"""EC2's Query API: bytes -> message, the bus, reply -> XML. No policy lives here."""
+
+import logging
+import re
+import uuid
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from typing import Any
+
+from euca_box.api.ec2 import decode, encode, shapes
+from euca_box.api.query import Query, answer, believe, read_query
+from euca_box.api.s3.asgi import ClientGone, Receive, Scope, Send
+from euca_box.auth.faults import ec2_fault
+from euca_box.auth.keyring import Keyring
+from euca_box.auth.requests import AuthError
+from euca_box.messages.base import Call, Op
+from euca_box.messages.registry import EC2_ACTIONS
+from euca_box.model.errors import (
+    EucaError,
+    InternalError,
+    InvalidAction,
+    InvalidParameterValue,
+    MissingAction,
+)
+from euca_box.observe import logs
+
+log = logging.getLogger(__name__)
+
+NEWEST_VERSION = "2016-11-15"
+NOT_OF_THE_ACTION = frozenset({"Action", "Version"})
+
+Ask = Callable[[str, Op[Any], Call], Awaitable[Any]]
+
+
+class Ec2Query:
+    """A pure ASGI application. `ask` is the bus, seen from asyncio."""
+
+    def __init__(self, ask: Ask, keyring: Keyring, now: Callable[[], datetime]) -> None:
+        self._ask = ask
+        self._keyring = keyring
+        self._now = now
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        head = scope["method"] == "HEAD"
+        request_id = str(uuid.uuid4())
+        try:
+            query = await read_query(scope, receive)
+            request_id = query.request_id
+            status, body = 200, await self._respond(query, scope["query_string"])
+        except ClientGone:
+            return
+        except EucaError as error:
+            status = error.http_status
+            body = encode.error_response(error.code, error.message, request_id)
+        await answer(send, status, body, head=head)
+
+    async def _respond(self, query: Query, query_string: bytes) -> bytes:
+        token = logs.request_id.set(query.request_id)
+        action = "?"
+        try:
+            call, _ = believe(query, self._keyring, self._now(), query_string)
+            action = query.one("Action") or ""
+            op = self._operation(query, action)
+            reply = await self._ask("clc", op, call)
+            version = _version(query.one("Version"))
+            return encode.response(
+                action, shapes.actions()[action].response, version, query.request_id, reply
+            )
+        except AuthError as error:
+            raise ec2_fault(error) from None
+        except EucaError:
+            raise
+        except Exception:
+            log.exception("%s failed", action)
+            raise InternalError from None
+        finally:
+            logs.request_id.reset(token)
+
+    def _operation(self, query: Query, action: str) -> Op[Any]:
+        if not action:
+            raise MissingAction
+        kind = EC2_ACTIONS.get(action)
+        if kind is None:
+            raise InvalidAction(re.sub(r"[^\x20-\x7e]", "?", action[:128]))
+        parameters = [(n, v) for n, v in query.parameters() if n not in NOT_OF_THE_ACTION]
+        return decode.decode(kind, shapes.actions()[action].request, decode.tree_of(parameters))
+
+
+def _version(version: str | None) -> str:
+    """Any dated version is accepted and echoed: newer elements do not hurt older clients."""
+    if version is None:
+        return NEWEST_VERSION
+    if not re.fullmatch(r"\d{4}-\d{2}-\d{2}", version):
+        raise InvalidParameterValue("Version must be a date such as 2016-11-15.")
+    return version

@@ -1,0 +1,115 @@
+"""One root URL for every service: a request goes where its credential scope, its path or its shape says.
+
+EC2, IAM, STS and S3 share a host and a port, so that one endpoint setting of a client is enough. Old
+paths work too: /services/Eucalyptus and /services/Walrus, in any case, with and without a slash.
+"""
+
+import re
+from collections.abc import Awaitable, Callable
+from urllib.parse import unquote
+
+from euca_box.api.s3.asgi import App, Receive, Scope, Send
+
+QUERY_PATHS = ("/services/eucalyptus", "/services/compute")
+STS_PATHS = ("/services/tokens", "/services/euare")
+WALRUS_PATH = "/services/walrus"
+HEALTH_PATHS = ("/livez", "/readyz")
+
+_SCOPE = re.compile(rb"Credential=[^/,\s]+/\d{8}/[^/,\s]*/([^/,\s]+)/aws4_request")
+_STS_ACTION = re.compile(rb"(?:^|&)Action=(?:GetCallerIdentity|AssumeRole|GetSessionToken)(?:&|$)")
+
+
+class Front:
+    """The ASGI application of the API port. A part that does not run here is None."""
+
+    def __init__(
+        self,
+        *,
+        ec2: App | None,
+        iam: App | None,
+        s3: App | None,
+        health: Callable[[Scope, Receive, Send], Awaitable[None]],
+    ) -> None:
+        self._apps = {"ec2": ec2, "iam": iam, "s3": s3}
+        self._health = health
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await _lifespan(receive, send)
+        elif scope["type"] == "http":
+            await self._http(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await receive()
+            await send({"type": "websocket.close", "code": 1000})
+
+    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"] in HEALTH_PATHS:
+            await self._health(scope, receive, send)
+            return
+        app = self._apps[service_of(scope)]
+        if app is None:
+            await self._health(scope | {"path": "/not-here"}, receive, send)
+        else:
+            await app(scope, receive, send)
+
+
+def service_of(scope: Scope) -> str:
+    """`ec2`, `iam` (with STS) or `s3`."""
+    path = scope["path"].lower().rstrip("/")
+    if path == WALRUS_PATH or path.startswith(WALRUS_PATH + "/"):
+        return "s3"
+    if path in STS_PATHS:
+        return "iam"
+    if path in QUERY_PATHS:
+        return _query_service(scope)
+    signed = _scope_service(scope)
+    if signed in ("sts", "iam"):
+        return "iam"
+    if signed in ("ec2", "s3"):
+        return signed
+    return _query_service(scope) if path == "" and _looks_like_query(scope) else "s3"
+
+
+def _query_service(scope: Scope) -> str:
+    if _scope_service(scope) in ("sts", "iam") or _STS_ACTION.search(scope["query_string"]):
+        return "iam"
+    return "ec2"
+
+
+def _scope_service(scope: Scope) -> str:
+    """The service in the credential scope of a SigV4 header or query, or nothing."""
+    for name, value in scope["headers"]:
+        if name.lower() == b"authorization":
+            match = _SCOPE.search(value)
+            return match[1].decode("latin-1") if match else ""
+    query = scope["query_string"]
+    if b"X-Amz-Credential=" in query:
+        match = _SCOPE.search(("Credential=" + unquote(_parameter(query, b"X-Amz-Credential"))).encode())
+        return match[1].decode("latin-1") if match else ""
+    return ""
+
+
+def _parameter(query: bytes, name: bytes) -> str:
+    for item in query.split(b"&"):
+        key, _, value = item.partition(b"=")
+        if key == name:
+            return value.decode("latin-1")
+    return ""
+
+
+def _looks_like_query(scope: Scope) -> bool:
+    """A form posted to the root, or Action in the query string of it: S3 has neither."""
+    if b"Action=" in scope["query_string"]:
+        return True
+    kinds = [v.lower() for n, v in scope["headers"] if n.lower() == b"content-type"]
+    return scope["method"] == "POST" and bool(kinds) and kinds[0].startswith(b"application/x-www-form-urlencoded")
+
+
+async def _lifespan(receive: Receive, send: Send) -> None:
+    while True:
+        message = await receive()
+        if message["type"] == "lifespan.startup":
+            await send({"type": "lifespan.startup.complete"})
+        else:
+            await send({"type": "lifespan.shutdown.complete"})
+            return

@@ -1,0 +1,350 @@
+"""The composition root: config -> stores, drivers, roles -> front ends; started and stopped in order.
+
+Start: lock, ports, files, stores, roles (trio, as a guest of asyncio), listeners. Stop: listeners
+drain, roles are cancelled, writers drain, databases close. Guests run on.
+"""
+
+import asyncio
+import contextlib
+import logging
+import random
+import signal
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import partial
+
+
+from typing import Any
+
+import trio
+
+import euca_box
+from euca_box import settings
+from euca_box.api import front, server
+from euca_box.api.admin.app import admin_app
+from euca_box.api.console.app import console_app
+from euca_box.api.ec2.query import Ec2Query
+from euca_box.api.health import Health
+from euca_box.api.iam.query import IamQuery
+from euca_box.api.metadata.app import metadata_app
+from euca_box.api.s3.app import s3_app
+from euca_box.api.s3.settings import S3Settings
+from euca_box.auth import secrets
+from euca_box.auth.keyring import Keyring
+from euca_box.bridge import Bridge
+from euca_box.bus.bus import Bus
+from euca_box.bus.memory import MemoryTransport
+from euca_box.config import Config
+from euca_box.datadir import DataDir, host_name
+from euca_box.drivers import Drivers, open_drivers
+from euca_box.initialise import host_addresses
+from euca_box.kvm.accelerator import Accelerator
+from euca_box.messages.base import Call, Op, system_call
+from euca_box.messages.nc import NcDescribeMetadata
+from euca_box.model.accounts import LENDER, AccessKey
+from euca_box.model.instances import VmType
+from euca_box.model.metadata import InstanceMetadata
+from euca_box.network_plan import NetworkPlan
+from euca_box.objects.engine import Objects
+from euca_box.roles.cc import role as cc_role
+from euca_box.roles.clc import role as clc_role
+from euca_box.roles.nc import role as nc_role
+from euca_box.roles.walrus import role as walrus_role
+from euca_box.roles.walrus.vault import ObjectVault
+from euca_box.store.bridged_store import BridgedStore
+from euca_box.store.sqlite_store import SqliteStore, open_store
+
+log = logging.getLogger(__name__)
+
+GIB = 1024**3
+STARTED_SECONDS = 60.0
+MIGRATIONS = {
+    "clc": clc_role.MIGRATIONS,
+    "walrus": walrus_role.MIGRATIONS,
+    "cc": cc_role.MIGRATIONS,
+    "nc": nc_role.MIGRATIONS,
+}
+
+
+@dataclass
+class App:
+    """One process. `plan` is there where cc or nc run."""
+
+    config: Config
+    data: DataDir
+    roles: tuple[str, ...]
+    plan: NetworkPlan | None
+    accelerator: Accelerator | None = None  # where nc runs
+    left_out: dict[str, str] = field(default_factory=dict)  # role -> why it does not run
+    waiting: dict[str, str] = field(default_factory=dict)  # what is not ready, and why
+    listeners: list[server.Listener] = field(default_factory=list)
+    stop: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        self.host = host_name()
+        self.bridge = Bridge()
+        self.transport = MemoryTransport()
+        self.bus = Bus(self.transport)
+        self.keyring = Keyring()
+        self.walrus_keyring = Keyring()
+        self.waiting = dict.fromkeys(self.roles, "starts")
+
+    async def ask(self, address: str, op: Op[Any], call: Call) -> Any:
+        """The bus, seen from asyncio."""
+        return await self.bridge.to_trio(self.bus.ask, address, op, call)
+
+    def status(self) -> dict[str, Any]:
+        running = {role: self.waiting.get(role, "runs") for role in self.roles}
+        return {
+            "version": euca_box.__version__,
+            "roles": running | {role: f"does not run: {why}" for role, why in self.left_out.items()},
+            "waiting": self.waiting,
+            "api": self.endpoint,
+            "data_dir": str(self.data.path),
+        }
+
+    @property
+    def endpoint(self) -> str:
+        """Where clients on this host reach the API."""
+        scheme = "https" if self.config.api.tls == "on" else "http"
+        return f"{scheme}://127.0.0.1:{self.api_port}"
+
+    @property
+    def api_port(self) -> int:
+        return self.listeners[0].port if self.listeners else self.config.api.port
+
+    # Listeners
+
+    def bind(self) -> None:
+        """Take all ports, or none: raises PortTaken before anything was changed."""
+        try:
+            self._bind()
+        except server.PortTaken:
+            for listener in self.listeners:
+                listener.bound.close()
+            raise
+
+    def _bind(self) -> None:
+        api = self.config.api
+        hosts = api.listen
+        if hosts == ["auto"]:
+            hosts = ["127.0.0.1", *host_addresses(without=self.config.network.bridge)]
+        gateway = str(self.plan.gateway) if self.plan and "nc" in self.roles else None
+        for host in [*hosts, *([gateway] if gateway else [])]:
+            plain = api.tls == "off" or (api.tls == "auto" and (host.startswith("127.") or host == gateway))
+            tls = None if plain else self.data.tls
+            self.listeners.append(server.bind(host, api.port, tls, "api.port"))
+        self.consoles = [server.bind(h, api.console_port, self.data.tls, "api.console_port") for h in hosts]
+        self.metadata = (
+            server.bind(gateway, api.metadata_port, None, "api.metadata_port") if gateway else None
+        )
+
+    # Life
+
+    async def run(self, ready: Callable[[], object]) -> None:
+        """Until `stop` is set or a role's life ends. `ready()` is called when requests are answered."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.stop.set)
+        async with contextlib.AsyncExitStack() as stack:
+            stores = await self._open_stores(stack)
+            objects = await self._open_objects(stack, stores)
+            await self.bridge.start(partial(self._roles, stores, objects))
+            stack.push_async_callback(self.bridge.stop)
+            servers = asyncio.create_task(self._serve(objects))
+            ended = asyncio.create_task(self.bridge.ended())
+            asked = asyncio.create_task(self.stop.wait())
+            ready()
+            await asyncio.wait({servers, ended, asked}, return_when=asyncio.FIRST_COMPLETED)
+            self.stop.set()
+            await servers
+            if ended.done():
+                ended.result()
+            ended.cancel()
+
+    async def _open_stores(self, stack: contextlib.AsyncExitStack) -> dict[str, SqliteStore]:
+        stores = {}
+        for role in self.roles:
+            path = self.data.path / role / f"{role}.db"
+            stores[role] = await open_store(path, MIGRATIONS[role])
+            stack.push_async_callback(stores[role].close)
+        return stores
+
+    async def _open_objects(
+        self, stack: contextlib.AsyncExitStack, stores: dict[str, SqliteStore]
+    ) -> Objects | None:
+        if "walrus" not in self.roles:
+            return None
+        objects = await Objects.open(
+            stores["walrus"], self.data.path / "walrus", region=self.config.cloud.region
+        )
+        stack.push_async_callback(objects.close)
+        return objects
+
+    async def _serve(self, objects: Objects | None) -> None:
+        """All listeners until `stop`; one that breaks stops the rest."""
+        api = self._front(objects)
+        async with asyncio.TaskGroup() as group:
+            wait = self.stop.wait
+            for listener in self.listeners:
+                group.create_task(server.run_server(api, listener, wait))
+            for listener in self.consoles:
+                group.create_task(server.run_server(console_app(self.ask, self.status), listener, wait))
+            if self.metadata is not None:
+                app = metadata_app(self._describe_guest, clock=time.time)
+                group.create_task(server.run_server(app, self.metadata, wait))
+            admin = server.bind_unix(self.data.admin_socket)
+            group.create_task(server.run_server(admin_app(self.ask, self.status), admin, wait))
+
+    def _front(self, objects: Objects | None) -> front.Front:
+        with_clc = "clc" in self.roles
+        domains = (self.config.api.domain,) if self.config.api.domain else ()
+        return front.Front(
+            ec2=Ec2Query(self.ask, self.keyring, _now) if with_clc else None,
+            iam=IamQuery(self.ask, self.keyring, _now) if with_clc else None,
+            s3=s3_app(
+                objects,
+                self.walrus_keyring,
+                S3Settings(self.config.cloud.region, ("s3.localhost", *domains)),
+            )
+            if objects
+            else None,
+            health=Health(lambda: self.waiting),
+        )
+
+    async def _describe_guest(self, source_ip: str) -> InstanceMetadata | None:
+        answer = await self.ask(
+            f"nc@{self.host}", NcDescribeMetadata(source_ip), system_call("metadata")
+        )
+        found: InstanceMetadata | None = answer.metadata
+        return found
+
+    # Roles, in trio
+
+    async def _roles(
+        self,
+        stores: dict[str, SqliteStore],
+        objects: Objects | None,
+        task_status: trio.TaskStatus[None],
+    ) -> None:
+        async with self._drivers() as drivers, trio.open_nursery() as nursery:
+            with trio.fail_after(STARTED_SECONDS):
+                for role in reversed(self.roles):  # the lower ones first: the upper ones ask them
+                    store = BridgedStore(stores[role], self.bridge)
+                    await self._start(nursery, role, store, objects, drivers)
+                    del self.waiting[role]
+            task_status.started()
+
+    @contextlib.asynccontextmanager
+    async def _drivers(self) -> AsyncIterator[Drivers | None]:
+        if "nc" not in self.roles or self.plan is None or self.accelerator is None:
+            yield None
+            return
+        async with open_drivers(
+            self.config, self.data, self.plan, self.accelerator, self.api_port
+        ) as drivers:
+            yield drivers
+
+    async def _start(
+        self,
+        nursery: trio.Nursery,
+        role: str,
+        store: BridgedStore,
+        objects: Objects | None,
+        drivers: Drivers | None,
+    ) -> None:
+        if role == "nc" and drivers is not None:
+            await nursery.start(nc_role.run, self._nc(store, drivers), self.transport)
+        elif role == "cc":
+            await nursery.start(cc_role.run, self._cc(store), self.transport)
+        elif role == "walrus" and objects is not None:
+            await nursery.start(walrus_role.run, await self._walrus(store, objects), self.transport)
+        elif role == "clc":
+            await nursery.start(clc_role.run, self._clc(store), self.transport)
+
+    def _nc(self, store: BridgedStore, drivers: Drivers) -> nc_role.Nc:
+        assert self.plan is not None
+        nc = self.config.nc
+        node = nc_role.NcSettings(
+            host=self.host,
+            folder=self.data.path / "nc",
+            run_folder=self.data.run_dir,
+            gateway=str(self.plan.gateway),
+            subnet_cidr=str(self.plan.subnet),
+            cache_bytes=nc.cache_gib * GIB,
+            cores=nc.max_cores,
+            memory_mib=nc.max_memory_mib,
+            disk_gib=nc.max_disk_gib,
+            reboot_grace_seconds=nc.reboot_grace_seconds,
+        )
+        return nc_role.Nc(
+            node, store, self.bus, drivers.hypervisor, drivers.network, drivers.workbench, time.time
+        )
+
+    def _cc(self, store: BridgedStore) -> cc_role.Cc:
+        assert self.plan is not None
+        zone = cc_role.CcSettings(
+            zone=self.config.cloud.zone,
+            nodes=(f"nc@{self.host}",),
+            subnet=self.plan.subnet,
+            gateway=str(self.plan.gateway),
+            public_addresses=self.plan.public_addresses,
+            cpu_overcommit=self.config.cc.cpu_overcommit,
+            poll_seconds=self.config.cc.poll_seconds,
+            cooling_seconds=self.config.cc.cooling_seconds,
+        )
+        return cc_role.Cc(zone, store, self.bus, time.time)
+
+    async def _walrus(self, store: BridgedStore, objects: Objects) -> walrus_role.Walrus:
+        walrus = walrus_role.WalrusSettings(
+            endpoint=self.endpoint,
+            ca_file=str(self.data.path / "ca.pem") if self.config.api.tls == "on" else "",
+            max_image_bytes=self.config.walrus.max_image_gib * GIB,
+        )
+        vault = ObjectVault(objects, self.bridge)
+        return walrus_role.Walrus(walrus, store, vault, self.walrus_keyring, _lender(), time.time)
+
+    def _clc(self, store: BridgedStore) -> clc_role.Clc:
+        cloud = self.config.cloud
+        types = tuple(
+            VmType(name, vm.cpu, vm.memory_mib, vm.disk_gib) for name, vm in self.config.vm_types.items()
+        )
+        clc = clc_role.ClcSettings(
+            region=cloud.region,
+            zone=cloud.zone,
+            admin_account=cloud.account,
+            endpoint=self.endpoint,
+            vm_types=types,
+            max_instances=cloud.max_instances,
+            max_key_pairs=cloud.max_key_pairs,
+            max_security_groups=cloud.max_security_groups,
+            max_group_rules=cloud.max_group_rules,
+            launch_seconds=cloud.launch_seconds,
+            terminated_seconds=cloud.terminated_seconds,
+        )
+        sealer = secrets.Sealer(secrets.load_or_make_key(self.data.path / "master.key"))
+        return clc_role.Clc(clc, store, self.bus, self.keyring, sealer, time.time, random.SystemRandom())
+
+
+def roles_that_can_run(config: Config, *, root: bool) -> tuple[tuple[str, ...], dict[str, str]]:
+    """The roles of the config that run here, and why the others do not."""
+    wanted = settings.roles_of(config.roles)
+    left_out = {}
+    if "sc" in wanted:
+        left_out["sc"] = "volumes are not in this version"
+    if not root:
+        left_out |= {role: "needs root" for role in ("cc", "nc") if role in wanted}
+    return tuple(role for role in wanted if role not in left_out), left_out
+
+
+def _lender() -> AccessKey:
+    """Walrus's own key for the URLs that nodes fetch images by: new with each start, known to nobody."""
+    return AccessKey(secrets.new_access_key_id(), secrets.new_secret(), LENDER)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+

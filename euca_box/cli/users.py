@@ -1,0 +1,122 @@
+"""`euca-box user ...` and `euca-box credentials`."""
+
+import json
+import shlex
+from pathlib import Path
+from typing import Any
+
+import click
+
+from euca_box.cli import common
+
+SHOWN = ("account_id", "canonical_id", "display_name", "access_key_id", "secret_access_key")
+
+
+@click.group("user")
+def user_command() -> None:
+    """Users of the cloud: add, list, disable, enable."""
+
+
+@user_command.command("add")
+@click.argument("name")
+@click.option("--account", help="Account id or name. Without it the user gets an account of its own.")
+@click.option("--email", default="", help="Address of the user.")
+@common.output_option
+@common.data_dir_option
+def add(name: str, account: str | None, email: str, output: str, data_dir: Path | None) -> None:
+    """Make a user with an access key."""
+    data = common.data_dir_of(data_dir)
+    made = common.ask(data, "AddUser", name=name, account=account, email=email)
+    row = {field: made[field] for field in SHOWN}
+    common.show_one(
+        row,
+        output,
+        lambda r: f"{name}: account {r['account_id']}, access key {r['access_key_id']}\n"
+        f"Next: euca-box credentials {name} --format env",
+    )
+
+
+@user_command.command("list")
+@common.output_option
+@common.data_dir_option
+def list_users(output: str, data_dir: Path | None) -> None:
+    """Show all users."""
+    users = common.ask(common.data_dir_of(data_dir), "ListUsers")["users"]
+    columns = {"user_name": "User", "account_id": "Account", "account_name": "Account name", "state": "State"}
+    common.show(users, output, columns)
+
+
+@user_command.command("disable")
+@click.argument("name")
+@common.data_dir_option
+def disable(name: str, data_dir: Path | None) -> None:
+    """Refuse the user's keys from now on."""
+    common.ask(common.data_dir_of(data_dir), "SetUserState", name=name, state="disabled")
+    click.echo(f"{name} is disabled")
+
+
+@user_command.command("enable")
+@click.argument("name")
+@common.data_dir_option
+def enable(name: str, data_dir: Path | None) -> None:
+    """Accept the user's keys again."""
+    common.ask(common.data_dir_of(data_dir), "SetUserState", name=name, state="active")
+    click.echo(f"{name} is enabled")
+
+
+@click.command("credentials")
+@click.argument("user", default="admin")
+@click.option("--format", "form", type=click.Choice(["env", "aws", "json"]), default="env")
+@common.data_dir_option
+def credentials_command(user: str, form: str, data_dir: Path | None) -> None:
+    """Print a user's access key: for a shell (env), for ~/.aws (aws), or as JSON."""
+    data = common.data_dir_of(data_dir)
+    settings = environment(data, user)
+    if form == "json":
+        keys = common.ask(data, "GetUserKeys", name=user)
+        row = {field: keys[field] for field in SHOWN}
+        click.echo(json.dumps(row | {"endpoint_url": settings["AWS_ENDPOINT_URL"]}, indent=2))
+    elif form == "env":
+        for name, value in settings.items():
+            click.echo(f"export {name}={shlex.quote(value)}")
+    else:
+        click.echo(_profile(settings))
+
+
+def environment(data: Any, user: str = "admin") -> dict[str, str]:
+    """The variables that the AWS CLI and SDKs read."""
+    status = common.ask(data, "status")
+    keys = common.ask(data, "GetUserKeys", name=user)
+    region = common.ask(data, "DescribeCloud")["region"]
+    found = {
+        "AWS_ENDPOINT_URL": status["api"],
+        "AWS_ACCESS_KEY_ID": keys["access_key_id"],
+        "AWS_SECRET_ACCESS_KEY": keys["secret_access_key"],
+        "AWS_DEFAULT_REGION": region,
+    }
+    if status["api"].startswith("https"):
+        found["AWS_CA_BUNDLE"] = str(data.path / "ca.pem")
+    return found
+
+
+def _profile(found: dict[str, str]) -> str:
+    lines = [
+        "# ~/.aws/config",
+        "[profile euca-box]",
+        f"region = {found['AWS_DEFAULT_REGION']}",
+        f"endpoint_url = {found['AWS_ENDPOINT_URL']}",
+        "output = json",
+        "cli_pager =",
+    ]
+    if "AWS_CA_BUNDLE" in found:
+        lines.append(f"ca_bundle = {found['AWS_CA_BUNDLE']}")
+    lines += [
+        "s3 =",
+        "  addressing_style = path",
+        "",
+        "# ~/.aws/credentials",
+        "[euca-box]",
+        f"aws_access_key_id = {found['AWS_ACCESS_KEY_ID']}",
+        f"aws_secret_access_key = {found['AWS_SECRET_ACCESS_KEY']}",
+    ]
+    return "\n".join(lines)

@@ -1,0 +1,73 @@
+"""The node's real drivers: hypervisor, network, files; opened together, closed in order."""
+
+import contextlib
+import os
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from ipaddress import IPv4Address
+
+import trio
+
+from euca_box.config import Config
+from euca_box.datadir import DataDir
+from euca_box.kvm import accelerator
+from euca_box.kvm.accelerator import Accelerator
+from euca_box.kvm.hypervisor import Hypervisor
+from euca_box.kvm.libvirt_driver import open_libvirt
+from euca_box.net.edge import EdgeNetwork
+from euca_box.net.network import Network, NetworkSettings
+from euca_box.network_plan import NetworkPlan
+from euca_box.roles.nc.workbench import HostWorkbench, Workbench
+
+THREADS = 4  # downloads at once
+
+
+@dataclass(frozen=True)
+class Drivers:
+    hypervisor: Hypervisor
+    network: Network
+    workbench: Workbench
+
+
+def choose_accelerator(config: Config) -> Accelerator:
+    """KVM where it works, by setting; under TCG the device is hidden from libvirt.
+
+    Call before any thread starts: hiding makes a mount namespace of this process's own.
+    """
+    found = accelerator.probe()
+    if config.nc.accelerator == "tcg":
+        found = Accelerator("tcg", "nc.accelerator says so")
+    if found.name == "tcg" and os.geteuid() == 0:
+        accelerator.hide_kvm()
+    return found
+
+
+@contextlib.asynccontextmanager
+async def open_drivers(
+    config: Config, data: DataDir, plan: NetworkPlan, found: Accelerator, api_port: int
+) -> AsyncIterator[Drivers]:
+    """Raises KvmError, NetError."""
+    uid = config.nc.qemu_uid
+    ranges = tuple((IPv4Address(ip), IPv4Address(ip)) for ip in plan.public_addresses)
+    network = EdgeNetwork(
+        NetworkSettings(
+            subnet=plan.subnet,
+            gateway=plan.gateway,
+            state_dir=data.path / "nc" / "net",
+            metadata_port=config.api.metadata_port,
+            api_port=api_port,
+            tap_uid=uid,
+            bridge=config.network.bridge,
+            public_addresses=ranges,
+            uplink=config.network.uplink or None,
+            dns=tuple(config.network.dns),
+            run_dir=data.run_dir / "net",
+        )
+    )
+    workbench = HostWorkbench(uid, config.nc.console_kib * 1024, trio.CapacityLimiter(THREADS))
+    async with open_libvirt(config.nc.hypervisor, data.libvirt_root, uid, uid, found) as hypervisor:
+        try:
+            yield Drivers(hypervisor, network, workbench)
+        finally:
+            with trio.CancelScope(shield=True):
+                await network.close()

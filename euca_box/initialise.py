@@ -1,0 +1,87 @@
+"""What a first start makes: folders, a CA and the server's certificate, the administrator.
+
+Idempotent: what is there stays. The password is answered once and kept only as a hash.
+"""
+
+import fcntl
+import shutil
+import socket
+import struct
+import time
+from dataclasses import dataclass
+
+from euca_box.auth import certificates, secrets
+from euca_box.config import Config
+from euca_box.datadir import DataDir, DataDirError
+from euca_box.roles.clc import role as clc_role
+from euca_box.roles.clc import users
+from euca_box.store.sqlite_store import open_store
+
+SIOCGIFADDR = 0x8915  # linux/sockios.h
+MARKER = "initialised.json"
+
+
+@dataclass(frozen=True)
+class Made:
+    """`password` is set when the administrator was made just now."""
+
+    password: str | None = None
+
+
+async def initialise(config: Config, data: DataDir, roles: tuple[str, ...]) -> Made:
+    """Raises DataDirError, StoreError."""
+    data.make()
+    make_tls(config, data)
+    if "clc" not in roles:
+        return Made()
+    _check_not_lost(data)
+    store = await open_store(data.path / "clc" / "clc.db", clc_role.MIGRATIONS)
+    try:
+        password = secrets.new_password()
+        sealer = secrets.Sealer(secrets.load_or_make_key(data.path / "master.key"))
+        made = await users.make_admin(store, sealer, config.cloud.account, time.time(), password)
+    finally:
+        await store.close()
+    if not (data.path / MARKER).exists():
+        data.write_json(MARKER, {"account": config.cloud.account, "region": config.cloud.region})
+    return Made(password if made else None)
+
+
+def make_tls(config: Config, data: DataDir) -> None:
+    """The CA once; the server's certificate whenever this host has a new name or address."""
+    ca, ca_key = data.path / "ca.pem", data.path / "ca.key"
+    if not (ca.exists() and ca_key.exists()):
+        certificates.make_ca(ca, ca_key)
+    names = [*host_addresses(), "127.0.0.1", "localhost", socket.gethostname()]
+    if config.api.domain:
+        names += [config.api.domain, f"*.{config.api.domain}"]
+    certificate, key = data.tls
+    if not (key.exists() and certificates.covers(certificate, names)):
+        certificates.issue(ca, ca_key, certificate, key, names)
+
+
+def host_addresses(without: str = "") -> list[str]:
+    """The IPv4 address of each interface but loopback, and but the one named."""
+    found = []
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        for _, name in socket.if_nameindex():
+            request = struct.pack("256s", name.encode()[:15])
+            try:
+                answer = fcntl.ioctl(probe.fileno(), SIOCGIFADDR, request)
+            except OSError:
+                continue  # no address
+            address = socket.inet_ntoa(answer[20:24])
+            if name != without and not address.startswith("127."):
+                found.append(address)
+    return found
+
+
+def _check_not_lost(data: DataDir) -> None:
+    """A cloud whose rows were lost must not start as a new one beside the old objects and instances."""
+    if (data.path / MARKER).exists() and not (data.path / "clc" / "clc.db").exists():
+        raise DataDirError(
+            f"{data.path}/clc/clc.db is missing, but this cloud was initialised. Restore it from a backup, "
+            f"or begin anew with another --data-dir."
+        )
+    if shutil.disk_usage(data.path).free < 64 * 1024 * 1024:
+        raise DataDirError(f"less than 64 MiB are free on the disk of {data.path}. Make room and start again.")
