@@ -14,8 +14,6 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
-
-
 from typing import Any
 
 import trio
@@ -187,7 +185,7 @@ class App:
         """All listeners until `stop`; one that breaks stops the rest."""
         api = self._front(objects)
         async with asyncio.TaskGroup() as group:
-            wait = self.stop.wait
+            wait = self._asked_to_stop
             for listener in self.listeners:
                 group.create_task(server.run_server(api, listener, wait))
             for listener in self.consoles:
@@ -197,6 +195,9 @@ class App:
                 group.create_task(server.run_server(app, self.metadata, wait))
             admin = server.bind_unix(self.data.admin_socket)
             group.create_task(server.run_server(admin_app(self.ask, self.status), admin, wait))
+
+    async def _asked_to_stop(self) -> None:
+        await self.stop.wait()
 
     def _front(self, objects: Objects | None) -> front.Front:
         with_clc = "clc" in self.roles
@@ -215,9 +216,7 @@ class App:
         )
 
     async def _describe_guest(self, source_ip: str) -> InstanceMetadata | None:
-        answer = await self.ask(
-            f"nc@{self.host}", NcDescribeMetadata(source_ip), system_call("metadata")
-        )
+        answer = await self.ask(f"nc@{self.host}", NcDescribeMetadata(source_ip), system_call("metadata"))
         found: InstanceMetadata | None = answer.metadata
         return found
 
@@ -346,5 +345,3 @@ def _lender() -> AccessKey:
 
 def _now() -> datetime:
     return datetime.now(UTC)
-
-

@@ -42,7 +42,11 @@ class Client:
 
     def ec2(self, action: str, **parameters: str) -> ET.Element:
         """The reply document, without namespaces. Raises ClientError."""
-        pairs = {"Action": action, "Version": VERSION, **{k.replace("__", "."): v for k, v in parameters.items()}}
+        pairs = {
+            "Action": action,
+            "Version": VERSION,
+            **{k.replace("__", "."): v for k, v in parameters.items()},
+        }
         body = urllib.parse.urlencode(pairs).encode()
         kind = {"content-type": "application/x-www-form-urlencoded; charset=utf-8"}
         return _parsed(self._send("POST", "/", kind, body, "ec2")[1])
@@ -74,7 +78,7 @@ class Client:
         upload = _parsed(started).findtext("UploadId") or ""
         quoted = urllib.parse.quote(upload, safe="")
         try:
-            etags = []
+            etags: list[str] = []
             while data := file.read(PART_BYTES):
                 number = len(etags) + 1
                 etags.append(self._put(f"{target}?partNumber={number}&uploadId={quoted}", data, progress))

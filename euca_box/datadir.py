@@ -1,12 +1,12 @@
 """The data directory: where everything is kept, locked against a second process.
 
-    data_dir/           0711: QEMU's user passes through to nc/
-      .lock             flock of the process that runs
-      ca.pem ca.key tls.pem tls.key master.key
-      clc/ walrus/ cc/  0700: rows and objects
-      nc/               instances, image cache, rows
-      libvirt/          libvirt's own files (qemu:///embed)
-      logs/ demo/
+data_dir/           0711: QEMU's user passes through to nc/
+  .lock             flock of the process that runs
+  ca.pem ca.key tls.pem tls.key master.key
+  clc/ walrus/ cc/  0700: rows and objects
+  nc/               instances, image cache, rows
+  libvirt/          libvirt's own files (qemu:///embed)
+  logs/ demo/
 """
 
 import fcntl

@@ -20,7 +20,7 @@ def example() -> str:
         if "choices" in field.metadata:
             lines += _setting(field)
     for field in attrs.fields(Config):
-        if attrs.has(field.type):
+        if field.type is not None and attrs.has(field.type):
             lines += ["", f"# {field.type.__doc__}", f"[{field.name}]"]
             for inner in attrs.fields(field.type):
                 lines += _setting(inner)

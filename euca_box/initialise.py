@@ -84,4 +84,6 @@ def _check_not_lost(data: DataDir) -> None:
             f"or begin anew with another --data-dir."
         )
     if shutil.disk_usage(data.path).free < 64 * 1024 * 1024:
-        raise DataDirError(f"less than 64 MiB are free on the disk of {data.path}. Make room and start again.")
+        raise DataDirError(
+            f"less than 64 MiB are free on the disk of {data.path}. Make room and start again."
+        )

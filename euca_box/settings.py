@@ -3,6 +3,7 @@
 /etc/euca-box/config.toml:6: network.mode = "EGDE" is not one of EDGE. Did you mean "EDGE"?
 """
 
+import contextlib
 import difflib
 import os
 import re
@@ -118,10 +119,8 @@ def _from_environment(environment: Mapping[str, str]) -> list[tuple[dict[str, An
         if not name.startswith(PREFIX):
             continue
         value: Any = text
-        try:  # a TOML value where it is one: 8773, true, ["cc", "nc"]
-            value = tomllib.loads(f"x = {text}")["x"]
-        except tomllib.TOMLDecodeError:
-            pass
+        with contextlib.suppress(tomllib.TOMLDecodeError):
+            value = tomllib.loads(f"x = {text}")["x"]  # where it is one: 8773, true, ["cc", "nc"]
         layer: dict[str, Any] = {}
         node = layer
         *sections, last = name.removeprefix(PREFIX).lower().split("__")
@@ -148,7 +147,7 @@ def _converter() -> cattrs.Converter:
     converter = cattrs.Converter(forbid_extra_keys=True)
 
     def structure(kind: type) -> Any:
-        hooks = {
+        hooks: dict[str, Any] = {
             field.name: override(struct_hook=_checked(field, get_type_hints(kind)[field.name]))
             for field in attrs.fields(kind)
             if "choices" in field.metadata

@@ -47,7 +47,7 @@ async def client_of(app: "App") -> Client:
     return Client(app.endpoint, keys.access_key_id, keys.secret_access_key, app.config.cloud.region, ca_file)
 
 
-def build_and_register(client: Client, folder: Path, progress: Callable[[str], object]) -> str:
+def build_and_register(client: Client, folder: Path, progress: Callable[[str], None]) -> str:
     """Build the demo image from Debian packages, upload it, register kernel, ramdisk and root.
 
     Blocks. Raises ClientError, and what building raises.
@@ -92,7 +92,7 @@ def _card(app: "App", password: str | None) -> list[str]:
         lines.append(f"   Web       {console}")
     lines += [
         f"   API       {app.endpoint}   (EC2, S3 and STS on one URL)",
-        f"   Keys      eval \"$(euca-box credentials --format env{_flag(app)})\"",
+        f'   Keys      eval "$(euca-box credentials --format env{_flag(app)})"',
         f"   Next      {_next(app)}",
         "",
     ]

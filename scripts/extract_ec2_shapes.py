@@ -16,14 +16,28 @@ import botocore.session
 
 TARGET = Path(__file__).resolve().parent.parent / "euca_box" / "api" / "ec2" / "shapes.json"
 
-ACTIONS = """
-RunInstances DescribeInstances TerminateInstances RebootInstances GetConsoleOutput
-CreateKeyPair ImportKeyPair DescribeKeyPairs DeleteKeyPair
-RegisterImage DeregisterImage DescribeImages
-DescribeAvailabilityZones DescribeRegions DescribeInstanceTypes
-CreateSecurityGroup DescribeSecurityGroups DeleteSecurityGroup
-AuthorizeSecurityGroupIngress RevokeSecurityGroupIngress
-""".split()
+ACTIONS = [
+    "RunInstances",
+    "DescribeInstances",
+    "TerminateInstances",
+    "RebootInstances",
+    "GetConsoleOutput",
+    "CreateKeyPair",
+    "ImportKeyPair",
+    "DescribeKeyPairs",
+    "DeleteKeyPair",
+    "RegisterImage",
+    "DeregisterImage",
+    "DescribeImages",
+    "DescribeAvailabilityZones",
+    "DescribeRegions",
+    "DescribeInstanceTypes",
+    "CreateSecurityGroup",
+    "DescribeSecurityGroups",
+    "DeleteSecurityGroup",
+    "AuthorizeSecurityGroupIngress",
+    "RevokeSecurityGroupIngress",
+]
 
 # Parameters that clients of older versions send and the model of 2016-11-15 no longer has.
 LEGACY = {
@@ -32,8 +46,16 @@ LEGACY = {
     "RevokeSecurityGroupIngress": [["UserId", "UserId", "s", None]],
 }
 DEEPEST = 12
-SCALARS = {"string": "s", "integer": "i", "long": "i", "double": "f", "float": "f", "boolean": "b",
-           "timestamp": "t", "blob": "B"}
+SCALARS = {
+    "string": "s",
+    "integer": "i",
+    "long": "i",
+    "double": "f",
+    "float": "f",
+    "boolean": "b",
+    "timestamp": "t",
+    "blob": "B",
+}
 
 
 def request_name(member: str, shape) -> str:
@@ -75,7 +97,9 @@ def main() -> None:
             "in": tree(operation.input_shape, request_name) + LEGACY.get(action, []),
             "out": tree(operation.output_shape, response_name),
         }
-    lines = ",\n".join(f'"{name}": {json.dumps(shape, separators=(",", ":"))}' for name, shape in shapes.items())
+    lines = ",\n".join(
+        f'"{name}": {json.dumps(shape, separators=(",", ":"))}' for name, shape in shapes.items()
+    )
     TARGET.write_text("{\n" + lines + "\n}\n")
     print(f"{TARGET}: {len(shapes)} actions of {model.api_version}, {TARGET.stat().st_size} bytes")
 

@@ -48,7 +48,7 @@ class Front:
             return
         app = self._apps[service_of(scope)]
         if app is None:
-            await self._health(scope | {"path": "/not-here"}, receive, send)
+            await self._health({**scope, "path": "/not-here"}, receive, send)
         else:
             await app(scope, receive, send)
 
@@ -102,7 +102,11 @@ def _looks_like_query(scope: Scope) -> bool:
     if b"Action=" in scope["query_string"]:
         return True
     kinds = [v.lower() for n, v in scope["headers"] if n.lower() == b"content-type"]
-    return scope["method"] == "POST" and bool(kinds) and kinds[0].startswith(b"application/x-www-form-urlencoded")
+    return (
+        scope["method"] == "POST"
+        and bool(kinds)
+        and kinds[0].startswith(b"application/x-www-form-urlencoded")
+    )
 
 
 async def _lifespan(receive: Receive, send: Send) -> None:

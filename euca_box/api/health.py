@@ -24,8 +24,8 @@ class Health:
             await _json(send, 200, {"status": "ok"}, head=head)
         else:
             waiting = self._waiting()
-            body = {"status": "waiting" if waiting else "ok", "waiting": waiting}
-            await _json(send, 503 if waiting else 200, body, head=head)
+            state = {"status": "waiting" if waiting else "ok", "waiting": waiting}
+            await _json(send, 503 if waiting else 200, state, head=head)
 
 
 async def _json(send: Send, status: int, body: object, *, head: bool) -> None:

@@ -6,7 +6,6 @@ of parameters is checked against the signature and handed on.
 
 import hashlib
 import uuid
-
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -28,7 +27,15 @@ LARGEST_BODY_BYTES = 512 * 1024
 LARGEST_HEADERS_BYTES = 16 * 1024
 LARGEST_TARGET_BYTES = 64 * 1024  # GET may carry 16 KiB of user data in base64
 AUTH_PARAMETERS = frozenset(
-    "AWSAccessKeyId Signature SignatureMethod SignatureVersion Timestamp Expires SecurityToken".split()
+    {
+        "AWSAccessKeyId",
+        "Signature",
+        "SignatureMethod",
+        "SignatureVersion",
+        "Timestamp",
+        "Expires",
+        "SecurityToken",
+    }
 )
 SERVICES = {"ec2", "iam", "sts"}
 
@@ -50,8 +57,10 @@ class Query:
     source_ip: str
 
     def parameters(self) -> list[tuple[str, str]]:
-        """Without those of the signature. Names with X-Amz- belong to presigned requests."""
-        return [(n, v) for n, v in self.signed.query if n not in AUTH_PARAMETERS and not n.startswith("X-Amz-")]
+        """Without those of the signature; X-Amz- is of presigned requests."""
+        return [
+            (n, v) for n, v in self.signed.query if n not in AUTH_PARAMETERS and not n.startswith("X-Amz-")
+        ]
 
     def one(self, name: str) -> str | None:
         values = [value for other, value in self.signed.query if other == name]
@@ -78,13 +87,18 @@ async def read_query(scope: Scope, receive: Receive) -> Query:
         raise MalformedQueryString(error.message) from None
     for name, value in pairs:
         _check_text(name, value)
-    signed = SignedRequest(scope["method"], scope["raw_path"], pairs, headers, hashlib.sha256(body).hexdigest())
+    signed = SignedRequest(
+        scope["method"], scope["raw_path"], pairs, headers, hashlib.sha256(body).hexdigest()
+    )
     client = scope.get("client") or ("", 0)
     return Query(signed, str(uuid.uuid4()), str(client[0]))
 
 
 def believe(query: Query, keyring: Keyring, now: datetime, query_string: bytes) -> tuple[Call, str | None]:
-    """Who asks, and the service of the scope (None with SigV2). Raises AuthError, MissingAuthenticationToken."""
+    """Who asks, and the service of the scope (None with SigV2).
+
+    Raises AuthError, MissingAuthenticationToken.
+    """
     if sigv4.is_signed(query.signed):
         # SigV4 signs the query string alone; the form body is covered by its hash.
         signed = SignedRequest(
@@ -147,5 +161,3 @@ def _check_text(name: str, value: str) -> None:
         (name + value).encode()
     except UnicodeEncodeError:
         raise MalformedQueryString(f"The parameter {name[:64]!r} is not UTF-8.") from None
-
-

@@ -96,4 +96,3 @@ async def run_server(app: Any, listener: Listener, stop: Callable[[], Awaitable[
         certificate, key = listener.tls
         config.certfile, config.keyfile = str(certificate), str(key)
     await serve(app, config, shutdown_trigger=stop)
-

@@ -49,12 +49,14 @@ class LazyGroup(click.Group):
             return super().resolve_command(ctx, args)
         except click.UsageError as error:
             near = difflib.get_close_matches(args[0], COMMANDS, 1)
-            if near:
-                error.message += f" Did you mean '{near[0]}'?"
-            raise
+            if not near:
+                raise
+            raise click.UsageError(f"{error.message} Did you mean '{near[0]}'?", ctx) from None
 
 
-@click.group(cls=LazyGroup, context_settings={"auto_envvar_prefix": "EUCA_BOX", "help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=LazyGroup, context_settings={"auto_envvar_prefix": "EUCA_BOX", "help_option_names": ["-h", "--help"]}
+)
 @click.version_option(__version__, prog_name="euca-box")
 def main() -> None:
     """A live EC2 and S3 compatible cloud with real virtual machines, in one program.

@@ -9,7 +9,9 @@ import click
 from euca_box import __version__
 from euca_box.cli import common
 
-config_option = click.option("--config", "file", type=click.Path(path_type=Path), help="The configuration file.")
+config_option = click.option(
+    "--config", "file", type=click.Path(path_type=Path), help="The configuration file."
+)
 
 
 @click.group("config")

@@ -17,9 +17,13 @@ def image_command() -> None:
 
 
 @image_command.command("import")
-@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.argument(
+    "files", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True, dir_okay=False)
+)
 @click.option("--kernel", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="Kernel (EKI).")
-@click.option("--ramdisk", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="Ramdisk (ERI).")
+@click.option(
+    "--ramdisk", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="Ramdisk (ERI)."
+)
 @click.option("--name", help="Name of the image. Without it: the file's.")
 @click.option("--user", default="admin", help="Whose image it will be.")
 @common.output_option

@@ -35,7 +35,12 @@ def launch_command(
     try:
         key = _key(client, data.path)
         group_id = _group(client)
-        wanted = {"ImageId": image or _demo(client), "MinCount": "1", "MaxCount": "1", "InstanceType": vm_type}
+        wanted = {
+            "ImageId": image or _demo(client),
+            "MinCount": "1",
+            "MaxCount": "1",
+            "InstanceType": vm_type,
+        }
         wanted |= {"KeyName": KEY_NAME, "SecurityGroupId.1": group_id}
         if name:
             wanted |= {
@@ -50,8 +55,10 @@ def launch_command(
     common.show_one(
         found,
         output,
-        lambda r: f"{r['instance_id']} runs at {r['public_ip'] or r['private_ip']}\n"
-        f"Next: euca-box ssh {r['instance_id']}   or   euca-box console {r['instance_id']}",
+        lambda r: (
+            f"{r['instance_id']} runs at {r['public_ip'] or r['private_ip']}\n"
+            f"Next: euca-box ssh {r['instance_id']}   or   euca-box console {r['instance_id']}"
+        ),
     )
     if then_ssh:
         _ssh(found, key, ())
@@ -123,7 +130,9 @@ def _group(client: Client) -> str:
     group_id = found.findtext("securityGroupInfo/item/groupId")
     if group_id is not None:
         return group_id
-    made = client.ec2("CreateSecurityGroup", GroupName=GROUP_NAME, GroupDescription="SSH and ping from anywhere")
+    made = client.ec2(
+        "CreateSecurityGroup", GroupName=GROUP_NAME, GroupDescription="SSH and ping from anywhere"
+    )
     group_id = made.findtext("groupId") or ""
     for protocol, low, high in (("tcp", "22", "22"), ("icmp", "-1", "-1")):
         rule = {"IpProtocol": protocol, "FromPort": low, "ToPort": high, "CidrIp": "0.0.0.0/0"}
@@ -135,7 +144,9 @@ def _until_running(client: Client, instance_id: str) -> dict[str, Any]:
     """Wait, saying what for. Exits with the reason when the instance ends instead."""
     deadline, said = time.monotonic() + WAIT_SECONDS, ""
     while time.monotonic() < deadline:
-        item = client.ec2("DescribeInstances", InstanceId__1=instance_id).find("reservationSet/item/instancesSet/item")
+        item = client.ec2("DescribeInstances", InstanceId__1=instance_id).find(
+            "reservationSet/item/instancesSet/item"
+        )
         if item is None:
             common.fail(f"there is no instance {instance_id}")
         state = item.findtext("instanceState/name") or ""
@@ -146,13 +157,17 @@ def _until_running(client: Client, instance_id: str) -> dict[str, Any]:
                 "public_ip": item.findtext("ipAddress"),
                 "private_ip": item.findtext("privateIpAddress"),
             }
-        if state not in ("pending",):
-            common.fail(f"{instance_id} is {state}: {item.findtext('stateReason/message') or 'no reason given'}")
+        if state != "pending":
+            common.fail(
+                f"{instance_id} is {state}: {item.findtext('stateReason/message') or 'no reason given'}"
+            )
         if said != state:
             said = state
             click.echo(f"{instance_id} is {state} ...", err=True)
         time.sleep(0.3)
-    common.fail(f"{instance_id} did not run within {WAIT_SECONDS:g} s. See: euca-box console {instance_id}")
+    return common.fail(
+        f"{instance_id} did not run within {WAIT_SECONDS:g} s. See: euca-box console {instance_id}"
+    )
 
 
 def _ssh(found: dict[str, Any], key: Path, command: tuple[str, ...]) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-
+from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -117,13 +117,14 @@ async def _until_stopped(app, password: str | None, *, demo: bool) -> None:  # t
         task.cancel()
 
 
-def _loop_factory():  # type: ignore[no-untyped-def]
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     """uvloop where it is installed; asyncio's own loop otherwise."""
     try:
         import uvloop
     except ImportError:
         return None
-    return uvloop.new_event_loop
+    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
+    return factory
 
 
 def _leaves(group: BaseExceptionGroup) -> list[BaseException]:
@@ -131,5 +132,3 @@ def _leaves(group: BaseExceptionGroup) -> list[BaseException]:
     for error in group.exceptions:
         found += _leaves(error) if isinstance(error, BaseExceptionGroup) else [error]
     return found
-
-

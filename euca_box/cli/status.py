@@ -14,7 +14,9 @@ from euca_box.datadir import DataDir
 
 
 @click.command("status")
-@click.option("--wait", "wait_seconds", type=float, default=0.0, help="Wait so long for everything to be ready.")
+@click.option(
+    "--wait", "wait_seconds", type=float, default=0.0, help="Wait so long for everything to be ready."
+)
 @common.output_option
 @common.data_dir_option
 def status_command(wait_seconds: float, output: str, data_dir: Path | None) -> None:

@@ -31,8 +31,10 @@ def add(name: str, account: str | None, email: str, output: str, data_dir: Path 
     common.show_one(
         row,
         output,
-        lambda r: f"{name}: account {r['account_id']}, access key {r['access_key_id']}\n"
-        f"Next: euca-box credentials {name} --format env",
+        lambda r: (
+            f"{name}: account {r['account_id']}, access key {r['access_key_id']}\n"
+            f"Next: euca-box credentials {name} --format env"
+        ),
     )
 
 

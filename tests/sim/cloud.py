@@ -22,9 +22,8 @@ from euca_box.bus.bus import Bus, Desk
 from euca_box.bus.memory import MemoryTransport
 from euca_box.kvm.fake import FakeHypervisor
 from euca_box.messages import ec2_instances as ec2
-from euca_box.messages.base import Call
+from euca_box.messages.base import Call, Done
 from euca_box.messages.walrus import GetImageUrl, ImageUrl, SyncPrincipals
-from euca_box.messages.base import Done
 from euca_box.model.accounts import Principal
 from euca_box.model.images import Image, ImageData, ImageType
 from euca_box.model.instances import VmType

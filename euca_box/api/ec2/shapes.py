@@ -15,7 +15,7 @@ from typing import Any
 _WORD = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)  # compared and hashed by identity: caches go by it
 class Member:
     """One member of a shape. `kind` is s i f b t B, S (tree in `members`) or L (its item in `item`)."""
 

@@ -19,6 +19,7 @@ from euca_box.model.errors import (
     InvalidUserDataMalformed,
     UnsupportedOperation,
 )
+from euca_box.model.groups import DEFAULT
 from euca_box.model.images import Image, ImageType
 from euca_box.model.instances import Instance, VmType
 from euca_box.roles.clc import groups, images, keypairs, places
@@ -149,7 +150,7 @@ async def _groups(clc: "Clc", call: Call, op: ec2.RunInstances) -> tuple[str, ..
     wanted = [groups.named(clc, call.account, group_id, None) for group_id in op.security_group_ids]
     for name in op.security_groups:
         # The default group is made when it is first named, as in 1.6.2.
-        if name == groups.DEFAULT:
+        if name == DEFAULT:
             wanted.append(await groups.default_group(clc, call.account))
         else:
             wanted.append(groups.named(clc, call.account, None, name))

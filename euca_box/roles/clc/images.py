@@ -139,7 +139,8 @@ def _location(location: str | None) -> tuple[str, str]:
         )
     if key.endswith(".manifest.xml"):
         raise InvalidManifest(
-            "Bundled images (*.manifest.xml) cannot be registered yet: upload the image itself and register that."
+            "Bundled images (*.manifest.xml) cannot be registered yet: upload the image itself and "
+            "register that."
         )
     return bucket, key
 

@@ -31,7 +31,7 @@ from euca_box.model.paging import page
 from euca_box.observe.failpoints import fp
 from euca_box.roles.clc import admission, views
 from euca_box.roles.clc.rules import stop_if_dry_run
-from euca_box.store.store import Conflict, Statement, insert, one
+from euca_box.store.store import Conflict, Statement, Value, insert, one
 
 if TYPE_CHECKING:
     from euca_box.roles.clc.role import Clc
@@ -217,7 +217,7 @@ def _with_rows(
     if user_data:
         rows += [insert("user_data", {"instance_id": r.instance_id, "data": user_data}) for r in records]
     if op.client_token:
-        token = {
+        token: dict[str, Value] = {
             "account": call.account,
             "token": op.client_token,
             "parameters": fingerprint,

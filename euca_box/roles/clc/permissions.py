@@ -93,8 +93,8 @@ def _rules(clc: "Clc", call: Call, permission: ec2.IpPermission) -> list[GroupRu
         group = _source(clc, call, pair)
         rules.append(
             GroupRule(
-                clc.new_id("sgr"), protocol, low, high,
-                group_id=group.group_id, group_account=group.account, description=_described(pair.description),
+                clc.new_id("sgr"), protocol, low, high, group_id=group.group_id,
+                group_account=group.account, description=_described(pair.description),
             )
         )  # fmt: skip
     if not rules:

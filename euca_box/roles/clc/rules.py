@@ -23,7 +23,8 @@ def tags_for(resource_type: str, specifications: Iterable[TagSpecification]) -> 
     for specification in specifications:
         if specification.resource_type != resource_type:
             raise InvalidParameterValue(
-                f"'{specification.resource_type[:64]}' is not a valid taggable resource type for this operation."
+                f"'{specification.resource_type[:64]}' is not a valid taggable resource type for this "
+                "operation."
             )
         for tag in specification.tags:
             if not tag.key or tag.key.startswith("aws:"):

@@ -11,7 +11,7 @@ from euca_box.messages.base import Call, Done
 from euca_box.model import accounts
 from euca_box.model.accounts import AccessKey, Principal, UserState
 from euca_box.model.errors import EntityAlreadyExists, InvalidParameterValue, NoSuchEntity
-from euca_box.store.store import Conflict, Row, Statement, Store, insert, one
+from euca_box.store.store import Conflict, Row, Statement, Store, Value, insert, one
 
 if TYPE_CHECKING:
     from euca_box.roles.clc.role import Clc
@@ -153,7 +153,7 @@ def _user_rows(
     password_hash: str = "",
 ) -> tuple[Statement, Statement]:
     key_id = secrets.new_access_key_id()
-    user = {
+    user: dict[str, Value] = {
         "account": account,
         "name": name,
         "canonical_id": hashlib.sha256(f"{account}/{name}/{key_id}".encode()).hexdigest(),
@@ -163,7 +163,7 @@ def _user_rows(
         "password_hash": password_hash,
         "created_at": now,
     }
-    key = {
+    key: dict[str, Value] = {
         "access_key_id": key_id,
         "account": account,
         "user": name,

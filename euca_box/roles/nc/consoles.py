@@ -71,7 +71,11 @@ async def _serve(nc: "Nc", instance_id: str, console: "Console") -> None:
     await listener.bind(str(path))
     os.chmod(path, 0o600)
     listener.listen(VIEWERS)
-    await trio.serve_listeners(lambda stream: _view(console, stream), [trio.SocketListener(listener)])
+
+    async def view(stream: trio.SocketStream) -> None:
+        await _view(console, stream)
+
+    await trio.serve_listeners(view, [trio.SocketListener(listener)])
 
 
 async def _view(console: "Console", stream: trio.SocketStream) -> None:

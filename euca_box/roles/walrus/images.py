@@ -43,7 +43,8 @@ async def check_image(walrus: "Walrus", call: Call, op: messages.CheckImage) -> 
         raise InvalidManifest(f"{where[:200]} is not accepted as an image: {refused}") from None
     if found.content not in TYPES:
         raise InvalidManifest(
-            f"{where[:200]} is no image: no kernel, no ramdisk, no file system and no disk with a boot record."
+            f"{where[:200]} is no image: no kernel, no ramdisk, no file system and no disk with a boot "
+            "record."
         )
     data = ImageData(
         bucket=op.bucket,

@@ -1,0 +1,41 @@
+# make run     the cloud, in the foreground           make test    all tests
+# make setup   install what both need                 make check   format, lint, types, import rules, unit tests
+VENV := $(or $(EUCA_BOX_VENV),.venv)
+BIN := $(VENV)/bin
+ARGS ?=
+
+.PHONY: setup run test check bench format lock clean
+
+setup:
+	@scripts/bootstrap run
+
+run:
+	@scripts/bootstrap run
+	@exec $(BIN)/euca-box run --roles all $(ARGS)
+
+# What needs no guest first, then real networks, then real guests.
+test: check
+	$(BIN)/pytest -q tests/hosts tests/kvm tests/contract tests/clients
+
+check:
+	@scripts/bootstrap test
+	$(BIN)/ruff format --check euca_box tests benchmarks scripts
+	$(BIN)/ruff check euca_box tests benchmarks scripts
+	$(BIN)/mypy
+	$(BIN)/lint-imports --config pyproject.toml
+	$(BIN)/pytest -q tests/unit tests/api tests/sim
+
+bench:
+	@scripts/bootstrap test
+	$(BIN)/python -m benchmarks
+
+format:
+	$(BIN)/ruff format euca_box tests benchmarks scripts
+	$(BIN)/ruff check --fix euca_box tests benchmarks scripts
+
+# Write down the versions that were tested together.
+lock:
+	$(BIN)/python -m pip freeze --exclude-editable | grep -v '^-e' > constraints.txt
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info
