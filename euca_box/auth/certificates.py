@@ -38,7 +38,9 @@ def issue(ca: Path, ca_key: Path, certificate: Path, key: Path, names: Iterable[
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "euca-box")])
     built = (
         _builder(subject, authority.subject, private, SERVER_DAYS)
-        .add_extension(x509.SubjectAlternativeName([_alternative(n) for n in dict.fromkeys(names)]), critical=False)
+        .add_extension(
+            x509.SubjectAlternativeName([_alternative(n) for n in dict.fromkeys(names)]), critical=False
+        )
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_usage(signs_certificates=False), critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
@@ -74,6 +76,10 @@ def _builder(
         .not_valid_before(now - timedelta(hours=1))
         .not_valid_after(now + timedelta(days=days))
     )
+
+
+def _alternatives(names: Iterable[str]) -> x509.SubjectAlternativeName:
+    return x509.SubjectAlternativeName([_alternative(name) for name in dict.fromkeys(names)])
 
 
 def _alternative(name: str) -> x509.GeneralName:

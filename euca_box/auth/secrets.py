@@ -76,7 +76,7 @@ def new_password() -> str:
 
 def hash_password(password: str) -> str:
     salt = os.urandom(16)
-    digest = hashlib.scrypt(password.encode(), salt=salt, **SCRYPT)  # type: ignore[arg-type]
+    digest = hashlib.scrypt(password.encode(), salt=salt, **SCRYPT)
     return f"scrypt${base64.b64encode(salt).decode()}${base64.b64encode(digest).decode()}"
 
 
@@ -85,5 +85,5 @@ def check_password(password: str, stored: str) -> bool:
     if kind != "scrypt":
         return False
     salt, _, digest = rest.partition("$")
-    found = hashlib.scrypt(password.encode(), salt=base64.b64decode(salt), **SCRYPT)  # type: ignore[arg-type]
+    found = hashlib.scrypt(password.encode(), salt=base64.b64decode(salt), **SCRYPT)
     return hmac.compare_digest(found, base64.b64decode(digest))
