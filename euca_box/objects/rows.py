@@ -1,0 +1,178 @@
+"""What the object store keeps: buckets, objects, their checksums and pieces. Pure values."""
+
+import enum
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from euca_box.model.accounts import Principal
+
+MIB = 1 << 20
+LARGEST_OBJECT_BYTES = 5 << 40
+LARGEST_PART_BYTES = 5 << 30
+SMALLEST_PART_BYTES = 5 * MIB
+MOST_PARTS = 10_000
+
+
+class CannedAcl(enum.StrEnum):
+    """S3 developer guide, "Canned ACL"."""
+
+    PRIVATE = "private"
+    PUBLIC_READ = "public-read"
+    PUBLIC_READ_WRITE = "public-read-write"
+    AUTHENTICATED_READ = "authenticated-read"
+    BUCKET_OWNER_READ = "bucket-owner-read"
+    BUCKET_OWNER_FULL_CONTROL = "bucket-owner-full-control"
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Whose it is: the account decides on rights, the other two are what S3 shows."""
+
+    account: str
+    canonical_id: str
+    display_name: str
+
+
+def owner_of(principal: Principal) -> Owner:
+    return Owner(principal.account, principal.canonical_id, principal.display_name)
+
+
+@dataclass(frozen=True, slots=True)
+class Checksum:
+    """An additional checksum: algorithm CRC32 and so on, base64 value, FULL_OBJECT or COMPOSITE."""
+
+    algorithm: str
+    value: str
+    kind: str = "FULL_OBJECT"
+
+    def as_text(self) -> str:
+        return f"{self.algorithm} {self.value} {self.kind}"
+
+
+def parse_checksum(text: str) -> Checksum | None:
+    return Checksum(*text.split(" ")) if text else None
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    name: str
+    owner: Owner
+    created_ms: int
+    location: str
+    acl: CannedAcl
+
+
+@dataclass(frozen=True, slots=True)
+class StoredObject:
+    """The current version of a key. `generation` never names two contents; `etag` has no quotes.
+
+    `headers` holds content-type, cache-control and so on, and x-amz-meta-*, names in lower case.
+    """
+
+    bucket: str
+    key: str
+    generation: int
+    size_bytes: int
+    etag: str
+    modified_ms: int
+    owner: Owner
+    acl: CannedAcl
+    checksum: Checksum | None = None
+    sha256: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """One file of an object; `file` is its name below the data folder."""
+
+    file: str
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectFacts:
+    """What the image code needs to know before it reads an object."""
+
+    size_bytes: int
+    etag: str
+    sha256: str | None
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    upload_id: str
+    bucket: str
+    key: str
+    owner: Owner
+    started_ms: int
+    acl: CannedAcl
+    headers: Mapping[str, str]
+    algorithm: str
+    checksum_type: str
+    changes: int
+    etag: str  # empty until completed
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    number: int
+    file: str
+    size_bytes: int
+    etag: str
+    checksum: Checksum | None
+    modified_ms: int
+
+
+def bucket_from(row: Mapping[str, Any]) -> Bucket:
+    return Bucket(row["name"], _owner(row), row["created_ms"], row["location"], CannedAcl(row["acl"]))
+
+
+def object_from(row: Mapping[str, Any]) -> StoredObject:
+    return StoredObject(
+        bucket=row["bucket"],
+        key=row["key"],
+        generation=row["generation"],
+        size_bytes=row["size_bytes"],
+        etag=row["etag"],
+        modified_ms=row["modified_ms"],
+        owner=_owner(row),
+        acl=CannedAcl(row["acl"]),
+        checksum=parse_checksum(row["checksum"]),
+        sha256=row["sha256"] or None,
+        headers=json.loads(row["headers"]),
+    )
+
+
+def upload_from(row: Mapping[str, Any]) -> Upload:
+    return Upload(
+        upload_id=row["upload_id"],
+        bucket=row["bucket"],
+        key=row["key"],
+        owner=_owner(row),
+        started_ms=row["started_ms"],
+        acl=CannedAcl(row["acl"]),
+        headers=json.loads(row["headers"]),
+        algorithm=row["algorithm"],
+        checksum_type=row["checksum_type"],
+        changes=row["changes"],
+        etag=row["etag"],
+    )
+
+
+def part_from(row: Mapping[str, Any]) -> Part:
+    return Part(
+        row["number"],
+        row["file"],
+        row["size_bytes"],
+        row["etag"],
+        parse_checksum(row["checksum"]),
+        row["modified_ms"],
+    )
+
+
+def _owner(row: Mapping[str, Any]) -> Owner:
+    return Owner(row["owner"], row["owner_id"], row["owner_name"])

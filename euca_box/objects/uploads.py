@@ -1,0 +1,266 @@
+"""Multipart uploads: parts are files; completing is rows that name them in order, without a copy.
+
+Source: S3 API reference, CreateMultipartUpload to ListMultipartUploads, and "Checking object integrity"
+for the two kinds of checksum.
+"""
+
+import json
+import secrets
+from collections.abc import AsyncIterator, Mapping, Sequence
+
+from euca_box.model.accounts import Principal
+from euca_box.model.s3_errors import (
+    AccessDenied,
+    InvalidArgument,
+    InvalidPart,
+    NoSuchUpload,
+    OperationAborted,
+)
+from euca_box.objects.acl import Action, authorize
+from euca_box.objects.buckets import Buckets
+from euca_box.objects.commits import Commits
+from euca_box.objects.completion import NamedPart, check_claims, chosen_parts, joined_checksum, joined_etag
+from euca_box.objects.digests import Digests, Expectation
+from euca_box.objects.files import Files
+from euca_box.objects.intake import Content, receive
+from euca_box.objects.rows import (
+    LARGEST_PART_BYTES,
+    MOST_PARTS,
+    Checksum,
+    Part,
+    Piece,
+    Upload,
+    owner_of,
+    parse_checksum,
+    part_from,
+    upload_from,
+)
+from euca_box.objects.versions import ANONYMOUS, Facts, Versions, Wish
+from euca_box.store.sqlite_store import SqliteStore
+from euca_box.store.store import Conflict, Statement, Value, insert
+
+REMEMBERED_MS = 24 * 3600 * 1000  # how long a completed upload answers a repeated completion
+_TRIES = 5  # times that a part arriving in the same moment may overtake a completion
+
+
+class Uploads:
+    def __init__(
+        self, store: SqliteStore, files: Files, commits: Commits, versions: Versions, buckets: Buckets
+    ) -> None:
+        self._store, self._files, self._commits = store, files, commits
+        self._versions, self._buckets = versions, buckets
+
+    async def forget_completed(self) -> None:
+        before = self._versions.now_ms() - REMEMBERED_MS
+        await self._store.write(Statement("DELETE FROM upload WHERE etag <> '' AND done_ms < ?", (before,)))
+
+    async def create(
+        self,
+        principal: Principal | None,
+        bucket: str,
+        key: str,
+        wish: Wish,
+        algorithm: str = "",
+        checksum_type: str = "",
+    ) -> Upload:
+        """Begin an upload. Raises NoSuchBucket, AccessDenied."""
+        authorize(principal, Action.WRITE, self._buckets.find(bucket))
+        owner = owner_of(principal) if principal else ANONYMOUS
+        upload_id = secrets.token_urlsafe(48)
+        row: dict[str, Value] = {
+            "upload_id": upload_id,
+            "bucket": bucket,
+            "key": key,
+            "owner": owner.account,
+            "owner_id": owner.canonical_id,
+            "owner_name": owner.display_name,
+            "started_ms": self._versions.now_ms(),
+            "acl": wish.acl.value,
+            "headers": json.dumps(dict(wish.headers)),
+            "algorithm": algorithm,
+            "checksum_type": checksum_type,
+        }
+        await self._commits.commit([insert("upload", row)])
+        return await self._find(bucket, key, upload_id)
+
+    async def find(self, principal: Principal | None, bucket: str, key: str, upload_id: str) -> Upload:
+        """An open upload of that key that the principal may go on with. Raises NoSuchUpload, AccessDenied."""
+        held = self._buckets.find(bucket)
+        authorize(principal, Action.WRITE, held)
+        upload = await self._find(bucket, key, upload_id)
+        account = principal.account if principal else ""
+        if account not in (upload.owner.account, held.owner.account):
+            raise AccessDenied()
+        if upload.etag:
+            raise NoSuchUpload(UploadId=upload_id)
+        return upload
+
+    async def _find(self, bucket: str, key: str, upload_id: str) -> Upload:
+        sql = "SELECT * FROM upload WHERE upload_id = ? AND bucket = ? AND key = ?"
+        rows = await self._store.read(sql, upload_id, bucket, key)
+        if not rows:
+            raise NoSuchUpload(UploadId=upload_id)
+        return upload_from(rows[0])
+
+    async def put_part(
+        self, upload: Upload, number: int, body: AsyncIterator[bytes], expect: Expectation
+    ) -> Part:
+        """Store a part, in place of an earlier one of its number.
+
+        Raises InvalidArgument, NoSuchUpload, BadDigest, EntityTooLarge, InsufficientStorage.
+        """
+        if not 1 <= number <= MOST_PARTS:
+            text = f"Part number must be an integer between 1 and {MOST_PARTS}, inclusive"
+            raise InvalidArgument(text, ArgumentName="partNumber", ArgumentValue=str(number))
+        if upload.algorithm and not expect.algorithm:
+            expect = Expectation(expect.md5, expect.sha256, upload.algorithm)
+        digests = Digests(expect)
+        content = await receive(self._files, digests, body, largest_bytes=LARGEST_PART_BYTES, inline_bytes=-1)
+        [file] = content.files
+        part = Part(number, file, content.size_bytes, digests.etag, digests.checksum, self._versions.now_ms())
+        try:
+            await self._commits.commit(_put_part(upload.upload_id, part), new_files=[file])
+        except Conflict:
+            raise NoSuchUpload(UploadId=upload.upload_id) from None
+        return part
+
+    async def parts(self, upload: Upload, after: int = 0, limit: int = MOST_PARTS) -> list[Part]:
+        """Parts by number, beyond `after`."""
+        sql = "SELECT * FROM part WHERE upload_id = ? AND number > ? ORDER BY number LIMIT ?"
+        return [part_from(row) for row in await self._store.read(sql, upload.upload_id, after, limit)]
+
+    async def abort(self, upload: Upload) -> None:
+        """Forget the upload and remove its parts. Works on a full disk. Raises NoSuchUpload."""
+        batch = [
+            Statement(
+                "UPDATE upload SET changes = changes + 1 WHERE upload_id = ? AND etag = ''",
+                (upload.upload_id,),
+                expect=1,
+            ),
+            _drop_parts(upload.upload_id),
+            Statement("DELETE FROM upload WHERE upload_id = ?", (upload.upload_id,)),
+        ]
+        try:
+            await self._commits.commit(batch, removes=True)
+        except Conflict:
+            raise NoSuchUpload(UploadId=upload.upload_id) from None
+
+    async def complete(
+        self,
+        principal: Principal | None,
+        bucket: str,
+        key: str,
+        upload_id: str,
+        named: Sequence[NamedPart],
+        wish: Wish,
+        claims: Mapping[str, str] | None = None,
+    ) -> Facts:
+        """Make the named parts the object; again, with the same answer, when it was completed already.
+
+        Headers and ACL are those the upload began with; of `wish` only the conditions count. `claims`
+        are the x-amz-checksum-* headers of the whole object.
+        Raises NoSuchUpload, InvalidPart, InvalidPartOrder, EntityTooSmall, BadDigest, PreconditionFailed.
+        """
+        authorize(principal, Action.WRITE, self._buckets.find(bucket))
+        for _ in range(_TRIES):
+            upload = await self._find(bucket, key, upload_id)
+            if upload.etag:
+                return await self._answer_again(upload)
+            await self.find(principal, bucket, key, upload_id)
+            try:
+                return await self._complete(principal, upload, named, wish, claims or {})
+            except OperationAborted:
+                continue
+            except InvalidPart:
+                if (await self._find(bucket, key, upload_id)).changes == upload.changes:
+                    raise
+        raise OperationAborted()
+
+    async def _complete(
+        self,
+        principal: Principal | None,
+        upload: Upload,
+        named: Sequence[NamedPart],
+        wish: Wish,
+        claims: Mapping[str, str],
+    ) -> Facts:
+        parts = chosen_parts(upload, await self.parts(upload), named)
+        checksum = joined_checksum(upload, parts)
+        check_claims(claims, checksum)
+        facts = Facts(joined_etag(parts), checksum)
+        pieces = tuple(Piece(part.file, part.size_bytes) for part in parts)
+        content = Content(sum(part.size_bytes for part in parts), pieces=pieces)
+        wish = Wish(
+            upload.headers,
+            upload.acl,
+            only_if_absent=wish.only_if_absent,
+            only_if_etag=wish.only_if_etag,
+        )
+        first = _close_upload(upload, facts, self._versions.now_ms())
+        await self._versions.make(
+            principal, upload.bucket, upload.key, content, facts, wish, with_statements=first, new_files=()
+        )
+        return facts
+
+    async def _answer_again(self, upload: Upload) -> Facts:
+        sql = "SELECT checksum FROM upload WHERE upload_id = ?"
+        rows = await self._store.read(sql, upload.upload_id)
+        checksum: Checksum | None = parse_checksum(rows[0]["checksum"]) if rows else None
+        return Facts(upload.etag, checksum)
+
+    async def list(
+        self,
+        principal: Principal | None,
+        bucket: str,
+        *,
+        prefix: str = "",
+        after_key: str = "",
+        after_upload: str = "",
+        limit: int = 1000,
+    ) -> tuple[list[Upload], bool]:
+        """Open uploads by key and upload id, and whether there are more. Raises AccessDenied."""
+        authorize(principal, Action.OWN_BUCKET, self._buckets.find(bucket))
+        sql = (
+            "SELECT * FROM upload WHERE bucket = ? AND etag = '' AND substr(key, 1, ?) = ?"
+            " AND (key > ? OR (key = ? AND upload_id > ?)) ORDER BY key, upload_id LIMIT ?"
+        )
+        # Without an upload id the marker's own key is passed over (ListMultipartUploads, key-marker).
+        after = after_upload or "\U0010ffff" if after_key else ""
+        rows = await self._store.read(
+            sql, bucket, len(prefix), prefix, after_key, after_key, after, limit + 1
+        )
+        return [upload_from(row) for row in rows[:limit]], len(rows) > limit
+
+
+def _put_part(upload_id: str, part: Part) -> list[Statement]:
+    is_open = "UPDATE upload SET changes = changes + 1 WHERE upload_id = ? AND etag = ''"
+    old = "DELETE FROM part WHERE upload_id = ? AND number = ? RETURNING 0 AS generation, file"
+    row: dict[str, Value] = {
+        "upload_id": upload_id,
+        "number": part.number,
+        "file": part.file,
+        "size_bytes": part.size_bytes,
+        "etag": part.etag,
+        "checksum": part.checksum.as_text() if part.checksum else "",
+        "modified_ms": part.modified_ms,
+    }
+    return [
+        Statement(is_open, (upload_id,), expect=1),
+        Statement(old, (upload_id, part.number)),
+        insert("part", row),
+    ]
+
+
+def _close_upload(upload: Upload, facts: Facts, now_ms: int) -> list[Statement]:
+    """Refused (Conflict) when a part came or the upload ended since its row was read."""
+    close = (
+        "UPDATE upload SET etag = ?, checksum = ?, done_ms = ?"
+        " WHERE upload_id = ? AND changes = ? AND etag = ''"
+    )
+    checksum = facts.checksum.as_text() if facts.checksum else ""
+    args = (facts.etag, checksum, now_ms, upload.upload_id, upload.changes)
+    return [Statement(close, args, expect=1), _drop_parts(upload.upload_id)]
+
+
+def _drop_parts(upload_id: str) -> Statement:
+    return Statement("DELETE FROM part WHERE upload_id = ? RETURNING 0 AS generation, file", (upload_id,))
