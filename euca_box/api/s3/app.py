@@ -1,0 +1,95 @@
+"""S3 as a pure ASGI application: read, believe, route, answer; each error as S3 writes it."""
+
+import logging
+import secrets
+from base64 import b64encode
+
+from euca_box.api.s3.asgi import App, ClientGone, Receive, Scope, Send
+from euca_box.api.s3.authenticate import authenticate, s3_fault
+from euca_box.api.s3.operations import Front
+from euca_box.api.s3.request import S3Request, read_request
+from euca_box.api.s3.responses import Response, error_response, send_response
+from euca_box.api.s3.routes import operation_of
+from euca_box.api.s3.settings import S3Settings
+from euca_box.auth.keyring import Keyring
+from euca_box.auth.requests import AuthError
+from euca_box.model.errors import EucaError
+from euca_box.model.s3_errors import S3Error, S3InternalError, S3NotImplemented
+from euca_box.objects.engine import Objects
+
+log = logging.getLogger(__name__)
+
+
+def s3_app(objects: Objects, keyring: Keyring, settings: S3Settings | None = None) -> App:
+    """The application; it speaks asyncio and shares the loop of `objects`."""
+    front = Front(objects, keyring, settings or S3Settings())
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            await _serve(front, scope, receive, send)
+
+    return app
+
+
+async def _serve(front: Front, scope: Scope, receive: Receive, send: Send) -> None:
+    request_id = secrets.token_hex(8).upper()
+    host_id = b64encode(request_id.encode()).decode()
+    request: S3Request | None = None
+    try:
+        try:
+            request = read_request(scope, receive, front.settings)
+            response = await _answer(front, request)
+        except (EucaError, AuthError) as error:
+            response = error_response(_as_s3(error), _resource(scope), request_id, host_id)
+        await _finish_body(request, scope, response)
+        response.headers |= {"x-amz-request-id": request_id, "x-amz-id-2": host_id}
+        try:
+            await send_response(send, response)
+        finally:
+            if response.close is not None:
+                await response.close()
+    except ClientGone:
+        return
+    except TimeoutError:
+        log.info("request %s: the client stopped reading", request_id)
+        raise  # the head was sent: the server closes the connection
+    except Exception:
+        log.exception("request %s failed after its answer began", request_id)
+        raise
+
+
+async def _answer(front: Front, request: S3Request) -> Response:
+    if "content-encoding" in request.headers and request.method in ("GET", "HEAD", "DELETE"):
+        raise S3NotImplemented(Header="Content-Encoding")
+    try:
+        authenticate(request, front.keyring, front.settings.now())
+        return await operation_of(request)(front, request)
+    except (EucaError, AuthError, ClientGone):
+        raise
+    except Exception as error:
+        log.exception("%s failed", request.method)
+        raise S3InternalError() from error
+
+
+def _as_s3(error: EucaError | AuthError) -> S3Error:
+    if isinstance(error, AuthError):
+        return s3_fault(error)
+    return error if isinstance(error, S3Error) else S3InternalError()
+
+
+def _resource(scope: Scope) -> str:
+    path: str = scope["path"]
+    return path
+
+
+async def _finish_body(request: S3Request | None, scope: Scope, response: Response) -> None:
+    """A connection whose request body nobody read can carry no further request: say so, or read it away."""
+    if request is None:
+        if any(name in (b"content-length", b"transfer-encoding") for name, _ in scope["headers"]):
+            response.headers["connection"] = "close"
+    elif not request.body.ended and _announces_body(request) and not await request.body.drain():
+        response.headers["connection"] = "close"
+
+
+def _announces_body(request: S3Request) -> bool:
+    return request.body.content_length is not None or "transfer-encoding" in request.headers

@@ -1,0 +1,73 @@
+"""Operations on buckets, except their listings."""
+
+from euca_box.api.s3.operations import Front
+from euca_box.api.s3.request import S3Request
+from euca_box.api.s3.responses import NAMESPACE, Response, element, iso_time, xml_response
+from euca_box.api.s3.uploading import acl_of, read_document, refuse_unknown
+from euca_box.api.s3.xml_in import parse_xml, text_of
+from euca_box.model.s3_errors import AccessDenied, InvalidLocationConstraint
+from euca_box.objects.acl import Action, authorize
+from euca_box.objects.rows import MIB
+
+# Names of the first region: an empty constraint and, in old clients, these.
+_CLASSIC = {"", "US", "us-east-1"}
+
+
+async def list_buckets(front: Front, request: S3Request) -> Response:
+    """S3 API 2006-03-01, GET Service."""
+    principal = request.principal
+    if principal is None:
+        raise AccessDenied()
+    buckets = "".join(
+        f"<Bucket>{element('Name', b.name)}<CreationDate>{iso_time(b.created_ms)}</CreationDate></Bucket>"
+        for b in front.objects.buckets.owned_by(principal.account)
+    )
+    owner = element("ID", principal.canonical_id) + element("DisplayName", principal.display_name)
+    return xml_response(
+        f'<ListAllMyBucketsResult xmlns="{NAMESPACE}"><Owner>{owner}</Owner>'
+        f"<Buckets>{buckets}</Buckets></ListAllMyBucketsResult>"
+    )
+
+
+async def create_bucket(front: Front, request: S3Request) -> Response:
+    """S3 API 2006-03-01, PUT Bucket."""
+    refuse_unknown(request)
+    if request.principal is None:
+        raise AccessDenied()
+    document = await read_document(request, MIB)
+    location = ""
+    if document.strip():
+        root = parse_xml(document, "CreateBucketConfiguration")
+        location = text_of(root, "LocationConstraint") or ""
+    region = front.settings.region
+    if location != region and not (region == "us-east-1" and location in _CLASSIC):
+        if location:
+            raise InvalidLocationConstraint(LocationConstraint=location)
+        location = region
+    stored = "" if location in _CLASSIC else location
+    await front.objects.buckets.create(request.principal, request.bucket, stored, acl_of(request))
+    return Response(200, {"location": f"/{request.bucket}"})
+
+
+async def head_bucket(front: Front, request: S3Request) -> Response:
+    bucket = front.objects.buckets.find(request.bucket)
+    authorize(request.principal, Action.LIST, bucket)
+    return Response(200, {"x-amz-bucket-region": bucket.location or "us-east-1"})
+
+
+async def delete_bucket(front: Front, request: S3Request) -> Response:
+    await front.objects.buckets.delete(request.principal, request.bucket)
+    return Response(204)
+
+
+async def get_bucket_location(front: Front, request: S3Request) -> Response:
+    bucket = front.objects.buckets.find(request.bucket)
+    authorize(request.principal, Action.OWN_BUCKET, bucket)
+    text = f'<LocationConstraint xmlns="{NAMESPACE}">{bucket.location}</LocationConstraint>'
+    return xml_response(text)
+
+
+async def get_bucket_versioning(front: Front, request: S3Request) -> Response:
+    """Never switched on: an empty configuration, as AWS answers."""
+    authorize(request.principal, Action.OWN_BUCKET, front.objects.buckets.find(request.bucket))
+    return xml_response(f'<VersioningConfiguration xmlns="{NAMESPACE}"/>')

@@ -1,0 +1,195 @@
+"""Multipart uploads, from CreateMultipartUpload to AbortMultipartUpload."""
+
+import re
+
+from euca_box.api.s3.copying import opened_source
+from euca_box.api.s3.listings import page_size
+from euca_box.api.s3.operations import Front
+from euca_box.api.s3.request import S3Request
+from euca_box.api.s3.responses import NAMESPACE, Response, element, iso_time, xml_response
+from euca_box.api.s3.uploading import body_of, expectation_of, read_document, refuse_unknown, wish_of
+from euca_box.api.s3.xml_in import children, parse_xml, text_of
+from euca_box.model.s3_errors import (
+    EntityTooLarge,
+    InvalidArgument,
+    InvalidRange,
+    InvalidRequest,
+    MalformedXML,
+)
+from euca_box.objects.completion import NamedPart
+from euca_box.objects.crc64 import POLYNOMIALS
+from euca_box.objects.digests import DIGEST_BYTES, Expectation
+from euca_box.objects.rows import LARGEST_PART_BYTES, MIB, MOST_PARTS, Checksum, Part
+
+_LARGEST_COMPLETION_BYTES = 4 * MIB  # 10 000 parts with a SHA-256 each are 2.3 MB
+_COPY_RANGE = re.compile(r"bytes=([0-9]{1,19})-([0-9]{1,19})", re.ASCII)
+
+
+async def create_upload(front: Front, request: S3Request) -> Response:
+    """S3 API 2006-03-01, Initiate Multipart Upload."""
+    wish = wish_of(request)
+    front.objects.authorize_put(request.principal, request.bucket, request.key)
+    algorithm, kind = _checksum_wish(request)
+    upload = await front.objects.uploads.create(
+        request.principal, request.bucket, request.key, wish, algorithm, kind
+    )
+    headers = {"x-amz-checksum-algorithm": algorithm, "x-amz-checksum-type": kind} if algorithm else {}
+    names = element("Bucket", request.bucket) + element("Key", request.key)
+    return xml_response(
+        f'<InitiateMultipartUploadResult xmlns="{NAMESPACE}">{names}'
+        f"{element('UploadId', upload.upload_id)}</InitiateMultipartUploadResult>",
+        headers=headers,
+    )
+
+
+def _checksum_wish(request: S3Request) -> tuple[str, str]:
+    algorithm = request.headers.get("x-amz-checksum-algorithm", "").upper()
+    kind = request.headers.get("x-amz-checksum-type", "").upper()
+    if not algorithm:
+        if kind:
+            raise InvalidRequest("The x-amz-checksum-type header needs x-amz-checksum-algorithm.")
+        return "", ""
+    if algorithm not in DIGEST_BYTES:
+        raise InvalidRequest("Checksum algorithm provided is unsupported.")
+    kind = kind or ("FULL_OBJECT" if algorithm == "CRC64NVME" else "COMPOSITE")
+    allowed = {"FULL_OBJECT"} if algorithm == "CRC64NVME" else {"COMPOSITE"}
+    allowed |= {"FULL_OBJECT"} if algorithm in POLYNOMIALS else set()
+    if kind not in allowed:
+        raise InvalidRequest(
+            f"The {kind} checksum type cannot be used with the {algorithm} checksum algorithm."
+        )
+    return algorithm, kind
+
+
+def _part_number(request: S3Request) -> int:
+    text = request.query["partNumber"]
+    if re.fullmatch("[0-9]{1,5}", text, re.ASCII) and 1 <= int(text) <= MOST_PARTS:
+        return int(text)
+    message = f"Part number must be an integer between 1 and {MOST_PARTS}, inclusive"
+    raise InvalidArgument(message, ArgumentName="partNumber", ArgumentValue=text)
+
+
+async def upload_part(front: Front, request: S3Request) -> Response:
+    """S3 API 2006-03-01, Upload Part."""
+    number, expect = _part_number(request), expectation_of(request)
+    refuse_unknown(request)
+    upload = await front.objects.uploads.find(
+        request.principal, request.bucket, request.key, request.query["uploadId"]
+    )
+    body, _ = body_of(request)
+    part = await front.objects.uploads.put_part(upload, number, body, expect)
+    headers = {"etag": f'"{part.etag}"'}
+    if part.checksum is not None:
+        headers[f"x-amz-checksum-{part.checksum.algorithm.lower()}"] = part.checksum.value
+    return Response(200, headers)
+
+
+async def upload_part_copy(front: Front, request: S3Request) -> Response:
+    """S3 API 2006-03-01, Upload Part - Copy."""
+    number = _part_number(request)
+    refuse_unknown(request)
+    upload = await front.objects.uploads.find(
+        request.principal, request.bucket, request.key, request.query["uploadId"]
+    )
+    async with opened_source(front, request) as source:
+        start, end = _copy_range(request, source.stored.size_bytes)
+        pieces = (bytes(piece) async for piece in front.objects.read(source, start, end))
+        part = await front.objects.uploads.put_part(upload, number, pieces, Expectation())
+    return xml_response(
+        f'<CopyPartResult xmlns="{NAMESPACE}"><ETag>&quot;{part.etag}&quot;</ETag>'
+        f"<LastModified>{iso_time(part.modified_ms)}</LastModified>{_checksum(part.checksum)}</CopyPartResult>"
+    )
+
+
+def _copy_range(request: S3Request, size: int) -> tuple[int, int]:
+    text = request.headers.get("x-amz-copy-source-range")
+    if text is None:
+        if size > LARGEST_PART_BYTES:
+            raise EntityTooLarge(MaxSizeAllowed=str(LARGEST_PART_BYTES))
+        return 0, size
+    match = _COPY_RANGE.fullmatch(text)
+    if match is None or int(match[1]) > int(match[2]):
+        message = "The x-amz-copy-source-range value must be of the form bytes=first-last"
+        raise InvalidArgument(message, ArgumentName="x-amz-copy-source-range", ArgumentValue=text)
+    start, end = int(match[1]), int(match[2]) + 1
+    if end > size:
+        raise InvalidRange(RangeRequested=text, ActualObjectSize=str(size))
+    return start, end
+
+
+async def complete_upload(front: Front, request: S3Request) -> Response:
+    """S3 API 2006-03-01, Complete Multipart Upload."""
+    wish = wish_of(request)
+    front.objects.authorize_put(request.principal, request.bucket, request.key)
+    # The checksum headers of this request are of the whole object, not of its document.
+    whole = {n: v for n, v in request.headers.items() if n.startswith("x-amz-checksum-")}
+    for name in whole:
+        del request.headers[name]
+    root = parse_xml(await read_document(request, _LARGEST_COMPLETION_BYTES), "CompleteMultipartUpload")
+    named = [_named_part(part) for part in children(root, "Part")]
+    if not 1 <= len(named) <= MOST_PARTS:
+        raise MalformedXML()
+    facts = await front.objects.uploads.complete(
+        request.principal, request.bucket, request.key, request.query["uploadId"], named, wish, whole
+    )
+    names = element("Bucket", request.bucket) + element("Key", request.key)
+    return xml_response(
+        f'<CompleteMultipartUploadResult xmlns="{NAMESPACE}">'
+        f"{element('Location', f'/{request.bucket}/{request.key}')}{names}"
+        f"<ETag>&quot;{facts.etag}&quot;</ETag>{_checksum(facts.checksum, with_type=True)}"
+        "</CompleteMultipartUploadResult>"
+    )
+
+
+def _named_part(part: object) -> NamedPart:
+    number, etag = text_of(part, "PartNumber"), text_of(part, "ETag")  # type: ignore[arg-type]
+    if number is None or etag is None or not re.fullmatch("[0-9]{1,9}", number.strip(), re.ASCII):
+        raise MalformedXML()
+    given = {name: text_of(part, f"Checksum{name}") for name in DIGEST_BYTES}  # type: ignore[arg-type]
+    return NamedPart(int(number), etag.strip(), {name: value for name, value in given.items() if value})
+
+
+async def abort_upload(front: Front, request: S3Request) -> Response:
+    upload = await front.objects.uploads.find(
+        request.principal, request.bucket, request.key, request.query["uploadId"]
+    )
+    await front.objects.uploads.abort(upload)
+    return Response(204)
+
+
+async def list_parts(front: Front, request: S3Request) -> Response:
+    """S3 API 2006-03-01, List Parts."""
+    upload = await front.objects.uploads.find(
+        request.principal, request.bucket, request.key, request.query["uploadId"]
+    )
+    limit, marker = page_size(request, "max-parts"), request.query.get("part-number-marker", "0")
+    if not re.fullmatch("[0-9]{1,9}", marker, re.ASCII):
+        raise InvalidArgument(ArgumentName="part-number-marker", ArgumentValue=marker)
+    parts = await front.objects.uploads.parts(upload, int(marker), limit + 1)
+    shown, truncated = parts[:limit], len(parts) > limit
+    who = element("ID", upload.owner.canonical_id) + element("DisplayName", upload.owner.display_name)
+    following = shown[-1].number if shown else int(marker)
+    return xml_response(
+        f'<ListPartsResult xmlns="{NAMESPACE}">{element("Bucket", request.bucket)}'
+        f"{element('Key', request.key)}{element('UploadId', upload.upload_id)}"
+        f"<Initiator>{who}</Initiator><Owner>{who}</Owner><StorageClass>STANDARD</StorageClass>"
+        f"{element('ChecksumAlgorithm', upload.algorithm or None)}"
+        f"{element('ChecksumType', upload.checksum_type or None)}"
+        f"{element('PartNumberMarker', int(marker))}{element('NextPartNumberMarker', following)}"
+        f"{element('MaxParts', limit)}<IsTruncated>{'true' if truncated else 'false'}</IsTruncated>"
+        f"{''.join(map(_part, shown))}</ListPartsResult>"
+    )
+
+
+def _part(part: Part) -> str:
+    return (
+        f"<Part><PartNumber>{part.number}</PartNumber><LastModified>{iso_time(part.modified_ms)}</LastModified>"
+        f"<ETag>&quot;{part.etag}&quot;</ETag><Size>{part.size_bytes}</Size>{_checksum(part.checksum)}</Part>"
+    )
+
+
+def _checksum(checksum: Checksum | None, *, with_type: bool = False) -> str:
+    if checksum is None:
+        return ""
+    kind = element("ChecksumType", checksum.kind) if with_type else ""
+    return element(f"Checksum{checksum.algorithm}", checksum.value) + kind
