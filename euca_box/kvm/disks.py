@@ -1,0 +1,72 @@
+"""Makes and measures disk files with qemu-img; the format of every file is named, so that it never guesses.
+
+The files are private (0600) and belong to whoever runs this; hand them to QEMU's user with os.chown.
+"""
+
+import json
+import os
+from pathlib import Path
+
+import trio
+
+from euca_box.kvm.hypervisor import DiskFormat, KvmError
+
+SECTOR = 512
+QEMU_IMG_SECONDS = 60.0
+
+
+async def create_overlay(path: Path, base: Path, base_format: DiskFormat, size_bytes: int) -> None:
+    """A new qcow2 that reads from base what was not written to it. Raises KvmError, FileExistsError.
+
+    base is written into the overlay as it is: give an absolute path. size_bytes must not be below the base's
+    size, because the guest would lose its end.
+    """
+    _check_size(size_bytes)
+    if size_bytes < await virtual_size_bytes(base, base_format):
+        raise KvmError(f"a disk of {size_bytes} bytes is smaller than its image {base.name}")
+    _reserve(path)
+    try:
+        backing = ["-b", str(base), "-F", base_format]
+        await _qemu_img("create", "-q", "-f", "qcow2", *backing, "--", str(path), str(size_bytes))
+    except BaseException:
+        os.unlink(path)
+        raise
+
+
+async def create_raw(path: Path, size_bytes: int) -> None:
+    """A new sparse raw file of zeros. Raises KvmError, FileExistsError."""
+    _check_size(size_bytes)
+    _reserve(path)
+    await trio.to_thread.run_sync(os.truncate, path, size_bytes)
+
+
+async def virtual_size_bytes(path: Path, image_format: DiskFormat) -> int:
+    """What the guest sees as the size of the disk. Only for files that images.inspect has passed."""
+    if image_format == "raw":
+        return os.stat(path).st_size
+    described = json.loads(await _qemu_img("info", "-f", image_format, "--output=json", "--", str(path)))
+    return int(described["virtual-size"])
+
+
+def _check_size(size_bytes: int) -> None:
+    if size_bytes <= 0 or size_bytes % SECTOR:
+        raise KvmError(f"a disk cannot have {size_bytes} bytes: it is made of sectors of {SECTOR}")
+
+
+def _reserve(path: Path) -> None:
+    # O_EXCL refuses what is there, also a link; qemu-img keeps the mode of the file that it fills.
+    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+
+
+async def _qemu_img(command: str, *arguments: str) -> bytes:
+    with trio.move_on_after(QEMU_IMG_SECONDS):
+        done = await trio.run_process(
+            ["qemu-img", command, *arguments],
+            capture_stdout=True,
+            capture_stderr=True,
+            check=False,
+        )
+        if done.returncode != 0:
+            raise KvmError(f"qemu-img {command}: {done.stderr.decode(errors='replace').strip()}")
+        return bytes(done.stdout)
+    raise KvmError(f"qemu-img {command} did not end within {QEMU_IMG_SECONDS:g} seconds")

@@ -1,0 +1,152 @@
+"""A Hypervisor in memory, for simulations and for development without QEMU; it keeps the same contract.
+
+Outlives the role that uses it, as domains do: give the same object to the next one. Deterministic under
+MockClock.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, replace
+
+import trio
+
+from euca_box.kvm.accelerator import Accelerator
+from euca_box.kvm.domain_xml import domain_xml, labels_of
+from euca_box.kvm.hypervisor import (
+    EVENTS_WAITING,
+    Domain,
+    DomainEvent,
+    DomainExists,
+    DomainState,
+    EventKind,
+    HostCapacity,
+    KvmError,
+    Machine,
+    NoSuchDomain,
+)
+
+ACCELERATOR = Accelerator("tcg", "nothing runs here")
+
+
+@dataclass(frozen=True, slots=True)
+class _Guest:
+    machine: Machine
+    labels: Mapping[str, str]
+    state: DomainState
+    booted_at: float  # trio's clock; before that the guest reacts to no button
+
+
+class FakeHypervisor:
+    def __init__(self, *, cores: int = 8, memory_mib: int = 16384, boot_seconds: float = 0.0) -> None:
+        self.broken: str | None = None  # set to make the next call fail with this text
+        self.boot_seconds = boot_seconds
+        self.machines: dict[str, Machine] = {}  # what exists now, by name
+        self._cores = cores
+        self._memory_mib = memory_mib
+        self._guests: dict[str, _Guest] = {}
+        self._readers: list[trio.MemorySendChannel[DomainEvent]] = []
+
+    async def create(
+        self, machine: Machine, *, before_start: Callable[[], Awaitable[None]] | None = None
+    ) -> None:
+        await self._enter()
+        labels = labels_of(domain_xml(machine, ACCELERATOR))
+        if machine.name in self._guests:
+            raise DomainExists(f"there is a domain {machine.name} already")
+        if any(machine.uuid == guest.machine.uuid for guest in self._guests.values()):
+            raise KvmError(f"there is a domain with the uuid {machine.uuid} already")
+        self._guests[machine.name] = _Guest(machine, labels or {}, DomainState.PAUSED, 0.0)
+        self.machines[machine.name] = machine
+        self._tell(machine.name, "started")
+        try:
+            if before_start is not None:
+                await before_start()
+            self._boot(machine.name, "resumed")
+        except BaseException:
+            self._remove(machine.name, "stopped")
+            raise
+
+    async def destroy(self, name: str) -> None:
+        await self._enter()
+        self._remove(name, "stopped")
+
+    async def shutdown(self, name: str) -> None:
+        await self._enter()
+        if self._guest(name).booted_at <= trio.current_time():
+            self._remove(name, "stopped")
+
+    async def reboot(self, name: str, grace_seconds: float) -> None:
+        await self._enter()
+        if self._guest(name).booted_at > trio.current_time():
+            await trio.sleep(grace_seconds)
+        self._guest(name)  # it may have gone meanwhile
+        self._boot(name, "rebooted")
+
+    async def domains(self) -> list[Domain]:
+        await self._enter()
+        return [
+            Domain(name, guest.machine.uuid, guest.state, guest.labels)
+            for name, guest in self._guests.items()
+        ]
+
+    def events(self) -> "trio.MemoryReceiveChannel[DomainEvent]":
+        sender, receiver = trio.open_memory_channel[DomainEvent](EVENTS_WAITING)
+        self._readers.append(sender)
+        return receiver
+
+    async def capacity(self) -> HostCapacity:
+        await self._enter()
+        return HostCapacity(self._cores, self._memory_mib, ACCELERATOR, "0.0.0", "0.0.0")
+
+    async def close(self) -> None:
+        await trio.lowlevel.checkpoint()
+        for sender in self._readers:
+            sender.close()
+        self._readers.clear()
+
+    # What a test, or fate, does to guests.
+
+    def crash(self, name: str) -> None:
+        """QEMU dies. Raises NoSuchDomain."""
+        self._guest(name)
+        self._remove(name, "crashed")
+
+    def power_off(self, name: str) -> None:
+        """The guest shuts itself down. Raises NoSuchDomain."""
+        self._guest(name)
+        self._remove(name, "stopped")
+
+    def pause(self, name: str) -> None:
+        """An I/O error stops the guest. Raises NoSuchDomain."""
+        self._guests[name] = replace(self._guest(name), state=DomainState.PAUSED)
+        self._tell(name, "paused")
+
+    async def _enter(self) -> None:
+        await trio.lowlevel.checkpoint()
+        if self.broken is not None:
+            reason, self.broken = self.broken, None
+            raise KvmError(reason)
+
+    def _guest(self, name: str) -> _Guest:
+        try:
+            return self._guests[name]
+        except KeyError:
+            raise NoSuchDomain(f"there is no domain {name}") from None
+
+    def _boot(self, name: str, kind: EventKind) -> None:
+        booted_at = trio.current_time() + self.boot_seconds
+        self._guests[name] = replace(self._guest(name), state=DomainState.RUNNING, booted_at=booted_at)
+        self._tell(name, kind)
+
+    def _remove(self, name: str, kind: EventKind) -> None:
+        if self._guests.pop(name, None) is not None:
+            del self.machines[name]
+            self._tell(name, kind)
+
+    def _tell(self, name: str, kind: EventKind) -> None:
+        for sender in list(self._readers):
+            try:
+                sender.send_nowait(DomainEvent(name, kind))
+            except trio.WouldBlock:
+                pass  # as the real one: comparing domains() with the records heals it
+            except trio.BrokenResourceError:
+                self._readers.remove(sender)

@@ -1,0 +1,129 @@
+"""What a node controller asks of a hypervisor: values, errors and the Hypervisor protocol.
+
+Domains are transient: the hypervisor forgets a domain when it stops, and the node controller's records are
+the only list of what should run. A domain outlives the process that created it.
+"""
+
+import enum
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, Protocol
+
+import trio
+
+from euca_box.kvm.accelerator import Accelerator
+
+# Events that may wait for the reader; more are dropped, and comparing domains() with the records heals that.
+EVENTS_WAITING = 1000
+
+
+class KvmError(Exception):
+    """The hypervisor refused, or is not there."""
+
+
+class NoSuchDomain(KvmError):
+    pass
+
+
+class DomainExists(KvmError):
+    pass
+
+
+class DomainState(enum.Enum):
+    RUNNING = "running"
+    PAUSED = "paused"
+    SHUTOFF = "shutoff"
+    CRASHED = "crashed"
+
+
+DiskFormat = Literal["raw", "qcow2"]
+EventKind = Literal["started", "stopped", "crashed", "paused", "resumed", "rebooted"]
+
+
+@dataclass(frozen=True, slots=True)
+class Disk:
+    path: Path
+    format: DiskFormat
+    target: str  # "vda"; the guest numbers its disks by slot, so identify one by its serial
+    serial: str
+    # The whole chain below path, nearest first; written down, so that QEMU never guesses a format.
+    backing: tuple[tuple[Path, DiskFormat], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Nic:
+    device: str  # a tap that exists already and belongs to us
+    mac: str
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    name: str
+    uuid: str  # begins with ec2, by which guests know that they are in EC2
+    vcpus: int
+    memory_mib: int
+    disks: tuple[Disk, ...]
+    nics: tuple[Nic, ...]
+    serial_socket: Path  # QEMU listens on both; 107 bytes at most
+    vnc_socket: Path  # QEMU makes it: its user must be able to write to the folder
+    kernel: Path | None = None  # without one, the first disk boots by BIOS
+    ramdisk: Path | None = None
+    cmdline: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)  # kept with the domain: account, generation...
+
+
+@dataclass(frozen=True, slots=True)
+class Domain:
+    name: str
+    uuid: str
+    state: DomainState
+    labels: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class DomainEvent:
+    name: str
+    kind: EventKind
+
+
+@dataclass(frozen=True, slots=True)
+class HostCapacity:
+    cores: int
+    memory_mib: int
+    accelerator: Accelerator
+    qemu_version: str
+    libvirt_version: str
+
+
+class Hypervisor(Protocol):
+    async def create(
+        self, machine: Machine, *, before_start: Callable[[], Awaitable[None]] | None = None
+    ) -> None:
+        """Make the domain paused, run before_start, then let it run.
+
+        before_start is where a console reader connects, so that no byte of the boot is lost. When it fails or
+        is cancelled, the domain is destroyed again. Raises DomainExists, KvmError.
+        """
+
+    async def destroy(self, name: str) -> None:
+        """Stop the domain at once, as by pulling the plug. A domain that is not there is fine."""
+
+    async def shutdown(self, name: str) -> None:
+        """Press the power button; returns before the guest has reacted. Raises NoSuchDomain."""
+
+    async def reboot(self, name: str, grace_seconds: float) -> None:
+        """Ask the guest to reboot; reset it when it has not done so in time. The domain stays the same.
+
+        Raises NoSuchDomain, also when the guest goes away meanwhile.
+        """
+
+    async def domains(self) -> list[Domain]: ...
+
+    def events(self) -> "trio.MemoryReceiveChannel[DomainEvent]":
+        """What happens to domains from now on. Each call has its own channel, of EVENTS_WAITING events."""
+
+    async def capacity(self) -> HostCapacity: ...
+
+    async def close(self) -> None:
+        """Let go of the hypervisor; the domains run on."""

@@ -1,0 +1,305 @@
+"""The Hypervisor on libvirt; the only module that imports libvirt.
+
+libvirt wants one event loop for the whole process, in a thread of its own. Every blocking call runs in a
+thread behind one limiter, so that a stuck QEMU holds up a few callers and never the loop.
+"""
+
+import logging
+import os
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+import trio
+
+from euca_box.kvm.accelerator import Accelerator
+from euca_box.kvm.domain_xml import domain_xml, labels_of
+from euca_box.kvm.embed import prepare_root
+from euca_box.kvm.hypervisor import (
+    EVENTS_WAITING,
+    Domain,
+    DomainEvent,
+    DomainExists,
+    DomainState,
+    EventKind,
+    HostCapacity,
+    KvmError,
+    Machine,
+    NoSuchDomain,
+)
+
+# libvirt reads this when it is imported; its errors are exceptions here, standard error is not its place.
+os.environ.setdefault("LIBVIRT_LOG_OUTPUTS", "3:syslog:euca-box-libvirt")
+import libvirt
+
+T = TypeVar("T")
+EMBED = "qemu:///embed"
+CALLS_AT_A_TIME = 4
+# A QEMU that does not answer must not keep the node controller from starting.
+ADOPTION_SECONDS = 20.0
+log = logging.getLogger(__name__)
+
+# virDomainState, libvirt 9.0 include/libvirt/libvirt-domain.h
+_STATES = {
+    libvirt.VIR_DOMAIN_NOSTATE: DomainState.RUNNING,
+    libvirt.VIR_DOMAIN_RUNNING: DomainState.RUNNING,
+    libvirt.VIR_DOMAIN_BLOCKED: DomainState.RUNNING,
+    libvirt.VIR_DOMAIN_SHUTDOWN: DomainState.RUNNING,
+    libvirt.VIR_DOMAIN_PAUSED: DomainState.PAUSED,
+    libvirt.VIR_DOMAIN_PMSUSPENDED: DomainState.PAUSED,
+    libvirt.VIR_DOMAIN_SHUTOFF: DomainState.SHUTOFF,
+    libvirt.VIR_DOMAIN_CRASHED: DomainState.CRASHED,
+}
+_KINDS: dict[int, EventKind] = {
+    libvirt.VIR_DOMAIN_EVENT_STARTED: "started",
+    libvirt.VIR_DOMAIN_EVENT_SUSPENDED: "paused",
+    libvirt.VIR_DOMAIN_EVENT_RESUMED: "resumed",
+    libvirt.VIR_DOMAIN_EVENT_STOPPED: "stopped",
+    libvirt.VIR_DOMAIN_EVENT_CRASHED: "crashed",
+}
+_CRASHES = (libvirt.VIR_DOMAIN_EVENT_STOPPED_CRASHED, libvirt.VIR_DOMAIN_EVENT_STOPPED_FAILED)
+
+
+class LibvirtHypervisor:
+    """Made by open_libvirt()."""
+
+    def __init__(self, connection: Any, accelerator: Accelerator, *, shared: bool) -> None:
+        self._connection = connection
+        self._shared = shared
+        self._accelerator = accelerator
+        self._limiter = trio.CapacityLimiter(CALLS_AT_A_TIME)
+        self._readers: list[trio.MemorySendChannel[DomainEvent]] = []
+        self._trio = trio.lowlevel.current_trio_token()
+        self._callbacks: list[int] = []
+
+    async def create(
+        self, machine: Machine, *, before_start: Callable[[], Awaitable[None]] | None = None
+    ) -> None:
+        await self._run(self._create_paused, machine.name, domain_xml(machine, self._accelerator))
+        try:
+            if before_start is not None:
+                await before_start()
+            await self._run(lambda: self._find(machine.name).resume())
+        except BaseException:
+            with trio.CancelScope(shield=True):
+                await self.destroy(machine.name)
+            raise
+
+    async def destroy(self, name: str) -> None:
+        try:
+            await self._run(lambda: self._find(name).destroy())
+        except NoSuchDomain:
+            pass
+        except KvmError:
+            # A domain that stops by itself meanwhile is reported as "not running", in several wordings.
+            if any(domain.name == name for domain in await self.domains()):
+                raise
+
+    async def shutdown(self, name: str) -> None:
+        await self._run(lambda: self._find(name).shutdownFlags(libvirt.VIR_DOMAIN_SHUTDOWN_ACPI_POWER_BTN))
+
+    async def reboot(self, name: str, grace_seconds: float) -> None:
+        with self.events() as events:
+            if grace_seconds > 0:
+                # libvirt presses the power button and turns the guest's power-off into a reset.
+                await self._run(lambda: self._find(name).reboot(libvirt.VIR_DOMAIN_REBOOT_ACPI_POWER_BTN))
+                with trio.move_on_after(grace_seconds):
+                    await _wait_rebooted(events, name)
+                    return
+            await self._run(lambda: self._find(name).reset(0))
+
+    async def domains(self) -> list[Domain]:
+        return await self._run(self._list)
+
+    def events(self) -> "trio.MemoryReceiveChannel[DomainEvent]":
+        sender, receiver = trio.open_memory_channel[DomainEvent](EVENTS_WAITING)
+        self._readers.append(sender)
+        return receiver
+
+    async def capacity(self) -> HostCapacity:
+        return await self._run(self._measure)
+
+    async def close(self) -> None:
+        for sender in self._readers:
+            sender.close()
+        self._readers.clear()
+        await self._run(self._disconnect)
+
+    async def _run(self, call: Callable[..., T], *args: Any) -> T:
+        try:
+            return await trio.to_thread.run_sync(call, *args, limiter=self._limiter)
+        except libvirt.libvirtError as error:
+            raise translated(error) from error
+
+    # Below: blocking, in threads.
+
+    def subscribe(self) -> None:
+        register = self._connection.domainEventRegisterAny
+        self._callbacks = [
+            register(None, libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE, self._on_lifecycle, None),
+            register(None, libvirt.VIR_DOMAIN_EVENT_ID_REBOOT, self._on_reboot, None),
+        ]
+
+    def wait_adopted(self) -> None:
+        """Return when libvirt has connected again to every domain of an earlier process.
+
+        libvirt does that behind open(); a domain destroyed meanwhile dies without an event.
+        """
+        for domain in self._connection.listAllDomains(0):
+            with suppress(libvirt.libvirtError):
+                domain.memoryStats()  # waits for its turn, after the reconnection
+
+    def _disconnect(self) -> None:
+        for number in self._callbacks:
+            self._connection.domainEventDeregisterAny(number)
+        self._callbacks = []
+        if not self._shared:
+            self._connection.close()
+
+    def _find(self, name: str) -> Any:
+        return self._connection.lookupByName(name)
+
+    def _create_paused(self, name: str, xml: str) -> None:
+        try:
+            self._connection.createXML(xml, libvirt.VIR_DOMAIN_START_PAUSED)
+        except libvirt.libvirtError as error:
+            try:
+                self._find(name)
+            except libvirt.libvirtError:
+                raise error from None
+            raise DomainExists(f"there is a domain {name} already") from error
+
+    def _list(self) -> list[Domain]:
+        found = []
+        for domain in self._connection.listAllDomains(0):
+            try:
+                state, _ = domain.state()
+                xml = domain.XMLDesc(0)
+            except libvirt.libvirtError:
+                continue  # it stopped since the list was made
+            labels = labels_of(xml)
+            if labels is not None:
+                found.append(Domain(domain.name(), domain.UUIDString(), _STATES[state], labels))
+        return found
+
+    def _measure(self) -> HostCapacity:
+        cores = self._connection.getInfo()[2]
+        # Not getInfo()[1]: on a host with hot-plugged memory it was a fifth of what /proc/meminfo says.
+        memory_mib = self._connection.getMemoryStats(libvirt.VIR_NODE_MEMORY_STATS_ALL_CELLS)["total"] // 1024
+        qemu, own = self._connection.getVersion(), self._connection.getLibVersion()
+        return HostCapacity(cores, memory_mib, self._accelerator, _version(qemu), _version(own))
+
+    # Below: called by libvirt in its event thread.
+
+    def _on_lifecycle(self, _: Any, domain: Any, event: int, detail: int, __: Any) -> None:
+        kind = _KINDS.get(event)
+        if event == libvirt.VIR_DOMAIN_EVENT_STOPPED and detail in _CRASHES:
+            kind = "crashed"
+        if kind is not None:
+            self._tell(DomainEvent(domain.name(), kind))
+
+    def _on_reboot(self, _: Any, domain: Any, __: Any) -> None:
+        self._tell(DomainEvent(domain.name(), "rebooted"))
+
+    def _tell(self, event: DomainEvent) -> None:
+        try:
+            self._trio.run_sync_soon(self._deliver, event)
+        except trio.RunFinishedError:
+            log.debug("event after the end: %s", event)
+
+    def _deliver(self, event: DomainEvent) -> None:
+        for sender in list(self._readers):
+            try:
+                sender.send_nowait(event)
+            except trio.WouldBlock:
+                log.warning("an event of %s was dropped: its reader is slow", event.name)
+            except trio.BrokenResourceError:
+                self._readers.remove(sender)
+
+
+async def _wait_rebooted(events: "trio.MemoryReceiveChannel[DomainEvent]", name: str) -> None:
+    async for event in events:
+        if event.name != name:
+            continue
+        if event.kind == "rebooted":
+            return
+        if event.kind in ("stopped", "crashed"):
+            raise NoSuchDomain(f"{name} stopped instead of rebooting")
+
+
+@asynccontextmanager
+async def open_libvirt(
+    uri: str, root: Path, uid: int, gid: int, accelerator: Accelerator
+) -> AsyncIterator[LibvirtHypervisor]:
+    """A hypervisor at uri; with EMBED, libvirt runs in this process and keeps its files below root.
+
+    uid and gid are who QEMU runs as (EMBED only; the first call of a process decides, and keeps root in use
+    until the process ends). Under TCG call hide_kvm() first. The first start of a guest on a new root takes
+    seconds more, while libvirt asks QEMU what it can do. Raises KvmError.
+    """
+    if uri == EMBED:
+        prepare_root(root, uid, gid, accelerator)
+        uri = f"{EMBED}?root={root}"
+    _start_event_loop()
+    connection = await trio.to_thread.run_sync(_connect, uri, root)
+    opened = LibvirtHypervisor(connection, accelerator, shared=uri.startswith(EMBED))
+    await trio.to_thread.run_sync(opened.subscribe)
+    with trio.move_on_after(ADOPTION_SECONDS):
+        await trio.to_thread.run_sync(opened.wait_adopted, abandon_on_cancel=True)
+    try:
+        yield opened
+    finally:
+        with trio.CancelScope(shield=True):
+            await opened.close()
+
+
+def _connect(uri: str, root: Path) -> Any:
+    try:
+        if uri.startswith(EMBED):
+            return _open_embedded(uri)
+        return libvirt.open(uri)
+    except libvirt.libvirtError as error:
+        if "pid file" in str(error):
+            raise KvmError(f"another process of euca-box uses {root}: stop it first") from error
+        raise KvmError(f"cannot open {uri}: {error}") from error
+
+
+@cache
+def _open_embedded(uri: str) -> Any:
+    """The one connection of this process to its embedded libvirt, shared and never closed.
+
+    libvirt 9.0 registers its drivers at every embedded open until its table of about 20 is full ("Too many
+    drivers"): a role that is started again and again would meet that.
+    """
+    return libvirt.open(uri)
+
+
+@cache
+def _start_event_loop() -> None:
+    """libvirt knows one event loop for the life of a process, and needs it before the first connection."""
+    libvirt.virEventRegisterDefaultImpl()
+    # Every error is an exception here; libvirt would also print it on standard error.
+    libvirt.registerErrorHandler(lambda _context, _error: None, None)
+    threading.Thread(target=_serve_events, name="libvirt-events", daemon=True).start()
+
+
+def _serve_events() -> None:
+    while True:
+        try:
+            libvirt.virEventRunDefaultImpl()
+        except libvirt.libvirtError:
+            log.exception("libvirt's event loop stumbled")
+
+
+def translated(error: Any) -> KvmError:
+    """Our error for one of libvirt's."""
+    if error.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN:
+        return NoSuchDomain(str(error))
+    return KvmError(str(error))
+
+
+def _version(number: int) -> str:
+    return f"{number // 1_000_000}.{number // 1000 % 1000}.{number % 1000}"

@@ -1,0 +1,262 @@
+"""What a node controller may rely on, from the fake and from libvirt with real guests alike."""
+
+import os
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import trio
+
+from euca_box.kvm.fake import FakeHypervisor
+from euca_box.kvm.hypervisor import (
+    Disk,
+    DomainExists,
+    DomainState,
+    Hypervisor,
+    KvmError,
+    Machine,
+    NoSuchDomain,
+)
+from tests.kvm import real
+
+UUID = "ec2e1916-9099-4caf-8c3a-9a1b3f0e2c5d"
+
+
+class FakeWorld:
+    def __init__(self) -> None:
+        self.hypervisor: Hypervisor = FakeHypervisor(boot_seconds=0.01)
+
+    async def given_machine(self, name: str) -> Machine:
+        disk = Disk(Path("/nowhere") / name, "qcow2", "vda", f"root-{name}")
+        return Machine(
+            name=name,
+            uuid=str(uuid.uuid5(uuid.UUID(UUID), name)),
+            vcpus=1,
+            memory_mib=128,
+            disks=(disk,),
+            nics=(),
+            serial_socket=Path("/nowhere/serial"),
+            vnc_socket=Path("/nowhere/vnc"),
+            labels={"account": "a<1>&\"'é", "generation": "7"},
+        )
+
+    async def create(self, machine: Machine) -> None:
+        await self.hypervisor.create(machine)
+
+    async def wait_booted(self, name: str) -> None:
+        await trio.sleep(0.02)
+
+
+@asynccontextmanager
+async def fake_world() -> AsyncIterator[FakeWorld]:
+    yield FakeWorld()
+
+
+REAL = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+
+
+@pytest.fixture(
+    params=[fake_world, pytest.param(real.real_world, marks=[pytest.mark.kvm, REAL])], ids=["fake", "libvirt"]
+)
+async def world(request):
+    async with request.param() as made:
+        yield made
+
+
+async def _wait_for(events, name, kind):
+    with trio.fail_after(real.BOOT_SECONDS):
+        async for event in events:
+            if (event.name, event.kind) == (name, kind):
+                return
+
+
+async def _names(hypervisor):
+    return [domain.name for domain in await hypervisor.domains()]
+
+
+@pytest.mark.trio
+async def test_a_created_domain_runs_and_keeps_its_labels(world):
+    machine = await world.given_machine("i-00000001")
+
+    await world.hypervisor.create(machine)
+
+    [domain] = await world.hypervisor.domains()
+    assert (domain.name, domain.uuid, domain.state) == (machine.name, machine.uuid, DomainState.RUNNING)
+    assert dict(domain.labels) == dict(machine.labels)
+
+
+@pytest.mark.trio
+async def test_before_start_sees_a_paused_domain(world):
+    machine = await world.given_machine("i-00000001")
+    states = []
+
+    async def look():
+        states.extend(domain.state for domain in await world.hypervisor.domains())
+
+    await world.hypervisor.create(machine, before_start=look)
+
+    assert states == [DomainState.PAUSED]
+
+
+@pytest.mark.trio
+async def test_a_failing_before_start_leaves_no_domain(world):
+    machine = await world.given_machine("i-00000001")
+
+    async def fail():
+        raise OSError("the console does not answer")
+
+    with pytest.raises(OSError, match="does not answer"):
+        await world.hypervisor.create(machine, before_start=fail)
+
+    assert await _names(world.hypervisor) == []
+
+
+@pytest.mark.trio
+async def test_a_cancelled_create_leaves_no_domain(world):
+    machine = await world.given_machine("i-00000001")
+
+    with trio.CancelScope() as scope:
+
+        async def cancel():
+            scope.cancel()
+            await trio.lowlevel.checkpoint()
+
+        await world.hypervisor.create(machine, before_start=cancel)
+
+    assert scope.cancelled_caught
+    assert await _names(world.hypervisor) == []
+
+
+@pytest.mark.trio
+async def test_a_second_domain_of_the_same_name_is_refused_and_the_first_runs_on(world):
+    machine = await world.given_machine("i-00000001")
+    await world.hypervisor.create(machine)
+
+    with pytest.raises(DomainExists):
+        await world.hypervisor.create(machine)
+
+    [domain] = await world.hypervisor.domains()
+    assert domain.state is DomainState.RUNNING
+
+
+@pytest.mark.trio
+async def test_a_second_domain_of_the_same_uuid_is_refused(world):
+    machine = await world.given_machine("i-00000001")
+    await world.hypervisor.create(machine)
+
+    with pytest.raises(KvmError):
+        await world.hypervisor.create(replace(machine, name="i-00000002"))
+
+    assert await _names(world.hypervisor) == ["i-00000001"]
+
+
+@pytest.mark.trio
+@pytest.mark.parametrize("labels", [{"note": "bell \x07"}, {"note": "\ud800"}], ids=["control", "surrogate"])
+async def test_a_label_that_xml_cannot_hold_is_refused(world, labels):
+    machine = await world.given_machine("i-00000001")
+
+    with pytest.raises(KvmError):
+        await world.hypervisor.create(replace(machine, labels=labels))
+
+    assert await _names(world.hypervisor) == []
+
+
+@pytest.mark.trio
+async def test_destroy_ends_a_domain_and_may_be_repeated(world):
+    machine = await world.given_machine("i-00000001")
+    events = world.hypervisor.events()
+    await world.hypervisor.create(machine)
+
+    await world.hypervisor.destroy(machine.name)
+    await world.hypervisor.destroy(machine.name)
+
+    assert await _names(world.hypervisor) == []
+    await _wait_for(events, machine.name, "stopped")
+
+
+@pytest.mark.trio
+async def test_shutdown_lets_the_guest_power_itself_off(world):
+    machine = await world.given_machine("i-00000001")
+    events = world.hypervisor.events()
+    await world.create(machine)
+    await world.wait_booted(machine.name)
+
+    await world.hypervisor.shutdown(machine.name)
+
+    await _wait_for(events, machine.name, "stopped")
+    assert await _names(world.hypervisor) == []
+
+
+@pytest.mark.trio
+async def test_reboot_asks_the_guest_first_and_keeps_the_domain(world):
+    machine = await world.given_machine("i-00000001")
+    await world.create(machine)
+    await world.wait_booted(machine.name)
+    events = world.hypervisor.events()
+
+    await world.hypervisor.reboot(machine.name, grace_seconds=60)
+
+    await _wait_for(events, machine.name, "rebooted")
+    [domain] = await world.hypervisor.domains()
+    assert (domain.uuid, domain.state) == (machine.uuid, DomainState.RUNNING)
+
+
+@pytest.mark.trio
+async def test_reboot_resets_a_guest_that_does_not_react(world):
+    machine = await world.given_machine("i-00000001")
+    await world.hypervisor.create(machine)  # not booted yet: nobody hears the power button
+    events = world.hypervisor.events()
+
+    await world.hypervisor.reboot(machine.name, grace_seconds=0.005)
+
+    await _wait_for(events, machine.name, "rebooted")
+    assert await _names(world.hypervisor) == [machine.name]
+
+
+@pytest.mark.trio
+async def test_the_events_of_a_life_come_in_order(world):
+    machine = await world.given_machine("i-00000001")
+    events = world.hypervisor.events()
+    await world.hypervisor.create(machine)
+    await world.hypervisor.destroy(machine.name)
+
+    kinds = []
+    with trio.fail_after(30):
+        while "stopped" not in kinds:
+            kinds.append((await events.receive()).kind)
+
+    assert [kind for kind in kinds if kind != "paused"] == ["started", "resumed", "stopped"]
+
+
+@pytest.mark.trio
+async def test_asking_for_a_domain_that_is_not_there_says_so(world):
+    with pytest.raises(NoSuchDomain):
+        await world.hypervisor.shutdown("i-0badf00d")
+    with pytest.raises(NoSuchDomain):
+        await world.hypervisor.reboot("i-0badf00d", grace_seconds=1)
+
+
+@pytest.mark.trio
+async def test_capacity_is_that_of_a_real_host(world):
+    capacity = await world.hypervisor.capacity()
+
+    assert capacity.cores >= 1
+    assert capacity.memory_mib > 256
+    assert capacity.accelerator.name in ("kvm", "tcg")
+    assert capacity.qemu_version.count(".") == capacity.libvirt_version.count(".") == 2
+
+
+@pytest.mark.trio
+async def test_a_closed_hypervisor_ends_the_channels_of_its_events(world):
+    events = world.hypervisor.events()
+    if isinstance(world.hypervisor, FakeHypervisor):
+        await world.hypervisor.close()
+        with pytest.raises(trio.EndOfChannel):
+            await events.receive()
+    else:
+        events.close()  # a reader that left; the next event must not hurt anybody
+        machine = await world.given_machine("i-00000001")
+        await world.hypervisor.create(machine)
