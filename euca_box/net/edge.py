@@ -1,0 +1,86 @@
+"""Network mode EDGE: the host that runs the instances routes, guards and translates for them (Eucalyptus 4).
+
+Every call is short work in one thread at a time; edge_host.py does it.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+import trio
+
+from euca_box.net.edge_host import EdgeHost
+from euca_box.net.foreign import find_foreign_drops
+from euca_box.net.network import NetError, NetworkSettings, Port, SecurityGroup
+
+T = TypeVar("T")
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,13}")
+
+
+class EdgeNetwork:
+    """The `Network` of one real host. Needs root. Call `prepare` first."""
+
+    def __init__(self, settings: NetworkSettings) -> None:
+        for name in (settings.bridge, settings.table_prefix):
+            if not _NAME.fullmatch(name):
+                raise NetError(f"{name!r} is no name for a bridge or a table: a-z, 0-9 and _, at most 14")
+        self._settings = settings
+        self._host: EdgeHost | None = None
+        self._one_at_a_time = trio.CapacityLimiter(1)
+
+    async def prepare(self) -> None:
+        await self._run(self._prepare)
+
+    async def plug(self, port: Port) -> None:
+        await self._run(lambda: self._ready().plug(port))
+
+    async def unplug(self, instance_id: str) -> None:
+        await self._run(lambda: self._ready().unplug(instance_id))
+
+    async def ports(self) -> list[Port]:
+        return await self._run(lambda: self._ready().list_ports())
+
+    async def set_groups(self, groups: Sequence[SecurityGroup]) -> None:
+        await self._run(lambda: self._ready().set_groups(groups))
+
+    async def assign_public(self, public_ip: str, private_ip: str) -> None:
+        await self._run(lambda: self._ready().assign_public(public_ip, private_ip))
+
+    async def unassign_public(self, public_ip: str) -> None:
+        await self._run(lambda: self._ready().unassign_public(public_ip))
+
+    async def public_addresses(self) -> dict[str, str]:
+        return await self._run(lambda: dict(self._ready().state.public))
+
+    async def foreign_drops(self) -> list[str]:
+        return await self._run(lambda: find_foreign_drops(self._ready().nft, self._settings))
+
+    async def close(self) -> None:
+        await self._run(self._close)
+
+    async def remove(self) -> None:
+        await self._run(self._remove)
+
+    def _prepare(self) -> None:
+        if self._host is None:
+            self._host = EdgeHost(self._settings)
+        self._host.prepare()
+
+    def _ready(self) -> EdgeHost:
+        if self._host is None:
+            raise NetError("the network is not prepared")
+        return self._host
+
+    def _close(self) -> None:
+        if self._host is not None:
+            self._host.close()
+        self._host = None
+
+    def _remove(self) -> None:
+        if self._host is None:
+            self._host = EdgeHost(self._settings)
+        self._host.remove()
+        self._close()
+
+    async def _run(self, work: Callable[[], T]) -> T:
+        return await trio.to_thread.run_sync(work, limiter=self._one_at_a_time)

@@ -1,0 +1,97 @@
+"""The network in memory, for roles under test: keeps the same promises as EdgeNetwork, touches nothing."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from euca_box.net.network import (
+    NetError,
+    NetworkSettings,
+    Port,
+    SecurityGroup,
+    check_free,
+    check_group,
+    check_port,
+    check_public,
+    device_of,
+    ipv4,
+)
+
+
+@dataclass
+class FakeNetwork:
+    """Set `broken` to a text and the next call fails with it."""
+
+    settings: NetworkSettings
+    broken: str | None = None
+    prepared: bool = False
+    plugged: dict[str, Port] = field(default_factory=dict)
+    groups: dict[str, SecurityGroup] = field(default_factory=dict)
+    public: dict[str, str] = field(default_factory=dict)
+
+    async def prepare(self) -> None:
+        self._may_fail()
+        self.prepared = True
+
+    async def plug(self, port: Port) -> None:
+        self._ready()
+        check_port(self.settings, port)
+        check_free(self.plugged.values(), port)
+        self.plugged[port.instance_id] = port
+
+    async def unplug(self, instance_id: str) -> None:
+        self._ready()
+        device_of(instance_id)
+        port = self.plugged.pop(instance_id, None)
+        if port is not None:
+            self.public = {
+                public: private for public, private in self.public.items() if private != port.private_ip
+            }
+
+    async def ports(self) -> list[Port]:
+        self._ready()
+        return list(self.plugged.values())
+
+    async def set_groups(self, groups: Sequence[SecurityGroup]) -> None:
+        self._ready()
+        for group in groups:
+            check_group(group)
+        self.groups = {group.group_id: group for group in groups}
+
+    async def assign_public(self, public_ip: str, private_ip: str) -> None:
+        self._ready()
+        check_public(self.settings, public_ip)
+        if ipv4(private_ip) not in self.settings.subnet:
+            raise NetError(f"{private_ip} is not in {self.settings.subnet}")
+        kept = {p: private for p, private in self.public.items() if private != private_ip}
+        self.public = {**kept, public_ip: private_ip}
+
+    async def unassign_public(self, public_ip: str) -> None:
+        self._ready()
+        self.public.pop(public_ip, None)
+
+    async def public_addresses(self) -> dict[str, str]:
+        self._ready()
+        return dict(self.public)
+
+    async def foreign_drops(self) -> list[str]:
+        self._ready()
+        return []
+
+    async def close(self) -> None:
+        self._may_fail()
+        self.prepared = False
+
+    async def remove(self) -> None:
+        self._may_fail()
+        self.prepared = False
+        self.plugged, self.groups, self.public = {}, {}, {}
+
+    def _ready(self) -> None:
+        self._may_fail()
+        if not self.prepared:
+            raise NetError("the network is not prepared")
+
+    def _may_fail(self) -> None:
+        reason, self.broken = self.broken, None
+        if reason is not None:
+            raise NetError(reason)

@@ -1,0 +1,261 @@
+"""What the roles may ask of a host's network: plug and unplug instances, security groups, public addresses.
+
+The words are EC2's (EC2 API 2016-11-15 IpPermission); the network knows nothing of accounts or quotas.
+Everything here is a pure value or a pure check; `edge.py` is the real network and `fake.py` the one in
+memory, both under one contract test.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from ipaddress import AddressValueError, IPv4Address, IPv4Network, NetmaskValueError
+from pathlib import Path
+from typing import Protocol
+
+METADATA_ADDRESS = IPv4Address("169.254.169.254")  # where every guest looks for its metadata
+
+_INSTANCE_ID = re.compile(r"i-[0-9a-f]{8}")
+_GROUP_ID = re.compile(r"sg-[0-9a-f]{8,17}")
+_MAC = re.compile(r"d0:0d(:[0-9a-f]{2}){4}")
+_HOSTNAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", re.IGNORECASE)
+_NAMED_PROTOCOLS = {"icmp": 1, "tcp": 6, "udp": 17}
+LARGEST_PORT = 65535
+
+
+class NetError(Exception):
+    """The host's network refused or failed; the text is for the operator, never for a client."""
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkSettings:
+    """Where a cloud's network lives on this host.
+
+    `public_addresses` are inclusive ranges, (first, last); empty means that any address may be assigned.
+    `uplink` is the interface whose LAN the public addresses belong to: there the host answers ARP for them
+    and an instance's own traffic leaves under its public address. Without it public addresses work on this
+    host and between guests, and everything else leaves under the host's own address. `state_dir` may be
+    private; `run_dir` is read by dnsmasq, which is not root. `dns` are the resolvers asked for the guests;
+    empty means those of the host.
+    """
+
+    subnet: IPv4Network
+    gateway: IPv4Address
+    state_dir: Path
+    metadata_port: int
+    api_port: int
+    tap_uid: int
+    bridge: str = "ebr0"
+    public_addresses: tuple[tuple[IPv4Address, IPv4Address], ...] = ()
+    uplink: str | None = None
+    dns: tuple[str, ...] = ()
+    domain: str = "ec2.internal"
+    table_prefix: str = "euca_"
+    run_dir: Path = Path("/run/euca-box/net")
+
+    @property
+    def table(self) -> str:
+        """The name of our nftables tables; one for each bridge, so that several clouds live on one host."""
+        return f"{self.table_prefix}{self.bridge}"
+
+
+@dataclass(frozen=True, slots=True)
+class Port:
+    """One instance's place in the network.
+
+    Tap `device`, MAC and private address belong together and to nobody else.
+    """
+
+    instance_id: str
+    device: str
+    mac: str
+    private_ip: str
+    group_ids: tuple[str, ...]
+    hostname: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One permission. `protocol` is tcp, udp, icmp, -1 (any) or an IP protocol number.
+
+    For icmp `from_port` is the type and `to_port` the code, -1 is any. Exactly one of `cidr` (IPv4) and
+    `group_id` is set.
+    """
+
+    protocol: str
+    from_port: int
+    to_port: int
+    cidr: str | None = None
+    group_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SecurityGroup:
+    """Who may reach the members (`ingress`) and whom they may reach (`egress`).
+
+    What no rule allows is dropped.
+    """
+
+    group_id: str
+    ingress: tuple[Rule, ...]
+    egress: tuple[Rule, ...]
+
+
+class Network(Protocol):
+    """Every method may be repeated with the same arguments.
+
+    Every one raises NetError when the host refuses.
+    """
+
+    async def prepare(self) -> None:
+        """Make what all guests share, and adopt what an earlier process left behind.
+
+        Cuts nothing that runs.
+        """
+
+    async def plug(self, port: Port) -> None:
+        """Make the tap and let it speak with exactly this MAC and address.
+
+        Repeated with other groups, changes them live.
+        """
+
+    async def unplug(self, instance_id: str) -> None:
+        """Take away everything of the instance.
+
+        Tap, rules, lease, connections. An unknown instance is no error.
+        """
+
+    async def ports(self) -> list[Port]:
+        """The ports that are really there. One that we know only by its tap has an empty `private_ip`."""
+
+    async def set_groups(self, groups: Sequence[SecurityGroup]) -> None:
+        """Make these the security groups, all of them.
+
+        A group not named allows nothing. Established flows go on.
+        """
+
+    async def assign_public(self, public_ip: str, private_ip: str) -> None:
+        """Lead the public address to the private one, away from wherever either led before."""
+
+    async def unassign_public(self, public_ip: str) -> None:
+        """The public address leads nowhere; its connections end."""
+
+    async def public_addresses(self) -> dict[str, str]:
+        """Public address -> private address."""
+
+    async def foreign_drops(self) -> list[str]:
+        """Sentences about rules of other programs that would drop our guests' traffic.
+
+        Empty when there are none.
+        """
+
+    async def close(self) -> None:
+        """The control plane stops; guests, rules and leases go on."""
+
+    async def remove(self) -> None:
+        """Take away all that is ours from this host."""
+
+
+def way_back(bridge: str) -> str:
+    """The device by which a guest's packets to its neighbours leave."""
+    return f"{bridge}m"
+
+
+def device_of(instance_id: str) -> str:
+    """The tap's name: i-1234abcd -> t1234abcd (an interface name has at most 15 characters)."""
+    return "t" + _matched(_INSTANCE_ID, instance_id, "instance id").removeprefix("i-")
+
+
+def check_port(settings: NetworkSettings, port: Port) -> None:
+    """Refuse what must never reach the kernel or a file. Raises NetError."""
+    if port.device != device_of(port.instance_id):
+        raise NetError(
+            f"{port.instance_id} must have the device {device_of(port.instance_id)}, not {port.device!r}"
+        )
+    _matched(_MAC, port.mac, "MAC")
+    _matched(_HOSTNAME, port.hostname, "host name")
+    for group_id in port.group_ids:
+        check_group_id(group_id)
+    address, subnet = ipv4(port.private_ip), settings.subnet
+    reserved = (subnet.network_address, subnet.broadcast_address, settings.gateway)
+    if address not in subnet or address in reserved:
+        raise NetError(f"{address} is no guest address of {subnet}")
+
+
+def check_free(plugged: Iterable[Port], port: Port) -> None:
+    """An address or a MAC belongs to one port, and a port keeps both until it is unplugged.
+
+    Raises NetError.
+    """
+    for other in plugged:
+        same = other.instance_id == port.instance_id
+        shared = other.private_ip == port.private_ip, other.mac == port.mac
+        if same and not all(shared):
+            raise NetError(
+                f"{port.instance_id} is plugged as {other.private_ip} {other.mac}; unplug it first"
+            )
+        if not same and any(shared):
+            raise NetError(f"{port.private_ip} or {port.mac} belongs to {other.instance_id}")
+
+
+def check_public(settings: NetworkSettings, public_ip: str) -> None:
+    """Refuse an address that is not ours to give. Raises NetError."""
+    address, ranges = ipv4(public_ip), settings.public_addresses
+    if address in settings.subnet or address.is_loopback or address.is_multicast or address.is_unspecified:
+        raise NetError(f"{address} cannot be a public address")
+    if ranges and not any(first <= address <= last for first, last in ranges):
+        raise NetError(f"{address} is not among this cloud's public addresses")
+
+
+def check_group(group: SecurityGroup) -> None:
+    """Refuse a group whose rules cannot be written as firewall rules. Raises NetError."""
+    check_group_id(group.group_id)
+    for rule in (*group.ingress, *group.egress):
+        _check_rule(rule)
+
+
+def check_group_id(group_id: str) -> str:
+    return _matched(_GROUP_ID, group_id, "group id")
+
+
+def protocol_number(protocol: str) -> int:
+    """tcp -> 6, "47" -> 47, "-1" -> -1. Raises NetError."""
+    if protocol in _NAMED_PROTOCOLS:
+        return _NAMED_PROTOCOLS[protocol]
+    if protocol == "-1":
+        return -1
+    if not (protocol.isascii() and protocol.isdigit() and len(protocol) <= 3 and int(protocol) <= 255):
+        raise NetError(f"{protocol[:20]!r} is no IP protocol")
+    return int(protocol)
+
+
+def ipv4(text: str) -> IPv4Address:
+    """Raises NetError."""
+    try:
+        return IPv4Address(text)
+    except AddressValueError as error:
+        raise NetError(f"{text[:40]!r} is no IPv4 address") from error
+
+
+def _check_rule(rule: Rule) -> None:
+    if (rule.cidr is None) == (rule.group_id is None):
+        raise NetError(f"a rule names either a CIDR or a group: {rule}")
+    if rule.group_id is not None:
+        check_group_id(rule.group_id)
+    if rule.cidr is not None:
+        try:
+            IPv4Network(rule.cidr, strict=False)
+        except (AddressValueError, NetmaskValueError, ValueError) as error:
+            raise NetError(f"{rule.cidr[:40]!r} is no IPv4 CIDR") from error
+    number = protocol_number(rule.protocol)
+    if number == 1:
+        fits = -1 <= rule.from_port <= 255 and -1 <= rule.to_port <= 255
+    else:
+        fits = rule.from_port == -1 or 0 <= rule.from_port <= rule.to_port <= LARGEST_PORT
+    if number in (1, 6, 17) and not fits:
+        raise NetError(f"ports {rule.from_port} to {rule.to_port} do not fit {rule.protocol}")
+
+
+def _matched(pattern: re.Pattern[str], text: str, what: str) -> str:
+    if not pattern.fullmatch(text):
+        raise NetError(f"{text[:80]!r} is no {what}")
+    return text

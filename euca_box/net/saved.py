@@ -1,0 +1,84 @@
+"""What the network must still know after kill -9.
+
+One file for each port, one for the groups, one for public addresses.
+
+A port's file is written before its tap is made and goes after it, so that no tap of ours is ever unknown.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from euca_box.net.network import NetError, Port, Rule, SecurityGroup
+from euca_box.net.ruleset import NetworkState
+
+
+class SavedState:
+    """Files below `state_dir`. Raises NetError when they cannot be read or written."""
+
+    def __init__(self, state_dir: Path) -> None:
+        self._directory = state_dir
+        self._ports = state_dir / "ports"
+
+    def load(self) -> NetworkState:
+        try:
+            self._ports.mkdir(parents=True, exist_ok=True, mode=0o700)
+            ports = [_port(_read(path)) for path in sorted(self._ports.glob("i-*.json"))]
+            groups = [_group(item) for item in _read(self._directory / "groups.json") or []]
+            public = dict(_read(self._directory / "public.json") or {})
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            raise NetError(f"the saved network in {self._directory} cannot be read: {error}") from error
+        return NetworkState({p.instance_id: p for p in ports}, {g.group_id: g for g in groups}, public)
+
+    def save_port(self, port: Port) -> None:
+        _write(self._ports / f"{port.instance_id}.json", asdict(port))
+
+    def forget_port(self, instance_id: str) -> None:
+        try:
+            (self._ports / f"{instance_id}.json").unlink(missing_ok=True)
+        except OSError as error:
+            raise NetError(f"the port of {instance_id} cannot be forgotten: {error}") from error
+
+    def save_groups(self, groups: Mapping[str, SecurityGroup]) -> None:
+        _write(self._directory / "groups.json", [asdict(group) for group in groups.values()])
+
+    def save_public(self, public: Mapping[str, str]) -> None:
+        _write(self._directory / "public.json", dict(public))
+
+    def forget_all(self) -> None:
+        for path in (*self._ports.glob("i-*.json"), *self._directory.glob("*.json")):
+            path.unlink(missing_ok=True)
+
+
+def _port(values: Any) -> Port:
+    return Port(**{**values, "group_ids": tuple(values["group_ids"])})
+
+
+def _group(values: Any) -> SecurityGroup:
+    ingress, egress = (tuple(Rule(**rule) for rule in values[way]) for way in ("ingress", "egress"))
+    return SecurityGroup(values["group_id"], ingress, egress)
+
+
+def _read(path: Path) -> Any:
+    return json.loads(path.read_text()) if path.exists() else None
+
+
+def _write(path: Path, value: object) -> None:
+    """Whole or not at all: a crash leaves the old file or the new one."""
+    fresh = path.with_suffix(".new")
+    try:
+        with open(fresh, "w", encoding="utf-8") as file:
+            json.dump(value, file)
+            file.flush()
+            os.fsync(file.fileno())
+        fresh.replace(path)
+        directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)
+    except OSError as error:
+        raise NetError(f"{path} cannot be written: {error}") from error

@@ -1,0 +1,258 @@
+"""What becomes of an EDGE network over time.
+
+Leases, kill -9, foreign firewalls, leaving the host as it was.
+"""
+
+import os
+import signal
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from euca_box.net.network import NetError, Rule
+
+from .lab import SG, Guest, Lab, group, port_of, tcp
+
+pytestmark = pytest.mark.net
+ALL = Rule("-1", -1, -1, cidr="0.0.0.0/0")
+PUBLIC = "172.30.0.10"
+LEASE_SCRIPT = '#!/bin/sh\n[ "$1" = bound ] && echo "got $ip/$mask router=$router dns=$dns name=$hostname"\n'
+
+
+def lease_of(guest: Guest, lab: Lab, *options: str) -> str:
+    """What a DHCP client in the guest is given, or an empty text."""
+    script = lab.directory / "lease.sh"
+    script.write_text(LEASE_SCRIPT)
+    script.chmod(0o755)
+    answer = guest.run(
+        *("busybox", "udhcpc", "-i", "eth0", "-n", "-q", "-f", "-t3", "-T1", "-s", str(script), *options),
+        fails=True,
+    )
+    return next((line for line in answer.splitlines() if line.startswith("got ")), "")
+
+
+def dnsmasq_pid(lab: Lab) -> int:
+    return int((lab.settings.run_dir / "ebr0" / "dnsmasq.pid").read_text())
+
+
+def is_running(pid: int) -> bool:
+    """A zombie, which waits for a parent that does not care, has no command line."""
+    command = Path(f"/proc/{pid}/cmdline")
+    return command.exists() and command.read_bytes() != b""
+
+
+def test_a_guest_is_given_its_own_address_and_no_other(lab: Lab) -> None:
+    guest = lab.given_unconfigured_guest(1)
+
+    assert lease_of(guest, lab, "-r", "172.31.1.2") == (
+        "got 172.31.1.1/20 router=172.31.0.1 dns=172.31.0.1 name=ip-172-31-1-1"
+    )
+
+
+def test_guests_find_each_other_by_name(lab: Lab) -> None:
+    guest, other = lab.given_guest(1), lab.given_unconfigured_guest(2)
+    assert lease_of(other, lab)
+
+    answer = guest.run("busybox", "nslookup", "ip-172-31-1-2.ec2.internal", "172.31.0.1", fails=True)
+
+    assert other.address in answer
+
+
+def test_the_chosen_subnet_hides_no_route_but_may_be_our_own(lab: Lab) -> None:
+    def chosen(bridge: str) -> str:
+        code = f"from euca_box.net.subnets import *; print(choose_addresses({bridge!r}).subnet)"
+        return lab.host.run(sys.executable, "-c", code).strip()
+
+    assert chosen("ebr0") == "172.31.0.0/20"
+    assert chosen("ebr1") == "10.231.0.0/20"
+    lab.host.ip("route", "add", "10.0.0.0/8", "via", "198.51.100.2")
+    lab.host.ip("route", "add", "0.0.0.0/1", "via", "198.51.100.2")
+    assert chosen("ebr1") == "172.29.0.0/20"
+
+
+def test_an_address_is_free_for_the_next_instance_at_once(lab: Lab) -> None:
+    first = lab.given_unconfigured_guest(1)
+    assert lease_of(first, lab)
+
+    lab.call("unplug", first.port.instance_id)
+    heir_port = replace(port_of(2), private_ip=first.address)
+    lab.call("plug", heir_port)
+    heir = lab.given_wire(heir_port)
+
+    assert lease_of(heir, lab).startswith("got 172.31.1.1/")
+
+
+def test_everything_goes_on_when_the_process_is_killed_and_is_adopted_by_the_next(lab: Lab) -> None:
+    a, b = lab.given_guest(1), lab.given_guest(2)
+    c = lab.given_unconfigured_guest(3)
+    b.serve(80)
+    lab.call("set_groups", [group(SG, tcp(80))])
+    lab.call("assign_public", PUBLIC, b.address)
+    held, held_public = a.hold(b.address, 80), lab.host.hold(PUBLIC, 80)
+    assert (held.ask(), held_public.ask()) == (a.address, "172.31.0.1")
+    server = dnsmasq_pid(lab)
+
+    lab.kill_agent()
+    assert (held.ask(), a.dial(b.address, 80)) == (a.address, a.address)
+    assert lease_of(c, lab)
+    lab.start_agent()
+    lab.call("prepare")
+
+    assert dnsmasq_pid(lab) == server
+    assert lab.call("ports") == [a.port, b.port, c.port]
+    assert lab.call("public_addresses") == {PUBLIC: b.address}
+    assert (held.ask(), held_public.ask()) == (a.address, "172.31.0.1")
+    assert a.dial(b.address, 80) == a.address
+    assert a.dial(b.address, 81) == "none"
+
+
+def test_a_dead_or_changed_dhcp_server_is_replaced(lab: Lab) -> None:
+    os.kill(dnsmasq_pid(lab), signal.SIGKILL)
+    lab.call("prepare")
+    second = dnsmasq_pid(lab)
+    guest = lab.given_unconfigured_guest(1)
+    assert lease_of(guest, lab)
+
+    lab.kill_agent()
+    lab.start_agent(dns=("127.0.0.9",))
+    lab.call("prepare")
+
+    assert dnsmasq_pid(lab) != second and not is_running(second)
+    assert lease_of(guest, lab)
+
+
+def test_a_pid_file_that_names_a_stranger_kills_nobody(lab: Lab) -> None:
+    lab.call("remove")
+    pid_file = lab.settings.run_dir / "ebr0" / "dnsmasq.pid"
+    pid_file.parent.mkdir(parents=True, exist_ok=True)
+    assert lab.agent is not None
+    pid_file.write_text(str(lab.agent.pid))
+
+    lab.call("prepare")
+
+    assert lab.call("ports") == [] and dnsmasq_pid(lab) != lab.agent.pid
+
+
+def test_unplug_leaves_nothing_of_the_instance(lab: Lab) -> None:
+    lab.call("set_groups", [group(SG, ALL)])
+    a, b = lab.given_guest(1), lab.given_guest(2)
+    b.serve(80)
+    lab.call("assign_public", PUBLIC, b.address)
+    assert a.hold(b.address, 80).ask() == a.address
+    assert lab.host.dial(PUBLIC, 80) != "none"
+
+    lab.call("unplug", b.port.instance_id)
+    lab.call("unplug", b.port.instance_id)
+
+    kernel = (
+        lab.host.run("nft", "list", "ruleset"),
+        *(lab.host.ip(kind) for kind in ("neigh", "route", "link")),
+    )
+    for trace in (b.address, b.port.mac, b.port.device, PUBLIC):
+        assert trace not in "".join(kernel)
+    assert not list(lab.directory.rglob(f"*{b.port.instance_id}*"))
+    assert lab.call("ports") == [a.port]
+    lab.call("plug", replace(port_of(3), private_ip=b.address))
+    heir = lab.given_wire(replace(port_of(3), private_ip=b.address)).configure()
+    heir.serve(80)
+    assert a.dial(b.address, 80) == a.address
+
+
+def test_after_a_reboot_nothing_that_is_gone_is_believed_to_be_there(lab: Lab) -> None:
+    guest = lab.given_guest(1)
+    lab.call("set_groups", [group(SG, ALL)])
+    lab.kill_agent()
+    lab.host.ip("link", "del", guest.port.device)
+    lab.host.ip("link", "del", "ebr0")
+    lab.host.run("nft", "flush", "ruleset")
+
+    lab.start_agent()
+    lab.call("prepare")
+
+    assert lab.call("ports") == []
+    assert guest.address not in lab.host.run("nft", "list", "ruleset")
+    lab.call("plug", guest.port)
+    assert lab.call("ports") == [guest.port]
+
+
+def test_rules_that_somebody_flushed_come_back_with_the_next_change(lab: Lab) -> None:
+    a, b = lab.given_guest(1), lab.given_guest(2)
+    b.serve(80)
+    lab.host.run("nft", "flush", "ruleset")
+
+    lab.call("set_groups", [group(SG, tcp(80))])
+
+    assert a.dial(b.address, 80) == a.address
+    assert a.dial(b.address, 81) == "none"
+
+
+@pytest.fixture
+def foreign_table(lab: Lab) -> str:
+    rule = 'tcp dport 9 drop comment "mine"'
+    lab.host.run("nft", f"table inet theirs {{ chain c {{ type filter hook input priority 10; {rule}; }}; }}")
+    return lab.host.run("nft", "list", "table", "inet", "theirs")
+
+
+def test_remove_takes_away_all_that_is_ours_and_nothing_else(lab: Lab, foreign_table: str) -> None:
+    lab.given_guest(1)
+    lab.call("set_groups", [group(SG, ALL)])
+    lab.call("assign_public", PUBLIC, "172.31.1.1")
+    server = dnsmasq_pid(lab)
+
+    lab.call("remove")
+
+    assert lab.host.run("nft", "list", "ruleset") == foreign_table
+    assert lab.host.run("nft", "list", "tables").strip() == "table inet theirs"
+    links = lab.host.ip("-br", "link")
+    assert "ebr0" not in links and "tab000001" not in links and "up0" in links
+    assert "ebr0" not in lab.host.ip("rule") + lab.host.ip("route", "show", "table", "all")
+    assert not is_running(server)
+    assert not [path for path in lab.directory.rglob("*") if path.is_file()]
+    lab.call("remove")
+
+
+def test_another_program_that_drops_forwarded_traffic_is_named(lab: Lab) -> None:
+    assert lab.call("foreign_drops") == []
+    lab.host.run(
+        "nft", "table inet strict { chain f { type filter hook forward priority 0; policy drop; }; }"
+    )
+    lab.host.run("nft", "table ip polite { chain i { type filter hook input priority 0; counter reject; }; }")
+
+    first, second = sorted(lab.call("foreign_drops"))
+
+    assert "inet strict chain f" in first and "by policy" in first
+    assert "ip polite chain i" in second
+
+
+def test_dockers_closed_forward_chain_is_opened_for_our_bridge_only(lab: Lab) -> None:
+    lab.host.run(
+        "nft",
+        "table ip filter { chain DOCKER-USER { return; }; "
+        "chain FORWARD { type filter hook forward priority 0; policy drop; jump DOCKER-USER; }; }",
+    )
+    lab.call("set_groups", [group(SG)])
+    guest = lab.given_guest(1)
+    lab.outside.serve(9000)
+    assert guest.dial("198.51.100.2", 9000) == "none"
+    assert len(lab.call("foreign_drops")) == 1
+
+    lab.call("prepare")
+    lab.call("prepare")
+
+    assert guest.dial("198.51.100.2", 9000) == "198.51.100.1"
+    assert lab.call("foreign_drops") == []
+    assert lab.host.run("nft", "list", "chain", "ip", "filter", "DOCKER-USER").count("accept") == 2
+    lab.call("remove")
+    assert "accept" not in lab.host.run("nft", "list", "chain", "ip", "filter", "DOCKER-USER")
+
+
+def test_prepare_says_what_is_missing(lab: Lab) -> None:
+    lab.kill_agent()
+    lab.start_agent(uplink="nope0")
+    lab.call("prepare")
+    lab.call("plug", port_of(1))
+
+    with pytest.raises(NetError, match="no interface nope0"):
+        lab.call("assign_public", PUBLIC, "172.31.1.1")
