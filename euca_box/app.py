@@ -8,7 +8,6 @@ import asyncio
 import contextlib
 import logging
 import random
-import signal
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
@@ -143,9 +142,6 @@ class App:
 
     async def run(self, ready: Callable[[], object]) -> None:
         """Until `stop` is set or a role's life ends. `ready()` is called when requests are answered."""
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self.stop.set)
         async with contextlib.AsyncExitStack() as stack:
             stores = await self._open_stores(stack)
             objects = await self._open_objects(stack, stores)

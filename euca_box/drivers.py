@@ -1,10 +1,12 @@
 """The node's real drivers: hypervisor, network, files; opened together, closed in order."""
 
 import contextlib
+import fcntl
 import os
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from ipaddress import IPv4Address
+from pathlib import Path
 
 import trio
 
@@ -15,7 +17,7 @@ from euca_box.kvm.accelerator import Accelerator
 from euca_box.kvm.hypervisor import Hypervisor
 from euca_box.kvm.libvirt_driver import open_libvirt
 from euca_box.net.edge import EdgeNetwork
-from euca_box.net.network import Network, NetworkSettings
+from euca_box.net.network import NetError, Network, NetworkSettings
 from euca_box.network_plan import NetworkPlan
 from euca_box.roles.nc.workbench import HostWorkbench, Workbench
 
@@ -42,12 +44,27 @@ def choose_accelerator(config: Config) -> Accelerator:
     return found
 
 
+def _lock_bridge(bridge: str) -> None:
+    """One process for each bridge of a network namespace; held until this process ends. Raises NetError."""
+    namespace = os.stat("/proc/self/ns/net").st_ino
+    path = Path("/run/euca-box") / f"{bridge}-{namespace}.lock"
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise NetError(
+            f"another euca-box on this host has the bridge {bridge}. Stop it, or set network.bridge."
+        ) from None
+
+
 @contextlib.asynccontextmanager
 async def open_drivers(
     config: Config, data: DataDir, plan: NetworkPlan, found: Accelerator, api_port: int
 ) -> AsyncIterator[Drivers]:
     """Raises KvmError, NetError."""
-    uid = config.nc.qemu_uid
+    uid, bridge = config.nc.qemu_uid, config.network.bridge
+    _lock_bridge(bridge)
     ranges = tuple((IPv4Address(ip), IPv4Address(ip)) for ip in plan.public_addresses)
     network = EdgeNetwork(
         NetworkSettings(
@@ -57,7 +74,7 @@ async def open_drivers(
             metadata_port=config.api.metadata_port,
             api_port=api_port,
             tap_uid=uid,
-            bridge=config.network.bridge,
+            bridge=bridge,
             public_addresses=ranges,
             uplink=config.network.uplink or None,
             dns=tuple(config.network.dns),

@@ -6,6 +6,7 @@ Idempotent: what is there stays. The password is answered once and kept only as 
 import fcntl
 import shutil
 import socket
+import stat
 import struct
 import time
 from dataclasses import dataclass
@@ -31,6 +32,8 @@ class Made:
 async def initialise(config: Config, data: DataDir, roles: tuple[str, ...]) -> Made:
     """Raises DataDirError, StoreError."""
     data.make()
+    if "nc" in roles:
+        _check_passable(data, config.nc.qemu_uid)
     make_tls(config, data)
     if "clc" not in roles:
         return Made()
@@ -74,6 +77,16 @@ def host_addresses(without: str = "") -> list[str]:
             if name != without and not address.startswith("127."):
                 found.append(address)
     return found
+
+
+def _check_passable(data: DataDir, uid: int) -> None:
+    """QEMU runs as a user of its own and must be able to enter every folder above its disks."""
+    for folder in data.path.parents:
+        if not folder.stat().st_mode & stat.S_IXOTH:
+            raise DataDirError(
+                f"QEMU runs as user {uid}, which cannot enter {folder}. Let it pass (chmod o+x {folder}), "
+                "or choose another place with --data-dir."
+            )
 
 
 def _check_not_lost(data: DataDir) -> None:

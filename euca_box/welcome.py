@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from euca_box.client import Client, ClientError, import_image
+from euca_box.images.demo import DemoError, build_demo
 from euca_box.messages import admin
 from euca_box.messages.base import system_call
 
@@ -29,7 +30,7 @@ async def greet(app: "App", password: str | None, *, demo: bool) -> None:
     client = await client_of(app)
     try:
         image_id = await asyncio.to_thread(_demo_image, app, client)
-    except (ClientError, OSError, RuntimeError) as error:
+    except (ClientError, OSError, DemoError) as error:
         log.warning("the demo image was not made: %s. Try again: euca-box image build demo", error)
         return
     print(f" ✓ image     {DEMO_NAME}  {image_id}\n   Next      {_next(app)}", flush=True)  # noqa: T201
@@ -52,8 +53,6 @@ def build_and_register(client: Client, folder: Path, progress: Callable[[str], N
 
     Blocks. Raises ClientError, and what building raises.
     """
-    from euca_box.images.demo import build_demo
-
     made = build_demo(folder, progress)
     files = [("kernel", made.kernel), ("ramdisk", made.ramdisk), ("machine", made.root)]
     progress("uploading and registering")

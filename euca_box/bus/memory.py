@@ -50,7 +50,7 @@ class MemoryTransport:
             raise
         if letter.error is not None:
             raise letter.error
-        return self._copied(letter.reply, base.reply_type(type(op)))  # type: ignore[no-any-return]
+        return self._copied(letter.reply, base.reply_type(type(op)))  # type: ignore[no-any-return, arg-type]
 
     async def serve(
         self, address: str, desk: Desk, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED

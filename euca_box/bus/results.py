@@ -16,8 +16,9 @@ class StoredResults:
         self._now = now
 
     async def find(self, op_id: str, op: Op[Any]) -> Any | None:
+        kind: Any = type(op)
         row = one(await self._store.read("SELECT reply FROM op_result WHERE op_id = ?", op_id))
-        return None if row is None else base.decode(row["reply"], base.reply_type(type(op)))
+        return None if row is None else base.decode(row["reply"], base.reply_type(kind))
 
     async def keep(self, op_id: str, op: Op[Any], reply: Any) -> None:
         await self._store.write(

@@ -69,6 +69,7 @@ def build() -> None:
 @common.data_dir_option
 def build_demo_image(user: str, output: str, data_dir: Path | None) -> None:
     """Build a small image from Debian packages and register it: a kernel, SSH, cloud metadata."""
+    from euca_box.images.demo import DemoError
     from euca_box.welcome import DEMO_NAME, build_and_register
 
     data = common.data_dir_of(data_dir)
@@ -80,7 +81,7 @@ def build_demo_image(user: str, output: str, data_dir: Path | None) -> None:
         image_id = found or build_and_register(
             client, data.path / "demo", lambda words: click.echo(f"demo image: {words}", err=True)
         )
-    except (ClientError, OSError, RuntimeError) as error:
+    except (ClientError, OSError, DemoError) as error:
         common.fail(f"the demo image was not made: {error}")
     _show([{"image_id": image_id, "name": DEMO_NAME}], output)
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -107,6 +108,9 @@ def _run(config: Config, data: DataDir, *, demo: bool) -> None:
 async def _until_stopped(app, password: str | None, *, demo: bool) -> None:  # type: ignore[no-untyped-def]
     from euca_box import welcome
 
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, app.stop.set)
     tasks: set[asyncio.Task[None]] = set()
 
     def ready() -> None:

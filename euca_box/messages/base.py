@@ -79,8 +79,8 @@ class Done:
 
 
 @functools.cache
-def reply_type(op: type[Op[Any]]) -> Any:
-    """The reply type R of a concrete operation."""
+def reply_type(op: Any) -> Any:
+    """The reply type R of a concrete operation class."""
     for base in getattr(op, "__orig_bases__", ()):
         if get_args(base):
             return get_args(base)[0]

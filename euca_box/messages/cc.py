@@ -3,7 +3,13 @@
 from dataclasses import dataclass
 
 from euca_box.messages.base import Done, Op
-from euca_box.messages.instance_spec import GroupRules, InstanceReport, InstanceSpec, Placement
+from euca_box.messages.instance_spec import (
+    GroupRules,
+    GroupsInForce,
+    InstanceReport,
+    InstanceSpec,
+    Placement,
+)
 
 
 @dataclass(frozen=True)
@@ -95,7 +101,7 @@ class CcDescribeInstances(Op[Reports], role="cc", timeout=40):
 
 
 @dataclass(frozen=True)
-class CcConfigureGroups(Op[Done], role="cc", timeout=60):
+class CcConfigureGroups(Op[GroupsInForce], role="cc", timeout=60):
     """The security groups that have instances here, all of them. An older version is ignored."""
 
     version: int

@@ -72,6 +72,13 @@ class Rule:
 
 
 @dataclass(frozen=True)
+class GroupsInForce:
+    """The version of the security groups that is in force below: newer than asked when it was ignored."""
+
+    version: int
+
+
+@dataclass(frozen=True)
 class GroupRules:
     group_id: str
     ingress: tuple[Rule, ...]

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from euca_box.messages.base import Done, Op
 from euca_box.messages.cc import ConsoleOutput, Reports
-from euca_box.messages.instance_spec import GroupRules, InstanceSpec, Placement
+from euca_box.messages.instance_spec import GroupRules, GroupsInForce, InstanceSpec, Placement
 from euca_box.model.metadata import InstanceMetadata
 
 
@@ -59,7 +59,7 @@ class NcDescribeResource(Op[NodeResources], role="nc", timeout=10):
 
 
 @dataclass(frozen=True)
-class NcConfigureGroups(Op[Done], role="nc", timeout=30):
+class NcConfigureGroups(Op[GroupsInForce], role="nc", timeout=30):
     version: int
     groups: tuple[GroupRules, ...]
 

@@ -283,6 +283,13 @@ class InvalidKeyPairDuplicate(ClientFault):
         super().__init__(f"The keypair '{key_name}' already exists.")
 
 
+class KeyPairLimitExceeded(ClientFault):
+    code = "KeyPairLimitExceeded"
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"You have reached the limit of {limit} key pairs.")
+
+
 class InvalidKeyFormat(ClientFault):
     code = "InvalidKey.Format"
 
@@ -358,6 +365,13 @@ class SecurityGroupLimitExceeded(ClientFault):
 
 
 # Places
+
+
+class InvalidInstanceType(ClientFault):
+    code = "InvalidInstanceType"
+
+    def __init__(self, *names: str) -> None:
+        super().__init__(f"The following supplied instance types do not exist: [{', '.join(names)}]")
 
 
 class InvalidVpcIDNotFound(ClientFault):

@@ -71,7 +71,7 @@ def _apply(db: sqlite3.Connection, number: int, script: str) -> None:
 
 def read(db: sqlite3.Connection, sql: str, args: Sequence[Value]) -> list[Row]:
     try:
-        return db.execute(sql, args).fetchall()  # type: ignore[return-value]
+        return db.execute(sql, args).fetchall()
     except sqlite3.Error as error:
         raise StoreError(str(error)) from error
 
@@ -104,7 +104,7 @@ def _in_savepoint(db: sqlite3.Connection, batch: Batch) -> Outcome:
 
 def _run(db: sqlite3.Connection, statement: Statement) -> list[Row]:
     cursor = db.execute(statement.sql, statement.args)
-    rows: list[Row] = cursor.fetchall()  # type: ignore[assignment]
+    rows: list[Row] = cursor.fetchall()
     touched = len(rows) if cursor.description else cursor.rowcount
     if statement.expect is not None and touched != statement.expect:
         raise Conflict(f"{touched} rows instead of {statement.expect}: {statement.sql}")

@@ -8,6 +8,7 @@ with one thread hop for a whole transaction, so the version is bounded in pyproj
 
 import asyncio
 import contextlib
+import os
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -94,7 +95,7 @@ async def open_store(path: Path, migrations: Path) -> SqliteStore:
     """Open or create the database file, bring its schema up to date. Raises StoreError with the reason."""
     writer = await aiosqlite.connect(path, isolation_level=None)
     try:
-        path.chmod(0o600)
+        os.chmod(path, 0o600)
         await writer._execute(_opened, writer._conn, str(path), migrations)  # type: ignore[no-untyped-call]
     except sqlite3.Error as error:
         await writer.close()

@@ -3,6 +3,7 @@
 Who may open the socket is the operator (its mode is 0600), so there is no other authentication.
 """
 
+import json
 import uuid
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -34,7 +35,7 @@ def admin_app(ask: Ask, status: Callable[[], dict[str, Any]]) -> Quart:
 
     @app.get("/status")
     async def show_status() -> Response:
-        return _json(200, base.json.dumps(status()))
+        return _json(200, json.dumps(status()))
 
     @app.post("/<name>")
     async def operate(name: str) -> Response:
@@ -42,7 +43,7 @@ def admin_app(ask: Ask, status: Callable[[], dict[str, Any]]) -> Quart:
         if kind is None:
             return _error(404, "InvalidAction", f"There is no admin operation {name[:64]}.")
         try:
-            op = base.decode((await request.get_data(as_text=True)) or "{}", kind)
+            op = base.decode(str(await request.get_data(as_text=True)) or "{}", kind)
         except Exception:
             # cattrs raises groups of many kinds; all mean that the caller sent something else.
             return _error(400, "InvalidParameterValue", f"The body is no {name}.")
@@ -61,4 +62,4 @@ def _json(status: int, text: str) -> Response:
 
 
 def _error(status: int, code: str, message: str) -> Response:
-    return _json(status, base.json.dumps({"error": code, "message": message}))
+    return _json(status, json.dumps({"error": code, "message": message}))

@@ -61,8 +61,8 @@ class Ec2Query:
             call, _ = believe(query, self._keyring, self._now(), query_string)
             action = query.one("Action") or ""
             op = self._operation(query, action)
+            version = _version(query.one("Version"))  # refused before anything is done
             reply = await self._ask("clc", op, call)
-            version = _version(query.one("Version"))
             return encode.response(
                 action, shapes.actions()[action].response, version, query.request_id, reply
             )

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from euca_box.messages import base
-from euca_box.messages.base import Call, Done, system_call
+from euca_box.messages.base import Call, system_call
 from euca_box.messages.cc import CcConfigureGroups
-from euca_box.messages.instance_spec import GroupRules
+from euca_box.messages.instance_spec import GroupRules, GroupsInForce
 from euca_box.messages.nc import NcConfigureGroups
 from euca_box.store.store import Statement, one
 
@@ -27,11 +27,11 @@ async def load(cc: "Cc") -> None:
         cc.groups, cc.groups_version = kept.groups, kept.version
 
 
-async def configure_groups(cc: "Cc", call: Call, op: CcConfigureGroups) -> Done:
+async def configure_groups(cc: "Cc", call: Call, op: CcConfigureGroups) -> GroupsInForce:
     """Keep the rules, then pass them on before the answer to every node that is up: an authorised port
     is open when the client hears of it. A node that is down gets them when it is back."""
     if op.version < cc.groups_version:
-        return Done()
+        return GroupsInForce(cc.groups_version)
     if op.groups != cc.groups:
         await cc.store.write(
             Statement(
@@ -44,11 +44,19 @@ async def configure_groups(cc: "Cc", call: Call, op: CcConfigureGroups) -> Done:
     for node in cc.nodes.values():
         if node.up and node.groups_version < cc.groups_version:
             await send(cc, node)
-    return Done()
+    return GroupsInForce(cc.groups_version)
 
 
 async def send(cc: "Cc", node: "NodeView") -> None:
-    """Tell one node all groups. Raises Unavailable."""
+    """Tell one node all groups; one that has a newer version (our rows were restored) is overruled.
+
+    Raises Unavailable.
+    """
     version = cc.groups_version
-    await cc.bus.ask(node.address, NcConfigureGroups(version, cc.groups), system_call("groups"))
+    op = NcConfigureGroups(version, cc.groups)
+    reply = await cc.bus.ask(node.address, op, system_call("groups"))
+    if reply.version > version:
+        cc.groups_version = max(cc.groups_version, reply.version + 1)
+        await send(cc, node)
+        return
     node.groups_version = max(node.groups_version, version)

@@ -96,6 +96,8 @@ async def _tell(cc: "Cc", node: "NodeView", placed: "Placed") -> None:
             await _gone(cc, instance_id)
         elif seen is None or seen.state is not NodeState.TEARDOWN:
             await cc.bus.ask(node.address, NcTerminateInstance(instance_id), _call("terminate", instance_id))
+            if seen is None and not await _is_known(cc, node, instance_id):
+                await _gone(cc, instance_id)  # it was ended before its node had heard of it
     elif seen is None and placed.started:
         log.warning("%s no longer knows %s; it is ended", node.address, instance_id)
         await _gone(cc, instance_id)
@@ -103,6 +105,12 @@ async def _tell(cc: "Cc", node: "NodeView", placed: "Placed") -> None:
         await cc.bus.ask(
             node.address, NcRunInstance(placed.spec, placed.placement), _call("run", instance_id)
         )
+
+
+async def _is_known(cc: "Cc", node: "NodeView", instance_id: str) -> bool:
+    """Whether the node has it. To be asked after NcTerminateInstance: a later NcRunInstance is refused."""
+    reports = await cc.bus.ask(node.address, NcDescribeInstances(), system_call("poll"))
+    return any(report.instance_id == instance_id for report in reports.instances)
 
 
 async def _take(cc: "Cc", node: "NodeView", reports: dict[str, InstanceReport]) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from ipaddress import IPv4Network
 from pathlib import Path
+from weakref import WeakValueDictionary
 
 import trio
 
@@ -76,6 +77,7 @@ class Cc:
         self.bell = Bell()
         self.group_bells = {address: Bell() for address in settings.nodes}
         self.placing = trio.Lock()
+        self._marking: WeakValueDictionary[str, trio.Lock] = WeakValueDictionary()
 
     @property
     def address(self) -> str:
@@ -107,8 +109,10 @@ class Cc:
         self.changed()
 
     async def mark(self, instance_id: str, *more: Statement, **changes: object) -> None:
-        """Change what is remembered of a placed instance."""
-        await self.keep(replace(self.placed[instance_id], **changes), *more)  # type: ignore[arg-type]
+        """Change what is remembered of a placed instance; two changes at once are both kept."""
+        lock = self._marking.setdefault(instance_id, trio.Lock())
+        async with lock:
+            await self.keep(replace(self.placed[instance_id], **changes), *more)  # type: ignore[arg-type]
 
 
 async def run(

@@ -114,7 +114,8 @@ def _check_options(clc: "Clc", op: ec2.RunInstances) -> None:
         raise InvalidParameterValue("HttpTokens is optional or required.")
     if options.http_endpoint not in (None, "enabled", "disabled"):
         raise InvalidParameterValue("HttpEndpoint is enabled or disabled.")
-    if not 1 <= (options.http_put_response_hop_limit or 1) <= 64:
+    hops = options.http_put_response_hop_limit
+    if hops is not None and not 1 <= hops <= 64:
         raise InvalidParameterValue("HttpPutResponseHopLimit is 1 to 64.")
 
 

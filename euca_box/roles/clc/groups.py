@@ -1,5 +1,6 @@
 """Security groups and their rules (EC2 2016-11-15, with the flat rule form of 2009-04-04)."""
 
+import logging
 import re
 from typing import TYPE_CHECKING
 
@@ -7,11 +8,11 @@ import trio
 
 from euca_box.messages import ec2_groups as ec2
 from euca_box.messages.base import Call
-from euca_box.messages.instance_spec import GroupRules, Rule
 from euca_box.model import ids
 from euca_box.model.errors import (
     CannotDelete,
     DependencyViolation,
+    EucaError,
     InvalidGroupDuplicate,
     InvalidGroupNotFound,
     InvalidGroupReserved,
@@ -23,17 +24,21 @@ from euca_box.model.errors import (
     MissingParameter,
     RulesPerSecurityGroupLimitExceeded,
     SecurityGroupLimitExceeded,
+    UnsupportedOperation,
 )
 from euca_box.model.filters import filtered
 from euca_box.model.groups import ALLOW_ALL_RULE, DEFAULT, GroupRule, SecurityGroup
 from euca_box.model.paging import page
 from euca_box.roles.clc import permissions
+from euca_box.roles.clc.firewall import send_groups
 from euca_box.roles.clc.rules import Tags, stop_if_dry_run, tags_for
 from euca_box.roles.clc.views import tags_view
 from euca_box.store.store import Conflict, Statement, insert
 
 if TYPE_CHECKING:
     from euca_box.roles.clc.role import Clc
+
+log = logging.getLogger(__name__)
 
 TEXT = re.compile(r"[A-Za-z0-9 ._\-:/()#,@\[\]+=&;{}!$*]{1,255}")  # EC2, CreateSecurityGroup, VPC rule
 
@@ -130,6 +135,8 @@ async def authorize_security_group_ingress(
     clc: "Clc", call: Call, op: ec2.AuthorizeSecurityGroupIngress
 ) -> ec2.AuthorizeSecurityGroupIngressResult:
     """All rules or none. Raises InvalidPermission.Duplicate, InvalidPermission.Malformed, limits."""
+    if op.tag_specifications:
+        raise UnsupportedOperation("Tags on security group rules are not supported.")
     group = named(clc, call.account, op.group_id, op.group_name)
     rules = permissions.rules_of(clc, call, op)
     stop_if_dry_run(op.dry_run)
@@ -146,7 +153,7 @@ async def authorize_security_group_ingress(
 
     if await clc.groups.change(group.group_id, add) is None:
         raise InvalidGroupNotFound(group.group_id)
-    clc.groups_bell.ring()
+    await _put_in_force(clc)
     return ec2.AuthorizeSecurityGroupIngressResult(
         security_group_rules=tuple(_rule_view(group, rule, egress=False) for rule in rules)
     )
@@ -171,7 +178,7 @@ async def revoke_security_group_ingress(
 
     if await clc.groups.change(group.group_id, take) is None:
         raise InvalidGroupNotFound(group.group_id)
-    clc.groups_bell.ring()
+    await _put_in_force(clc)
     return ec2.RevokeSecurityGroupIngressResult()
 
 
@@ -200,11 +207,13 @@ async def default_group(clc: "Clc", account: str) -> SecurityGroup:
         return group or await _add(clc, account, DEFAULT, "default VPC security group", ())
 
 
-def rules_for_network(group: SecurityGroup) -> GroupRules:
-    def plain(rules: tuple[GroupRule, ...]) -> tuple[Rule, ...]:
-        return tuple(Rule(r.protocol, r.from_port, r.to_port, r.cidr, r.group_id) for r in rules)
-
-    return GroupRules(group.group_id, plain(group.ingress), plain(group.egress))
+async def _put_in_force(clc: "Clc") -> None:
+    """Rules are in force when the client hears of them; a cluster that does not answer gets them later."""
+    try:
+        await send_groups(clc)
+    except EucaError as error:
+        log.warning("rules are not in force yet: %s", error.message)
+        clc.groups_bell.ring()
 
 
 async def _add(clc: "Clc", account: str, name: str, description: str, tags: Tags) -> SecurityGroup:

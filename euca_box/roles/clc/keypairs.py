@@ -17,6 +17,7 @@ from euca_box.model.errors import (
     InvalidKeyPairDuplicate,
     InvalidKeyPairNotFound,
     InvalidParameterValue,
+    KeyPairLimitExceeded,
     MissingParameter,
     UnsupportedOperation,
 )
@@ -126,7 +127,7 @@ def _check_new(clc: "Clc", call: Call, name: str) -> None:
     if find_by_name(clc, call.account, name) is not None:
         raise InvalidKeyPairDuplicate(name)
     if sum(1 for _ in clc.key_pairs.of(call.account)) >= clc.settings.max_key_pairs:
-        raise InvalidParameterValue(f"You have reached the limit of {clc.settings.max_key_pairs} key pairs.")
+        raise KeyPairLimitExceeded(clc.settings.max_key_pairs)
 
 
 async def _keep(

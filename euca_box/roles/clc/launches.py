@@ -22,7 +22,7 @@ from euca_box.model.instances import (
     server_error,
 )
 from euca_box.observe.failpoints import fp
-from euca_box.roles.clc import loops
+from euca_box.roles.clc.firewall import send_groups
 from euca_box.roles.clc.instances import wish_gone
 from euca_box.store.store import one
 
@@ -49,6 +49,9 @@ async def work_on(clc: "Clc", instance_id: str, step: Callable[["Clc", Instance]
         await trio.sleep(RETRY_SECONDS)
     finally:
         clc.busy.discard(instance_id)
+        now = clc.instances.find(instance_id)
+        if now is not None and now.state is not record.state:
+            clc.launch_bell.ring()  # it was terminated while it was launched: the loop had to pass it by
 
 
 async def launch(clc: "Clc", record: Instance) -> None:
@@ -63,7 +66,7 @@ async def launch(clc: "Clc", record: Instance) -> None:
     if spec is None:
         await _give_up(clc, record, server_error("its image was deregistered before it started"))
         return
-    await loops.send_groups(clc)
+    await send_groups(clc)
     try:
         placement = await clc.bus.ask(clc.cc, CcRunInstance(spec), _call(record, "run"))
     except InsufficientInstanceCapacity as error:

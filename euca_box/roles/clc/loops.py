@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING
 import trio
 
 from euca_box.messages.base import system_call
-from euca_box.messages.cc import CcConfigureGroups
 from euca_box.messages.walrus import SyncPrincipals
 from euca_box.model.errors import EucaError
 from euca_box.model.instances import InstanceState
 from euca_box.roles.clc import launches
-from euca_box.roles.clc.groups import rules_for_network
+from euca_box.roles.clc.firewall import send_groups
 from euca_box.store.store import Statement
 
 if TYPE_CHECKING:
@@ -64,18 +63,6 @@ async def push_groups(clc: "Clc") -> None:
             await trio.sleep(RETRY_SECONDS)
             continue
         await clc.groups_bell.wait(LOOK_SECONDS * 6)
-
-
-async def send_groups(clc: "Clc") -> None:
-    """Tell the cluster all groups that live instances are in. Cheap when nothing changed below."""
-    used = {g for r in clc.instances.all() if r.ended_at is None for g in r.group_ids}
-    groups = tuple(
-        rules_for_network(group)
-        for group in sorted(clc.groups.all(), key=lambda g: g.group_id)
-        if group.group_id in used
-    )
-    op = CcConfigureGroups(int(clc.now() * 1000), groups)
-    await clc.bus.ask(clc.cc, op, system_call("groups"))
 
 
 async def push_principals(clc: "Clc") -> None:

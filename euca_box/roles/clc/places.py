@@ -6,7 +6,7 @@ from euca_box.messages import admin
 from euca_box.messages import ec2_places as ec2
 from euca_box.messages.base import Call
 from euca_box.messages.cc import CcDescribeResources, Resources
-from euca_box.model.errors import EucaError, InvalidParameterValue
+from euca_box.model.errors import EucaError, InvalidInstanceType, InvalidParameterValue
 from euca_box.model.filters import filtered
 from euca_box.model.instances import VmType
 from euca_box.model.paging import page
@@ -82,9 +82,8 @@ async def describe_instance_types(
     clc: "Clc", call: Call, op: ec2.DescribeInstanceTypes
 ) -> ec2.DescribeInstanceTypesResult:
     stop_if_dry_run(op.dry_run)
-    for name in op.instance_types:
-        if name not in clc.vm_types:
-            raise InvalidParameterValue(f"The following supplied instance types do not exist: [{name[:64]}]")
+    if absent := [name[:64] for name in op.instance_types if name not in clc.vm_types]:
+        raise InvalidInstanceType(*absent)
     wanted = [vm for vm in clc.settings.vm_types if not op.instance_types or vm.name in op.instance_types]
     views = filtered([_type_view(vm) for vm in wanted], op.filters, TYPE_FILTERS)
     shown, token = page(

@@ -81,6 +81,8 @@ class Clc:
         self.groups_bell = Bell()
         self.principals_bell = Bell()
         self.group_locks: dict[str, trio.Lock] = {}
+        self.groups_version = 0
+        self.sending_groups = trio.Lock()
         self.busy: set[str] = set()  # instances that a task is working on
         self.problems: dict[str, str] = {}  # where -> what an operator should read
 

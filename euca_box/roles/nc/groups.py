@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from euca_box.messages import base
-from euca_box.messages.base import Call, Done
-from euca_box.messages.instance_spec import GroupRules
+from euca_box.messages.base import Call
+from euca_box.messages.instance_spec import GroupRules, GroupsInForce
 from euca_box.messages.nc import NcConfigureGroups
 from euca_box.net.network import Rule, SecurityGroup
 from euca_box.store.store import Statement, one
@@ -28,10 +28,10 @@ async def load(nc: "Nc") -> None:
         nc.groups_version = kept.version
 
 
-async def configure_groups(nc: "Nc", call: Call, op: NcConfigureGroups) -> Done:
+async def configure_groups(nc: "Nc", call: Call, op: NcConfigureGroups) -> GroupsInForce:
     """In force when this answers. An older version than the one in force is ignored."""
     if op.version < nc.groups_version:
-        return Done()
+        return GroupsInForce(nc.groups_version)
     await nc.network.set_groups(_for_network(op.groups))
     await nc.store.write(
         Statement(
@@ -41,7 +41,7 @@ async def configure_groups(nc: "Nc", call: Call, op: NcConfigureGroups) -> Done:
         )
     )
     nc.groups_version = op.version
-    return Done()
+    return GroupsInForce(op.version)
 
 
 def _for_network(groups: tuple[GroupRules, ...]) -> list[SecurityGroup]:

@@ -1,7 +1,6 @@
 """Instances on this node: what the cluster controller may ask."""
 
 import logging
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import trio
@@ -43,7 +42,7 @@ async def terminate_instance(nc: "Nc", call: Call, op: messages.NcTerminateInsta
     if resident is None:
         await nc.store.write(tombstone)
     elif not resident.ending:
-        await nc.keep(replace(resident, ending=True, reason=resident.reason or USER_REQUEST), tombstone)
+        await nc.mark_ending(op.instance_id, USER_REQUEST, tombstone)
     nc.tombstones.add(op.instance_id)
     nc.ring(op.instance_id)
     return Done()

@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import trio
@@ -86,8 +85,7 @@ async def _start(nc: "Nc", instance_id: str) -> None:
             await staging.start(nc, nc.residents[instance_id])
         except Exception as error:
             log.exception("%s does not start", instance_id)
-            reason = staging.reason_of(error)
-            await nc.keep(replace(nc.residents[instance_id], ending=True, reason=reason))
+            await nc.mark_ending(instance_id, staging.reason_of(error))
         nursery.cancel_scope.cancel()
 
 
@@ -102,10 +100,9 @@ async def _keep(nc: "Nc", instance_id: str) -> None:
     await staging.plug(nc, nc.residents[instance_id])
     while not nc.residents[instance_id].ending:
         await _compare(nc)
-        resident = nc.residents[instance_id]
         if instance_id not in nc.running:
             log.info("%s switched itself off", instance_id)
-            await nc.keep(replace(resident, ending=True, reason=resident.reason or GUEST_SHUTDOWN))
+            await nc.mark_ending(instance_id, GUEST_SHUTDOWN)
             return
         if instance_id not in nc.consoles:
             await consoles.connect(nc, instance_id)

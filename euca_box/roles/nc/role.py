@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from weakref import WeakValueDictionary
 
 import trio
 
@@ -86,6 +87,7 @@ class Nc:
         self.news = trio.Event()
         self.new_resident = Bell()
         self.tasks: trio.Nursery | None = None
+        self._marking: WeakValueDictionary[str, trio.Lock] = WeakValueDictionary()
 
     @property
     def address(self) -> str:
@@ -129,7 +131,15 @@ class Nc:
         self.changed()
 
     async def mark(self, instance_id: str, *more: Statement, **changes: object) -> None:
-        await self.keep(replace(self.residents[instance_id], **changes), *more)  # type: ignore[arg-type]
+        """Change what is remembered of a resident; two changes at once are both kept."""
+        lock = self._marking.setdefault(instance_id, trio.Lock())
+        async with lock:
+            await self.keep(replace(self.residents[instance_id], **changes), *more)  # type: ignore[arg-type]
+
+    async def mark_ending(self, instance_id: str, reason: Reason, *more: Statement) -> None:
+        """It shall go; the first reason stands."""
+        first = self.residents[instance_id].reason or reason
+        await self.mark(instance_id, *more, ending=True, reason=first)
 
     def ring(self, instance_id: str) -> None:
         if (bell := self.bells.get(instance_id)) is not None:
