@@ -1,0 +1,1 @@
+"""Front ends: bytes to messages and back. asyncio."""

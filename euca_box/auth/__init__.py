@@ -1,0 +1,1 @@
+"""Who signed this? Signatures, keys, passwords, certificates: pure functions."""

@@ -1,0 +1,1 @@
+"""Volumes and snapshots as blocks. Empty until the storage controller comes."""

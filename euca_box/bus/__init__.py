@@ -1,0 +1,1 @@
+"""How roles ask each other: one interface, whatever lies between them."""

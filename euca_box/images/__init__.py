@@ -1,0 +1,1 @@
+"""What an image is, how it is checked, converted, fetched and built."""

@@ -1,0 +1,1 @@
+"""Guests: the Hypervisor protocol, libvirt, disks, consoles, a fake."""

@@ -1,0 +1,1 @@
+"""The contracts: one frozen dataclass for each operation and each reply."""

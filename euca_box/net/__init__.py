@@ -1,0 +1,1 @@
+"""Networks of the guests on this host: links, firewall, DHCP, modes."""

@@ -1,0 +1,1 @@
+"""The object store: bytes, index, multipart, rights. asyncio."""

@@ -1,0 +1,1 @@
+"""STS, and IAM when it comes."""

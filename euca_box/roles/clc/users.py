@@ -85,6 +85,8 @@ async def list_users(clc: "Clc", call: Call, op: admin.ListUsers) -> admin.Users
 
 
 async def set_user_state(clc: "Clc", call: Call, op: admin.SetUserState) -> Done:
+    if op.state not in tuple(UserState):
+        raise InvalidParameterValue(f"The state {op.state[:32]!r} is not one of {', '.join(UserState)}.")
     state = UserState(op.state)
     row = await _find(clc, op.name)
     if row["admin"] and state is UserState.DISABLED:

@@ -3,6 +3,7 @@
 Rows say what shall run here; the hypervisor says what does. A task for each instance makes them agree.
 """
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -27,6 +28,8 @@ from euca_box.roles.nc.cache import ImageCache
 from euca_box.roles.nc.workbench import Console, Workbench
 from euca_box.store.store import Statement, Store
 from euca_box.tasks import Bell, supervise
+
+log = logging.getLogger(__name__)
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
@@ -107,6 +110,8 @@ class Nc:
         self.tombstones = {row["id"] for row in await self.store.read("SELECT id FROM tombstone")}
         self.cache.open()
         await self.network.prepare()
+        for warning in await self.network.foreign_drops():
+            log.warning("%s", warning)
         await groups.load(self)
 
     def changed(self) -> None:

@@ -1,0 +1,1 @@
+"""Storage Controller. Empty until volumes come; `run` says that it does not start."""

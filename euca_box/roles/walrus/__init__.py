@@ -1,0 +1,1 @@
+"""Walrus among the roles."""

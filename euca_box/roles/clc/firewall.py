@@ -1,0 +1,42 @@
+"""The rules of security groups on their way down: what a cluster needs of them, in order."""
+
+from typing import TYPE_CHECKING
+
+from euca_box.messages.base import system_call
+from euca_box.messages.cc import CcConfigureGroups
+from euca_box.messages.instance_spec import GroupRules, Rule
+from euca_box.model.groups import GroupRule, SecurityGroup
+
+if TYPE_CHECKING:
+    from euca_box.roles.clc.role import Clc
+
+
+async def send_groups(clc: "Clc") -> None:
+    """Tell the cluster all groups that live instances are in; they are in force when this returns.
+
+    One at a time, so that an older set never comes after a newer one. Raises Unavailable.
+    """
+    async with clc.sending_groups:
+        while True:
+            clc.groups_version = max(clc.groups_version + 1, int(clc.now() * 1000))
+            op = CcConfigureGroups(clc.groups_version, _groups_in_use(clc))
+            reply = await clc.bus.ask(clc.cc, op, system_call("groups"))
+            if reply.version <= clc.groups_version:
+                return
+            clc.groups_version = reply.version  # the clock of this host was set back
+
+
+def _groups_in_use(clc: "Clc") -> tuple[GroupRules, ...]:
+    used = {g for r in clc.instances.all() if r.ended_at is None for g in r.group_ids}
+    return tuple(
+        _rules(group)
+        for group in sorted(clc.groups.all(), key=lambda g: g.group_id)
+        if group.group_id in used
+    )
+
+
+def _rules(group: SecurityGroup) -> GroupRules:
+    def plain(rules: tuple[GroupRule, ...]) -> tuple[Rule, ...]:
+        return tuple(Rule(r.protocol, r.from_port, r.to_port, r.cidr, r.group_id) for r in rules)
+
+    return GroupRules(group.group_id, plain(group.ingress), plain(group.egress))
