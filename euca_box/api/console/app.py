@@ -15,7 +15,6 @@ SECURITY_HEADERS = {
     "frame-ancestors 'none'; form-action 'self'",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
-    "Strict-Transport-Security": "max-age=31536000",
     "Cache-Control": "no-store",
 }
 
