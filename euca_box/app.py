@@ -318,6 +318,8 @@ class App:
             max_group_rules=cloud.max_group_rules,
             launch_seconds=cloud.launch_seconds,
             terminated_seconds=cloud.terminated_seconds,
+            vpc_cidr=str(self.plan.subnet) if self.plan else clc_role.ClcSettings.vpc_cidr,
+            subnet_cidr=str(self.plan.subnet) if self.plan else clc_role.ClcSettings.subnet_cidr,
         )
         sealer = secrets.Sealer(secrets.load_or_make_key(self.data.path / "master.key"))
         return clc_role.Clc(clc, store, self.bus, self.keyring, sealer, time.time, random.SystemRandom())

@@ -51,6 +51,11 @@ class DataDir:
     def tls(self) -> tuple[Path, Path]:
         return self.path / "tls.pem", self.path / "tls.key"
 
+    @property
+    def flag(self) -> str:
+        """` --data-dir D` for a command to type, or nothing at the default place."""
+        return "" if self.path == default_data_dir() else f" --data-dir {self.path}"
+
     def make(self) -> None:
         """Make the folders. Raises DataDirError."""
         try:
@@ -100,6 +105,14 @@ class DataDir:
             file.flush()
             os.fsync(file.fileno())
         fresh.replace(path)
+
+
+def default_data_dir() -> Path:
+    """/var/lib/euca-box for root, else XDG's place for the user's data (basedir-spec)."""
+    if os.geteuid() == 0:
+        return Path("/var/lib/euca-box")
+    base = os.environ.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share")
+    return Path(base) / "euca-box"
 
 
 def host_name() -> str:

@@ -80,14 +80,6 @@ def roles_of(names: list[str]) -> tuple[str, ...]:
     return ROLES if "all" in names else tuple(role for role in ROLES if role in names)
 
 
-def default_data_dir() -> Path:
-    """/var/lib/euca-box for root, else XDG's place for the user's data (basedir-spec)."""
-    if os.geteuid() == 0:
-        return Path("/var/lib/euca-box")
-    base = os.environ.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share")
-    return Path(base) / "euca-box"
-
-
 def _files(file: Path | None) -> list[tuple[dict[str, Any], Origin]]:
     paths = [file] if file else [SYSTEM_FILE, *sorted(SYSTEM_FOLDER.glob("*.toml"))]
     layers = []

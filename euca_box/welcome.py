@@ -38,7 +38,7 @@ async def greet(app: "App", password: str | None, *, demo: bool) -> None:
 
 def goodbye(app: "App") -> None:
     guests = "guests run on; " if "nc" in app.roles else ""
-    print(f"euca-box has stopped ({guests}start again: {_again(app)})", flush=True)  # noqa: T201
+    print(f"euca-box has stopped ({guests}start again: euca-box run{app.data.flag})", flush=True)  # noqa: T201
 
 
 async def client_of(app: "App") -> Client:
@@ -91,7 +91,7 @@ def _card(app: "App", password: str | None) -> list[str]:
         lines.append(f"   Web       {console}")
     lines += [
         f"   API       {app.endpoint}   (EC2, S3 and STS on one URL)",
-        f'   Keys      eval "$(euca-box credentials --format env{_flag(app)})"',
+        f'   Keys      eval "$(euca-box credentials --format env{app.data.flag})"',
         f"   Next      {_next(app)}",
         "",
     ]
@@ -99,17 +99,9 @@ def _card(app: "App", password: str | None) -> list[str]:
 
 
 def _next(app: "App") -> str:
-    return f"euca-box launch hello --ssh{_flag(app)}"
-
-
-def _again(app: "App") -> str:
-    return f"euca-box run{_flag(app)}"
-
-
-def _flag(app: "App") -> str:
-    from euca_box.settings import default_data_dir
-
-    return "" if app.data.path == default_data_dir() else f" --data-dir {app.data.path}"
+    if "nc" not in app.roles:
+        return f"euca-box status{app.data.flag}"
+    return f"euca-box launch hello --ssh{app.data.flag}"
 
 
 if not sys.stdout.encoding.lower().startswith("utf"):

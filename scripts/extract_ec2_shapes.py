@@ -17,6 +17,14 @@ import botocore.session
 TARGET = Path(__file__).resolve().parent.parent / "euca_box" / "api" / "ec2" / "shapes.json"
 
 ACTIONS = [
+    "DescribeVpcs",
+    "DescribeVpcAttribute",
+    "DescribeSubnets",
+    "DescribeInternetGateways",
+    "DescribeRouteTables",
+    "DescribeNetworkAcls",
+    "DescribeDhcpOptions",
+    "DescribeNetworkInterfaces",
     "RunInstances",
     "DescribeInstances",
     "TerminateInstances",

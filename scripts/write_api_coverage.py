@@ -19,7 +19,7 @@ from euca_box.api.s3 import routes
 from euca_box.messages import sts
 from euca_box.messages.base import Op
 from euca_box.messages.registry import EC2_ACTIONS
-from euca_box.roles.clc import groups, images, instances, keypairs, places
+from euca_box.roles.clc import groups, images, instances, keypairs, places, vpcs
 
 ROOT = Path(__file__).resolve().parent.parent
 TARGET = ROOT / "docs" / "api-coverage.md"
@@ -76,6 +76,13 @@ FILTERS: dict[str, Iterable[str]] = {
     "DescribeAvailabilityZones": places.ZONE_FILTERS,
     "DescribeRegions": places.REGION_FILTERS,
     "DescribeInstanceTypes": places.TYPE_FILTERS,
+    "DescribeVpcs": vpcs.VPC_FILTERS,
+    "DescribeSubnets": vpcs.SUBNET_FILTERS,
+    "DescribeInternetGateways": vpcs.GATEWAY_FILTERS,
+    "DescribeRouteTables": vpcs.TABLE_FILTERS,
+    "DescribeNetworkAcls": vpcs.ACL_FILTERS,
+    "DescribeDhcpOptions": vpcs.OPTIONS_FILTERS,
+    "DescribeNetworkInterfaces": vpcs.INTERFACE_FILTERS,
 }
 TAGGED = ("DescribeInstances", "DescribeImages", "DescribeKeyPairs", "DescribeSecurityGroups")
 

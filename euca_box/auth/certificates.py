@@ -23,6 +23,7 @@ def make_ca(certificate: Path, key: Path) -> None:
         _builder(name, name, private, CA_DAYS)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(_usage(signs_certificates=True), critical=True)
+        .add_extension(_issued_by(private), critical=False)
         .sign(private, hashes.SHA256())
     )
     _write(key, _pem(private), 0o600)
@@ -44,6 +45,7 @@ def issue(ca: Path, ca_key: Path, certificate: Path, key: Path, names: Iterable[
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_usage(signs_certificates=False), critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+        .add_extension(_issued_by(signer), critical=False)
         .sign(signer, hashes.SHA256())
     )
     chain = built.public_bytes(serialization.Encoding.PEM) + ca.read_bytes()
@@ -75,7 +77,13 @@ def _builder(
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - timedelta(hours=1))
         .not_valid_after(now + timedelta(days=days))
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(private.public_key()), critical=False)
     )
+
+
+def _issued_by(signer: ec.EllipticCurvePrivateKey) -> x509.AuthorityKeyIdentifier:
+    """RFC 5280, 4.2.1.1: without it Python 3.13 and OpenSSL's strict mode refuse the chain."""
+    return x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key())
 
 
 def _alternatives(names: Iterable[str]) -> x509.SubjectAlternativeName:

@@ -13,7 +13,7 @@ import click
 from euca_box import settings
 from euca_box.client import Client
 from euca_box.config import Config
-from euca_box.datadir import DataDir
+from euca_box.datadir import DataDir, default_data_dir
 
 FAILED, NOT_RUNNING, DEGRADED = 1, 3, 4
 
@@ -31,7 +31,7 @@ def data_dir_of(path: Path | None, config: Config | None = None) -> DataDir:
         config = load_config(None)
     if path is None and config is not None and config.data_dir:
         path = Path(config.data_dir)
-    return DataDir((path or settings.default_data_dir()).absolute())
+    return DataDir((path or default_data_dir()).absolute())
 
 
 def load_config(file: Path | None, flags: dict[str, Any] | None = None) -> Config:

@@ -53,7 +53,9 @@ def import_files(
             with _progress(f"uploading {label}", sum(p.stat().st_size for _, p in wanted)) as step:
                 image_id = import_image(client, wanted, label, BUCKET, step)
         except ClientError as error:
-            common.fail(f"{path}: {error}")
+            common.fail(
+                f"{path}: {error}\nThe upload is still in the bucket {BUCKET}; delete it if it is not wanted."
+            )
         rows.append({"image_id": image_id, "name": label})
     _show(rows, output)
 

@@ -57,7 +57,8 @@ def launch_command(
         output,
         lambda r: (
             f"{r['instance_id']} runs at {r['public_ip'] or r['private_ip']}\n"
-            f"Next: euca-box ssh {r['instance_id']}   or   euca-box console {r['instance_id']}"
+            f"Next: euca-box ssh {r['instance_id']}{data.flag}   or   "
+            f"euca-box console {r['instance_id']}{data.flag}"
         ),
     )
     if then_ssh:

@@ -33,7 +33,7 @@ def add(name: str, account: str | None, email: str, output: str, data_dir: Path 
         output,
         lambda r: (
             f"{name}: account {r['account_id']}, access key {r['access_key_id']}\n"
-            f"Next: euca-box credentials {name} --format env"
+            f"Next: euca-box credentials {name} --format env{data.flag}"
         ),
     )
 

@@ -2,10 +2,17 @@
 
 from typing import Any
 
-from euca_box.messages import ec2_groups, ec2_images, ec2_instances, ec2_keypairs, ec2_places
+from euca_box.messages import (
+    ec2_groups,
+    ec2_images,
+    ec2_instances,
+    ec2_keypairs,
+    ec2_places,
+    ec2_vpcs,
+)
 from euca_box.messages.base import Op
 
-_MODULES = (ec2_instances, ec2_images, ec2_keypairs, ec2_groups, ec2_places)
+_MODULES = (ec2_instances, ec2_images, ec2_keypairs, ec2_groups, ec2_places, ec2_vpcs)
 
 EC2_ACTIONS: dict[str, type[Op[Any]]] = {
     name: kind

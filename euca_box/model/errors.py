@@ -388,6 +388,41 @@ class InvalidSubnetIDNotFound(ClientFault):
         super().__init__(f"The subnet ID '{subnet_id}' does not exist")
 
 
+class InvalidInternetGatewayIDNotFound(ClientFault):
+    code = "InvalidInternetGatewayID.NotFound"
+
+    def __init__(self, gateway_id: str) -> None:
+        super().__init__(f"The internetGateway ID '{gateway_id}' does not exist")
+
+
+class InvalidRouteTableIDNotFound(ClientFault):
+    code = "InvalidRouteTableID.NotFound"
+
+    def __init__(self, table_id: str) -> None:
+        super().__init__(f"The routeTable ID '{table_id}' does not exist")
+
+
+class InvalidNetworkAclIDNotFound(ClientFault):
+    code = "InvalidNetworkAclID.NotFound"
+
+    def __init__(self, acl_id: str) -> None:
+        super().__init__(f"The networkAcl ID '{acl_id}' does not exist")
+
+
+class InvalidDhcpOptionsIDNotFound(ClientFault):
+    code = "InvalidDhcpOptionsID.NotFound"
+
+    def __init__(self, options_id: str) -> None:
+        super().__init__(f"The dhcpOption ID '{options_id}' does not exist")
+
+
+class InvalidNetworkInterfaceIDNotFound(ClientFault):
+    code = "InvalidNetworkInterfaceID.NotFound"
+
+    def __init__(self, interface_id: str) -> None:
+        super().__init__(f"The networkInterface ID '{interface_id}' does not exist")
+
+
 # Accounts and users (IAM API reference)
 
 

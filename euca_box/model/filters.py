@@ -44,14 +44,19 @@ def _test(wanted: FilterLike, getters: Mapping[str, Getter]) -> Callable[[Any], 
 def _getter(name: str, getters: Mapping[str, Getter]) -> Getter:
     if name.startswith("tag:"):
         key = name[4:]
-        return lambda record: [v for k, v in record.tags if k == key]
+        return lambda record: [v for k, v in _tags(record) if k == key]
     if name in ("tag-key", "tag-value"):
         place = 0 if name == "tag-key" else 1
-        return lambda record: [tag[place] for tag in record.tags]
+        return lambda record: [tag[place] for tag in _tags(record)]
     getter = getters.get(name)
     if getter is None:
         raise InvalidParameterValue(f"The filter '{name}' is invalid")
     return getter
+
+
+def _tags(record: Any) -> list[tuple[str, str]]:
+    """Records keep pairs, views keep Tag values; zones, regions and types have none."""
+    return [(t.key, t.value) if hasattr(t, "key") else t for t in getattr(record, "tags", ())]
 
 
 def _texts(value: Any) -> list[str]:

@@ -29,12 +29,20 @@ NewId = Callable[[str], str]
 
 
 def id_maker(randomness: random.Random) -> NewId:
-    """A function `new_id("i") -> "i-4e9f08a1"`. The caller retries on the rare clash with a row."""
+    """A function `new_id("i") -> "i-4e9f08a1"`. A clash with a row is a
+    Conflict of the store; `unused` makes it rarer still."""
 
     def new_id(prefix: str) -> str:
         return f"{prefix}-{randomness.getrandbits(4 * DIGITS):0{DIGITS}x}"
 
     return new_id
+
+
+def unused(new_id: NewId, prefix: str, taken: Callable[[str], object | None]) -> str:
+    """An id that `taken` does not know."""
+    while taken(found := new_id(prefix)) is not None:
+        pass
+    return found
 
 
 def checked(value: str, *prefixes: str) -> str:

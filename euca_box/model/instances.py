@@ -70,6 +70,10 @@ GUEST_SHUTDOWN = Reason(
     "Client.InstanceInitiatedShutdown: Instance initiated shutdown",
 )
 
+NODE_RESTARTED = Reason(
+    "Server.InternalError", "Server.InternalError: The instance was gone when its node started again"
+)
+
 
 def server_error(text: str) -> Reason:
     return Reason("Server.InternalError", f"Server.InternalError: {text}")

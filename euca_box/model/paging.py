@@ -53,9 +53,9 @@ def _encoded(key: str) -> str:
 
 def _decoded(token: str) -> str:
     try:
-        word, _, key = base64.b64decode(token, altchars=b"-_", validate=True).decode().partition(":")
+        word, colon, key = base64.b64decode(token, altchars=b"-_", validate=True).decode().partition(":")
     except (binascii.Error, ValueError):
         raise InvalidNextToken from None
-    if word != "after":
+    if (word, colon) != ("after", ":"):
         raise InvalidNextToken
     return key

@@ -55,6 +55,14 @@ class DhcpServer:
         self._end_abandoned()
         self._start()
 
+    def revive(self) -> bool:
+        """Start the server again when it has ended; whether that was so."""
+        if self._running() is not None:
+            return False
+        self.stop()  # waits for one that is just ending
+        self._start()
+        return True
+
     def add_host(self, port: Port) -> None:
         """From now on the port's MAC is offered its address."""
         line = f"{port.mac},{port.private_ip},{port.hostname},{LEASE_SECONDS}\n"

@@ -52,6 +52,9 @@ class EdgeNetwork:
     async def public_addresses(self) -> dict[str, str]:
         return await self._run(lambda: dict(self._ready().state.public))
 
+    async def repair(self) -> list[str]:
+        return await self._run(lambda: self._ready().repair())
+
     async def foreign_drops(self) -> list[str]:
         return await self._run(lambda: find_foreign_drops(self._ready().nft, self._settings))
 

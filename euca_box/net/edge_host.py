@@ -131,6 +131,17 @@ class EdgeHost:
             self._links.delete_arp_answer(self.settings.uplink, public_ip)
         forget_connections(ipv4(public_ip))
 
+    def repair(self) -> list[str]:
+        """A flushed ruleset lets guests speak as anybody, so this is asked for every few seconds."""
+        done = []
+        tables = self.nft.run("list tables")
+        if not all(f"table {family} {self.settings.table}\n" in tables for family in ("bridge", "inet")):
+            self._reload_firewall()
+            done.append(f"the rules of {self.settings.bridge} were gone from nftables and are back")
+        if self._dhcp.revive():
+            done.append(f"dnsmasq of {self.settings.bridge} had ended and runs again")
+        return done
+
     def close(self) -> None:
         self._links.close()
         self.nft.close()

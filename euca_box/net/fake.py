@@ -73,6 +73,10 @@ class FakeNetwork:
         self._ready()
         return dict(self.public)
 
+    async def repair(self) -> list[str]:
+        self._ready()
+        return []
+
     async def foreign_drops(self) -> list[str]:
         self._ready()
         return []

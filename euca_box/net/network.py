@@ -142,6 +142,9 @@ class Network(Protocol):
     async def public_addresses(self) -> dict[str, str]:
         """Public address -> private address."""
 
+    async def repair(self) -> list[str]:
+        """Put back what somebody else took away: rules, DHCP. Sentences about it; cheap when all is there."""
+
     async def foreign_drops(self) -> list[str]:
         """Sentences about rules of other programs that would drop our guests' traffic.
 

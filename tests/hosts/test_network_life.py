@@ -177,6 +177,21 @@ def test_after_a_reboot_nothing_that_is_gone_is_believed_to_be_there(lab: Lab) -
     assert lab.call("ports") == [guest.port]
 
 
+def test_rules_that_somebody_flushed_and_a_killed_dnsmasq_are_put_back_by_repair(lab: Lab) -> None:
+    lab.call("set_groups", [group(SG, tcp(22))])
+    lab.given_guest(1, SG)
+    before = sorted(lab.host.run("nft", "list", "ruleset").splitlines())
+    assert lab.call("repair") == []
+
+    lab.host.run("nft", "flush", "ruleset")
+    os.kill(dnsmasq_pid(lab), signal.SIGKILL)
+    assert len(lab.call("repair")) == 2
+
+    assert sorted(lab.host.run("nft", "list", "ruleset").splitlines()) == before
+    assert is_running(dnsmasq_pid(lab))
+    assert lab.call("repair") == []
+
+
 def test_rules_that_somebody_flushed_come_back_with_the_next_change(lab: Lab) -> None:
     a, b = lab.given_guest(1), lab.given_guest(2)
     b.serve(80)

@@ -9,6 +9,7 @@ import base64
 import dataclasses
 import functools
 import types
+import weakref
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Union, get_args, get_origin, get_type_hints
@@ -18,15 +19,13 @@ from euca_box.messages.base import Done
 from euca_box.messages.ec2_images import Image
 from euca_box.messages.ec2_instances import Reservation
 
-FRAGMENTS = 200_000  # records whose XML is kept; then all are forgotten and built again
 KEPT = (Reservation, Image)
 
-_ILLEGAL = {c: None for c in range(0x20) if c not in (0x9, 0xA, 0xD)} | {0xFFFE: None, 0xFFFF: None}
+_FORBIDDEN = [*(c for c in range(0x20) if c not in (0x9, 0xA, 0xD)), *range(0xD800, 0xE000), 0xFFFE, 0xFFFF]
+_ILLEGAL = dict.fromkeys(_FORBIDDEN)
 _ESCAPE = _ILLEGAL | {ord("&"): "&amp;", ord("<"): "&lt;", ord(">"): "&gt;", 0xD: "&#13;"}
 
 Encoder = Callable[[Any], str]
-
-_fragments: dict[int, tuple[Any, str]] = {}
 
 
 def escaped(text: str) -> str:
@@ -78,14 +77,16 @@ def _structure_encoder(kind: Any, members: tuple[Member, ...]) -> Encoder:
 
 
 def _kept(encode: Encoder) -> Encoder:
+    """The same, with the text of each record kept as long as the record itself is."""
+    kept: dict[int, tuple[weakref.ref[Any], str]] = {}
+
     def from_memory(record: Any) -> str:
-        found = _fragments.get(id(record))
-        if found is not None:  # the record is held here, so its id cannot belong to another
+        place = id(record)
+        found = kept.get(place)
+        if found is not None:  # its record still lives, so the place is not another's
             return found[1]
-        if len(_fragments) >= FRAGMENTS:
-            _fragments.clear()
         text = encode(record)
-        _fragments[id(record)] = (record, text)
+        kept[place] = (weakref.ref(record, lambda _: kept.pop(place, None)), text)
         return text
 
     return from_memory

@@ -85,6 +85,7 @@ async def sweep(cc: "Cc") -> None:
             if placed.gone_at is not None and cc.now() - placed.gone_at > GONE_SECONDS:
                 await cc.store.write(Statement("DELETE FROM instance WHERE id = ?", (instance_id,)))
                 del cc.placed[instance_id]
+        await cc.results.forget_old()
         await trio.sleep(LOOK_SECONDS * 6)
 
 

@@ -67,6 +67,7 @@ class Cc:
         self.store = store
         self.bus = bus
         self.now = now
+        self.results = StoredResults(store, now)
         self.placed: dict[str, Placed] = {}
         self.tombstones: set[str] = set()
         self.nodes = {address: NodeView(address) for address in settings.nodes}
@@ -120,7 +121,7 @@ async def run(
 ) -> None:
     """Answer and loop until cancelled."""
     await role.load()
-    desk = Desk(role, OPERATIONS, StoredResults(role.store, role.now))
+    desk = Desk(role, OPERATIONS, role.results)
     async with trio.open_nursery() as nursery:
         await nursery.start(transport.serve, role.address, desk)
         for node in role.nodes.values():

@@ -64,7 +64,7 @@ async def launch(clc: "Clc", record: Instance) -> None:
         return
     spec = await _spec(clc, record)
     if spec is None:
-        await _give_up(clc, record, server_error("its image was deregistered before it started"))
+        await _give_up(clc, record, server_error("its image or its VM type was removed before it started"))
         return
     await send_groups(clc)
     try:
@@ -197,7 +197,13 @@ async def _spec(clc: "Clc", record: Instance) -> InstanceSpec | None:
     image = clc.images.find(record.image_id)
     kernel = clc.images.find(record.kernel_id) if record.kernel_id else None
     ramdisk = clc.images.find(record.ramdisk_id) if record.ramdisk_id else None
-    if image is None or (record.kernel_id and not kernel) or (record.ramdisk_id and not ramdisk):
+    vm_type = clc.vm_types.get(record.instance_type)
+    if (
+        vm_type is None
+        or image is None
+        or (record.kernel_id and not kernel)
+        or (record.ramdisk_id and not ramdisk)
+    ):
         return None
     row = one(await clc.store.read("SELECT data FROM user_data WHERE instance_id = ?", record.instance_id))
     groups = clc.views.group_identifiers(record.group_ids)
@@ -205,7 +211,7 @@ async def _spec(clc: "Clc", record: Instance) -> InstanceSpec | None:
         instance_id=record.instance_id,
         reservation_id=record.reservation_id,
         account=record.account,
-        vm_type=clc.vm_types[record.instance_type],
+        vm_type=vm_type,
         launch_index=record.launch_index,
         launch_time=record.launch_time,
         image_id=image.image_id,

@@ -15,13 +15,22 @@ from euca_box.auth.keyring import Keyring
 from euca_box.auth.secrets import Sealer
 from euca_box.bus.bus import Bus, Desk, Operations
 from euca_box.bus.memory import MemoryTransport
-from euca_box.messages import admin, ec2_groups, ec2_images, ec2_instances, ec2_keypairs, ec2_places, sts
+from euca_box.messages import (
+    admin,
+    ec2_groups,
+    ec2_images,
+    ec2_instances,
+    ec2_keypairs,
+    ec2_places,
+    ec2_vpcs,
+    sts,
+)
 from euca_box.model.groups import SecurityGroup
 from euca_box.model.ids import NewId, id_maker
 from euca_box.model.images import Image
 from euca_box.model.instances import Instance, VmType
 from euca_box.model.keypairs import KeyPair
-from euca_box.roles.clc import groups, images, instances, keypairs, loops, places, users
+from euca_box.roles.clc import groups, images, instances, keypairs, loops, places, users, vpcs
 from euca_box.roles.clc.records import Records
 from euca_box.roles.clc.views import Views
 from euca_box.store.store import Store
@@ -43,8 +52,8 @@ class ClcSettings:
     max_group_rules: int = 200
     launch_seconds: float = 600.0
     terminated_seconds: float = 3600.0
-    vpc_cidr: str = ""
-    subnet_cidr: str = ""
+    vpc_cidr: str = "172.31.0.0/16"
+    subnet_cidr: str = "172.31.0.0/20"
     # one default VPC and subnet for all accounts of this zone
     vpc_id: str = "vpc-00000001"
     subnet_id: str = "subnet-00000001"
@@ -133,6 +142,14 @@ OPERATIONS: Operations = {
     ec2_places.DescribeAvailabilityZones: places.describe_availability_zones,
     ec2_places.DescribeRegions: places.describe_regions,
     ec2_places.DescribeInstanceTypes: places.describe_instance_types,
+    ec2_vpcs.DescribeVpcs: vpcs.describe_vpcs,
+    ec2_vpcs.DescribeVpcAttribute: vpcs.describe_vpc_attribute,
+    ec2_vpcs.DescribeSubnets: vpcs.describe_subnets,
+    ec2_vpcs.DescribeInternetGateways: vpcs.describe_internet_gateways,
+    ec2_vpcs.DescribeRouteTables: vpcs.describe_route_tables,
+    ec2_vpcs.DescribeNetworkAcls: vpcs.describe_network_acls,
+    ec2_vpcs.DescribeDhcpOptions: vpcs.describe_dhcp_options,
+    ec2_vpcs.DescribeNetworkInterfaces: vpcs.describe_network_interfaces,
     sts.GetCallerIdentity: users.get_caller_identity,
     admin.AddUser: users.add_user,
     admin.GetUserKeys: users.get_user_keys,

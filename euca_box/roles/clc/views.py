@@ -29,12 +29,8 @@ class Views:
         records = tuple(instances)
         first = records[0]
         kept = self._reservations.get(first.reservation_id)
-        if (
-            kept is not None
-            and kept[1] == self._groups.changes
-            and len(kept[0]) == len(records)
-            and all(a is b for a, b in zip(kept[0], records, strict=True))
-        ):
+        # Comparing tuples looks at identity first, so records that did not change cost nothing.
+        if kept is not None and kept[1] == self._groups.changes and kept[0] == records:
             return kept[2]
         view = ec2_instances.Reservation(
             reservation_id=first.reservation_id,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from euca_box.kvm.hypervisor import KvmError
-from euca_box.model.instances import GUEST_SHUTDOWN
+from euca_box.model.instances import GUEST_SHUTDOWN, NODE_RESTARTED
 from euca_box.net.network import NetError
 from euca_box.roles.nc import consoles, staging
 from euca_box.store.store import Statement
@@ -52,6 +52,7 @@ async def sweep(nc: "Nc") -> None:
             if resident.gone_at is not None and nc.now() - resident.gone_at > GONE_SECONDS:
                 await nc.store.write(Statement("DELETE FROM instance WHERE id = ?", (instance_id,)))
                 del nc.residents[instance_id]
+        await nc.results.forget_old()
         try:
             await _remove_orphans(nc)
         except (NetError, KvmError) as error:
@@ -101,8 +102,9 @@ async def _keep(nc: "Nc", instance_id: str) -> None:
     while not nc.residents[instance_id].ending:
         await _compare(nc)
         if instance_id not in nc.running:
-            log.info("%s switched itself off", instance_id)
-            await nc.mark_ending(instance_id, GUEST_SHUTDOWN)
+            reason = GUEST_SHUTDOWN if instance_id in nc.seen_running else NODE_RESTARTED
+            log.info("%s ended: %s", instance_id, reason.message)
+            await nc.mark_ending(instance_id, reason)
             return
         if instance_id not in nc.consoles:
             await consoles.connect(nc, instance_id)
@@ -116,6 +118,7 @@ async def _compare(nc: "Nc") -> None:
     for name in nc.running - now:
         nc.ring(name)
     nc.running = now
+    nc.seen_running |= now
 
 
 async def _remove_orphans(nc: "Nc") -> None:
@@ -138,8 +141,20 @@ async def _remove_orphans(nc: "Nc") -> None:
             await nc.network.unassign_public(public_ip)
 
 
+async def guard_network(nc: "Nc") -> None:
+    """Other programs flush rules and end servers that are ours."""
+    while True:
+        await trio.sleep(LOOK_SECONDS)
+        try:
+            for sentence in await nc.network.repair():
+                log.warning("%s", sentence)
+        except NetError as error:
+            log.error("the network of this node is not as it should be: %s", error)
+
+
 LOOPS: dict[str, Callable[["Nc"], Awaitable[None]]] = {
     "residents": residents,
     "watch domains": watch_domains,
     "sweep": sweep,
+    "guard network": guard_network,
 }

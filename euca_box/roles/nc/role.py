@@ -3,7 +3,6 @@
 Rows say what shall run here; the hypervisor says what does. A task for each instance makes them agree.
 """
 
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -28,8 +27,6 @@ from euca_box.roles.nc.cache import ImageCache
 from euca_box.roles.nc.workbench import Console, Workbench
 from euca_box.store.store import Statement, Store
 from euca_box.tasks import Bell, supervise
-
-log = logging.getLogger(__name__)
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
@@ -78,10 +75,12 @@ class Nc:
         self.network = network
         self.workbench = workbench
         self.now = now
+        self.results = StoredResults(store, now)
         self.cache = ImageCache(settings.folder / "cache", settings.cache_bytes, self._fetch)
         self.residents: dict[str, Resident] = {}
         self.tombstones: set[str] = set()
         self.running: set[str] = set()  # names of the domains that the hypervisor last told
+        self.seen_running: set[str] = set()  # by this process: the end of others was not theirs
         self.steps: dict[str, str] = {}  # what a starting instance is waiting for
         self.bells: dict[str, Bell] = {}
         self.consoles: dict[str, Console] = {}
@@ -110,8 +109,6 @@ class Nc:
         self.tombstones = {row["id"] for row in await self.store.read("SELECT id FROM tombstone")}
         self.cache.open()
         await self.network.prepare()
-        for warning in await self.network.foreign_drops():
-            log.warning("%s", warning)
         await groups.load(self)
 
     def changed(self) -> None:
@@ -161,7 +158,7 @@ async def run(
 ) -> None:
     """Answer and loop until cancelled; the guests run on."""
     await role.load()
-    desk = Desk(role, OPERATIONS, StoredResults(role.store, role.now))
+    desk = Desk(role, OPERATIONS, role.results)
     async with trio.open_nursery() as nursery:
         role.tasks = nursery
         await nursery.start(transport.serve, role.address, desk)

@@ -46,6 +46,7 @@ async def start(nc: "Nc", resident: "Resident") -> None:
     fp("nc.start.after-create")
     await nc.mark(instance_id, started=True)
     nc.running.add(instance_id)
+    nc.seen_running.add(instance_id)
     nc.steps.pop(instance_id, None)
     log.info("%s runs", instance_id)
 

@@ -12,7 +12,6 @@ import trio
 from euca_box.auth.keyring import Keyring
 from euca_box.bus.bus import Desk, Operations
 from euca_box.bus.memory import MemoryTransport
-from euca_box.bus.results import StoredResults
 from euca_box.messages import base
 from euca_box.messages import walrus as messages
 from euca_box.model.accounts import AccessKey
@@ -61,8 +60,7 @@ async def run(
 ) -> None:
     """Answer until cancelled."""
     await role.load()
-    desk = Desk(role, OPERATIONS, StoredResults(role.store, role.now))
-    await transport.serve("walrus", desk, task_status=task_status)
+    await transport.serve("walrus", Desk(role, OPERATIONS), task_status=task_status)
 
 
 OPERATIONS: Operations = {
