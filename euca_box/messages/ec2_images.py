@@ -23,7 +23,7 @@ class Image:
     root_device_type: str = "instance-store"
     root_device_name: str = "/dev/sda1"
     virtualization_type: str = "hvm"
-    hypervisor: str = "kvm"
+    hypervisor: str = "xen"  # EC2 knows ovm and xen, and says xen of KVM too
     tags: tuple[Tag, ...] = ()
 
 

@@ -106,7 +106,7 @@ class Instance:
     root_device_type: str = "instance-store"
     root_device_name: str = "/dev/sda1"
     virtualization_type: str = "hvm"
-    hypervisor: str = "kvm"
+    hypervisor: str = "xen"  # EC2 knows ovm and xen, and says xen of KVM too
     client_token: str = ""
     ebs_optimized: bool = False
     source_dest_check: bool = True

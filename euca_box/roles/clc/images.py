@@ -32,7 +32,7 @@ PREFIXES = ("emi", "eki", "eri", "ami", "aki", "ari")
 FILTERS = {
     "architecture": lambda r: r.architecture,
     "description": lambda r: r.description,
-    "hypervisor": lambda r: "kvm",
+    "hypervisor": lambda r: "xen",
     "image-id": lambda r: r.image_id,
     "image-type": lambda r: r.type.value,
     "is-public": lambda r: r.public,

@@ -41,7 +41,7 @@ FILTERS = {
     "availability-zone": lambda r: r.zone,
     "client-token": lambda r: r.client_token,
     "dns-name": lambda r: r.public_ip or r.private_ip,
-    "hypervisor": lambda r: "kvm",
+    "hypervisor": lambda r: "xen",
     "image-id": lambda r: r.image_id,
     "instance-id": lambda r: r.instance_id,
     "instance-state-code": lambda r: r.state.code,
