@@ -17,9 +17,9 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 from euca_box.api.ec2.shapes import Member
 from euca_box.messages.base import Done
 from euca_box.messages.ec2_images import Image
-from euca_box.messages.ec2_instances import Reservation
+from euca_box.messages.ec2_instances import DescribeInstancesResult, Reservation
 
-KEPT = (Reservation, Image)
+KEPT = (DescribeInstancesResult, Reservation, Image)
 
 _FORBIDDEN = [*(c for c in range(0x20) if c not in (0x9, 0xA, 0xD)), *range(0xD800, 0xE000), 0xFFFE, 0xFFFF]
 _ILLEGAL = dict.fromkeys(_FORBIDDEN)

@@ -96,6 +96,11 @@ async def describe_instances(
     clc: "Clc", call: Call, op: ec2.DescribeInstances
 ) -> ec2.DescribeInstancesResult:
     stop_if_dry_run(op.dry_run)
+    if op == ec2.DescribeInstances():
+        changes = clc.instances.changes_of(call.account)
+        return clc.views.listing(
+            call.account, changes, lambda: _reservations(clc, clc.instances.of(call.account))
+        )
     if op.instance_ids:
         records = owned(clc, call.account, op.instance_ids)
     else:

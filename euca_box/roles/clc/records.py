@@ -4,7 +4,7 @@ Memory changes only after the row is committed. A change is made on the version 
 repeated on the newer one when somebody was faster: two changes, none lost.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Generic, TypeVar
 
@@ -25,7 +25,7 @@ class Records(Generic[T]):
         self._records: dict[str, T] = {}
         self._versions: dict[str, int] = {}
         self._of_account: defaultdict[str, dict[str, None]] = defaultdict(dict)
-        self.changes = 0  # grows with every change; caches compare it
+        self._changes: Counter[str] = Counter()  # account -> changes of its records
 
     async def load(self) -> None:
         for row in await self._store.read(f"SELECT id, version, record FROM {self._table} ORDER BY rowid"):  # noqa: S608
@@ -42,6 +42,10 @@ class Records(Generic[T]):
     def of(self, account: str) -> Iterator[T]:
         """An account's records, oldest first."""
         return (self._records[i] for i in tuple(self._of_account.get(account, ())))
+
+    def changes_of(self, account: str) -> int:
+        """Grows with every change of the account's records; caches compare it."""
+        return self._changes[account]
 
     def all(self) -> list[T]:
         return list(self._records.values())
@@ -86,8 +90,9 @@ class Records(Generic[T]):
         record = self._records.pop(record_id, None)
         self._versions.pop(record_id, None)
         if record is not None:
-            self._of_account[self._account_of(record)].pop(record_id, None)
-        self.changes += 1
+            account = self._account_of(record)
+            self._of_account[account].pop(record_id, None)
+            self._changes[account] += 1
 
     async def _refreshed(self, record_id: str, stale: int) -> bool:
         """Read the row again after a lost race; False when the row was not what made the conflict."""
@@ -108,8 +113,9 @@ class Records(Generic[T]):
     def _keep(self, record_id: str, record: T, version: int) -> None:
         self._records[record_id] = record
         self._versions[record_id] = version
-        self._of_account[self._account_of(record)][record_id] = None
-        self.changes += 1
+        account = self._account_of(record)
+        self._of_account[account][record_id] = None
+        self._changes[account] += 1
 
     @staticmethod
     def _account_of(record: Any) -> str:

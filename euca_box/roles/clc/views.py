@@ -1,7 +1,8 @@
 """Records as EC2 shows them. A view is built once for each record and kept, so that the front end can
 keep the XML beside it."""
 
-from collections.abc import Iterable
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -17,11 +18,15 @@ if TYPE_CHECKING:
     from euca_box.roles.clc.role import ClcSettings
 
 
+LISTINGS = 64  # accounts whose whole listing is kept: a thousand instances are 2 MB of XML
+
+
 class Views:
     def __init__(self, settings: "ClcSettings", groups: "Records[SecurityGroup]") -> None:
         self._settings = settings
         self._groups = groups
-        self._reservations: dict[str, tuple[tuple[Instance, ...], int, ec2_instances.Reservation]] = {}
+        self._reservations: dict[str, tuple[tuple[Instance, ...], ec2_instances.Reservation]] = {}
+        self._listings: OrderedDict[str, tuple[int, ec2_instances.DescribeInstancesResult]] = OrderedDict()
         self._images: dict[str, tuple[Image, ec2_images.Image]] = {}
 
     def reservation(self, instances: Iterable[Instance]) -> ec2_instances.Reservation:
@@ -30,16 +35,28 @@ class Views:
         first = records[0]
         kept = self._reservations.get(first.reservation_id)
         # Comparing tuples looks at identity first, so records that did not change cost nothing.
-        if kept is not None and kept[1] == self._groups.changes and kept[0] == records:
-            return kept[2]
+        if kept is not None and kept[0] == records:
+            return kept[1]
         view = ec2_instances.Reservation(
             reservation_id=first.reservation_id,
             owner_id=first.account,
             groups=self.group_identifiers(first.group_ids),
             instances=tuple(self.instance(record) for record in records),
         )
-        self._reservations[first.reservation_id] = (records, self._groups.changes, view)
+        self._reservations[first.reservation_id] = (records, view)
         return view
+
+    def listing(
+        self, account: str, changes: int, build: Callable[[], tuple[ec2_instances.Reservation, ...]]
+    ) -> ec2_instances.DescribeInstancesResult:
+        """All instances of an account, the same object until one of them changes."""
+        kept = self._listings.get(account)
+        if kept is None or kept[0] != changes:
+            kept = self._listings[account] = changes, ec2_instances.DescribeInstancesResult(build())
+        self._listings.move_to_end(account)
+        if len(self._listings) > LISTINGS:
+            self._listings.popitem(last=False)
+        return kept[1]
 
     def forget(self, reservation_id: str) -> None:
         self._reservations.pop(reservation_id, None)
