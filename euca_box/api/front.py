@@ -43,6 +43,9 @@ class Front:
             await send({"type": "websocket.close", "code": 1000})
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if _is_framed_twice(scope):
+            await _refuse(send, b"Content-Length and Transfer-Encoding exclude each other.\n")
+            return
         if scope["path"] in HEALTH_PATHS:
             await self._health(scope, receive, send)
             return
@@ -107,6 +110,23 @@ def _looks_like_query(scope: Scope) -> bool:
         and bool(kinds)
         and kinds[0].startswith(b"application/x-www-form-urlencoded")
     )
+
+
+def _is_framed_twice(scope: Scope) -> bool:
+    """h11 lets a request with both lengths pass; a proxy in front may see another end than we do
+    (RFC 9112 6.3: it ought to be handled as an error)."""
+    names = {name.lower() for name, _ in scope["headers"]}
+    return b"content-length" in names and b"transfer-encoding" in names
+
+
+async def _refuse(send: Send, text: bytes) -> None:
+    headers = [
+        (b"content-type", b"text/plain"),
+        (b"content-length", str(len(text)).encode()),
+        (b"connection", b"close"),
+    ]
+    await send({"type": "http.response.start", "status": 400, "headers": headers})
+    await send({"type": "http.response.body", "body": text})
 
 
 async def _lifespan(receive: Receive, send: Send) -> None:

@@ -11,8 +11,9 @@ from typing import Any, Protocol, TypeVar
 import trio
 
 from euca_box.messages.base import Call, Op
-from euca_box.model.errors import EucaError, InternalError, InvalidAction, Unavailable
+from euca_box.model.errors import EucaError, InternalError, InvalidAction, StorageFull, Unavailable
 from euca_box.observe import logs
+from euca_box.store.store import StoreFull
 
 log = logging.getLogger(__name__)
 
@@ -74,6 +75,9 @@ class Desk:
             return await self._answer(op, call)
         except EucaError:
             raise
+        except StoreFull:
+            log.error("%s: the disk of the database is full", type(op).__name__)
+            raise StorageFull from None
         except Exception:
             log.exception("%s failed", type(op).__name__)
             raise InternalError from None

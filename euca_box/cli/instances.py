@@ -227,6 +227,7 @@ def _copy(guest: socket.socket, keys: int) -> None:
         if keys in ready:
             typed = os.read(keys, 4096)
             if LEAVE in typed:
+                guest.sendall(typed.partition(LEAVE)[0])
                 return
             if not typed:
                 watched.remove(keys)  # the end of a pipe: go on showing

@@ -59,6 +59,7 @@ class ForTerminal(logging.Formatter):
 
 def set_up(folder: Path | None, level: str) -> None:
     """Terminal on stderr, and euca-box.log in the folder (0600, cut at 32 MB, four old ones kept)."""
+    logging.raiseExceptions = False  # a full disk must not fill the terminal with tracebacks
     root = logging.getLogger()
     for handler in list(root.handlers):
         root.removeHandler(handler)

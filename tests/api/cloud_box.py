@@ -157,7 +157,8 @@ class CloudBox:
         connection.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         connection.sock.connect(str(self.app.data.admin_socket))
         try:
-            connection.request(method, path, body)
+            with contextlib.suppress(BrokenPipeError):  # it may answer before it has read the body
+                connection.request(method, path, body)
             answer = connection.getresponse()
             return answer.status, json.loads(answer.read())
         finally:
@@ -267,7 +268,8 @@ def running_cloud(
     finally:
         for box in started:
             box.close_clients()
-            box.loop.call_soon_threadsafe(box.app.stop.set)
+            with contextlib.suppress(RuntimeError):  # it broke: the loop has ended already
+                box.loop.call_soon_threadsafe(box.app.stop.set)
         thread.join(SECONDS)
         assert not thread.is_alive()
     if broken:

@@ -1,12 +1,15 @@
 """Instances by the front door: launch, look, reboot, end; and everything that is refused."""
 
 import base64
+import contextlib
 import http.client
+import sqlite3
 import threading
 import time
 
 import pytest
 
+from euca_box.observe import failpoints
 from tests.api.cloud_box import FILE_SYSTEM, KERNEL, PUBLIC, SUBNET, filters, refused, running_cloud, tagged
 
 ABSENT = "i-00000000"
@@ -392,6 +395,26 @@ def test_an_instance_that_is_terminated_while_it_starts_ends_without_delay(box, 
         for instance_id in instance_ids:
             # The loop's own look at everything comes after 5 s.
             box.until(lambda i=instance_id: box.instance(i)["State"]["Name"] == "terminated", seconds=3)
+
+
+def test_an_instance_that_is_terminated_before_its_node_has_heard_of_it_ends(box, ec2):
+    """Placed, and the node not told; then it shall go. Nobody will ever report it."""
+    failpoints.arm("cc.run.after-commit")
+    try:
+        [instance_id] = box.run_instances(box.image)
+        box.until(lambda: claimed(box))
+        ec2.terminate_instances(InstanceIds=[instance_id])
+        box.until_state(instance_id, "terminated")
+    finally:
+        failpoints.disarm_all()
+    assert not claimed(box)
+
+
+def claimed(box):
+    """Whether an instance has an address of the zone."""
+    with contextlib.closing(sqlite3.connect(box.data_dir / "cc" / "cc.db")) as rows:
+        taken = "SELECT count(*) FROM private_address WHERE instance_id IS NOT NULL"
+        return rows.execute(taken).fetchone()[0] > 0
 
 
 def test_reboot_instances_restarts_the_guest_and_leaves_it_running(box, ec2, running):

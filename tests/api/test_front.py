@@ -267,3 +267,17 @@ def test_a_stopped_cloud_leaves_no_listener_and_comes_back_with_its_users(tmp_pa
         assert (
             box.ec2().describe_security_groups(GroupIds=[group])["SecurityGroups"][0]["GroupName"] == "kept"
         )
+
+
+@pytest.mark.parametrize("path", [b"/", b"/bucket/key", b"/services/Eucalyptus"])
+def test_a_request_with_two_lengths_is_refused_and_the_connection_closed(box, path):
+    smuggled = (
+        b"POST " + path + b" HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\n"
+        b"Content-Length: 6\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
+        b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n"
+    )
+    with socket.create_connection(("127.0.0.1", box.port), timeout=5) as raw:
+        raw.sendall(smuggled)
+        answer = b"".join(iter(lambda: raw.recv(65536), b""))
+    assert answer.startswith(b"HTTP/1.1 400")
+    assert answer.count(b"HTTP/1.1") == 1

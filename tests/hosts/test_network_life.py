@@ -6,6 +6,7 @@ Leases, kill -9, foreign firewalls, leaving the host as it was.
 import os
 import signal
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -184,7 +185,10 @@ def test_rules_that_somebody_flushed_and_a_killed_dnsmasq_are_put_back_by_repair
     assert lab.call("repair") == []
 
     lab.host.run("nft", "flush", "ruleset")
-    os.kill(dnsmasq_pid(lab), signal.SIGKILL)
+    killed = dnsmasq_pid(lab)
+    os.kill(killed, signal.SIGKILL)
+    while is_running(killed):
+        time.sleep(0.01)
     assert len(lab.call("repair")) == 2
 
     assert sorted(lab.host.run("nft", "list", "ruleset").splitlines()) == before
