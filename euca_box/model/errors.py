@@ -160,6 +160,22 @@ class OperationNotPermitted(ClientFault):
     code = "OperationNotPermitted"
 
 
+class InvalidID(ClientFault):
+    """An id of no kind that this action knows."""
+
+    code = "InvalidID"
+
+    def __init__(self, resource_id: str) -> None:
+        super().__init__(f"The ID '{resource_id}' is not valid")
+
+
+class TagLimitExceeded(ClientFault):
+    code = "TagLimitExceeded"
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"You have reached the limit of {limit} tags for a resource.")
+
+
 class RequestLimitExceeded(ServerFault):
     code = "RequestLimitExceeded"
     http_status = 503
@@ -170,6 +186,16 @@ class Unavailable(ServerFault):
 
     code = "Unavailable"
     http_status = 503
+
+
+class StorageFull(ServerFault):
+    """Nothing can be written down, so nothing is done; what is there can still be read."""
+
+    code = "Unavailable"
+    http_status = 503
+
+    def __init__(self) -> None:
+        super().__init__("The disk that holds the cloud's records is full. Nothing was changed; make room.")
 
 
 class InternalError(ServerFault):
@@ -346,6 +372,13 @@ class InvalidPermissionNotFound(ClientFault):
         super().__init__("The specified rule does not exist in this security group.")
 
 
+class InvalidSecurityGroupRuleIdNotFound(ClientFault):
+    code = "InvalidSecurityGroupRuleId.NotFound"
+
+    def __init__(self, *rule_ids: str) -> None:
+        super().__init__(f"The security group rule ID(s) '{', '.join(rule_ids)}' do not exist")
+
+
 class InvalidPermissionMalformed(ClientFault):
     code = "InvalidPermission.Malformed"
 
@@ -362,6 +395,77 @@ class SecurityGroupLimitExceeded(ClientFault):
 
     def __init__(self) -> None:
         super().__init__("You have exceeded the number of security groups allowed.")
+
+
+# Elastic addresses
+
+
+class InvalidAddressNotFound(ClientFault):
+    code = "InvalidAddress.NotFound"
+
+    def __init__(self, *public_ips: str) -> None:
+        super().__init__(f"Address '{', '.join(public_ips)}' not found.")
+
+
+class InvalidAllocationIDNotFound(ClientFault):
+    code = "InvalidAllocationID.NotFound"
+
+    def __init__(self, allocation_id: str) -> None:
+        super().__init__(f"The allocation ID '{allocation_id}' does not exist")
+
+
+class InvalidAssociationIDNotFound(ClientFault):
+    code = "InvalidAssociationID.NotFound"
+
+    def __init__(self, association_id: str) -> None:
+        super().__init__(f"The association ID '{association_id}' does not exist")
+
+
+class AddressNotYours(ClientFault):
+    """AWS says it of every address that the account has not allocated, and so tells nobody who has."""
+
+    code = "AuthFailure"
+
+    def __init__(self, public_ip: str) -> None:
+        super().__init__(f"The address '{public_ip}' does not belong to you.")
+
+
+class AddressLimitExceeded(ClientFault):
+    code = "AddressLimitExceeded"
+
+    def __init__(self) -> None:
+        super().__init__("The maximum number of addresses has been reached.")
+
+
+class InsufficientAddressCapacity(ServerFault):
+    code = "InsufficientAddressCapacity"
+    http_status = 500
+
+    def __init__(self) -> None:
+        super().__init__("Insufficient number of addresses available to fulfill the request.")
+
+
+class InvalidIPAddressInUse(ClientFault):
+    code = "InvalidIPAddress.InUse"
+
+    def __init__(self, public_ip: str) -> None:
+        super().__init__(f"Address {public_ip} is in use.")
+
+
+class ResourceAlreadyAssociated(ClientFault):
+    code = "Resource.AlreadyAssociated"
+
+    def __init__(self, allocation_id: str, association_id: str) -> None:
+        super().__init__(
+            f"resource {allocation_id} is already associated with associate-id {association_id}"
+        )
+
+
+class InvalidInstanceID(ClientFault):
+    code = "InvalidInstanceID"
+
+    def __init__(self, state: str, instance_id: str) -> None:
+        super().__init__(f"The {state} instance '{instance_id}' is not in a valid state for this operation.")
 
 
 # Places
