@@ -273,6 +273,7 @@ class App:
             memory_mib=nc.max_memory_mib,
             disk_gib=nc.max_disk_gib,
             reboot_grace_seconds=nc.reboot_grace_seconds,
+            stop_grace_seconds=nc.stop_grace_seconds,
         )
         return nc_role.Nc(
             node, store, self.bus, drivers.hypervisor, drivers.network, drivers.workbench, time.time
@@ -313,6 +314,8 @@ class App:
             endpoint=self.endpoint,
             vm_types=types,
             max_instances=cloud.max_instances,
+            images_public=cloud.images_public,
+            max_addresses=cloud.max_addresses,
             max_key_pairs=cloud.max_key_pairs,
             max_security_groups=cloud.max_security_groups,
             max_group_rules=cloud.max_group_rules,

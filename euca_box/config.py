@@ -110,6 +110,13 @@ class Cloud:
         "000000000001", "Account of the first administrator.", check=shaped(r"\d{12}", "12 digits")
     )
     max_instances: int = setting(64, "Instances an account may have at once.", check=at_least(0))
+    images_public: bool = setting(
+        False,
+        "Every account may run a new image, as in Eucalyptus 1.6.2. Else its owner says who may.",
+    )
+    max_addresses: int = setting(
+        5, "Elastic addresses an account may have; administrators have no limit.", check=at_least(0)
+    )
     max_key_pairs: int = setting(500, "Key pairs an account may have.", check=at_least(1))
     max_security_groups: int = setting(500, "Security groups an account may have.", check=at_least(1))
     max_group_rules: int = setting(200, "Rules a security group may have.", check=at_least(1))
@@ -185,6 +192,9 @@ class Nc:
     reboot_grace_seconds: float = setting(
         20.0, "How long a guest may take to react to RebootInstances before it is reset.", check=at_least(0)
     )
+    stop_grace_seconds: float = setting(
+        60.0, "How long a guest may take to switch itself off at StopInstances.", check=at_least(0)
+    )
     console_kib: int = setting(64, "Console output kept for each instance.", check=at_least(4, 4096))
 
 
@@ -204,13 +214,24 @@ class VmType:
     disk_gib: int = setting(10, "Root disk.", check=at_least(1))
 
 
-# EUCALYPTUS 1.6.2, section VM types: these five, editable.
+# EUCALYPTUS 1.6.2, section VM types: the first five, editable.
 VM_TYPES = {
     "m1.small": VmType(1, 128, 10),
     "c1.medium": VmType(2, 128, 10),
     "m1.large": VmType(2, 512, 10),
     "m1.xlarge": VmType(2, 1024, 10),
     "c1.xlarge": VmType(4, 2048, 10),
+    # Names that today's clients ask for by default, with the CPUs and memory that AWS gives them.
+    "t2.nano": VmType(1, 512, 10),
+    "t2.micro": VmType(1, 1024, 10),
+    "t2.small": VmType(1, 2048, 10),
+    "t2.medium": VmType(2, 4096, 10),
+    "t3.nano": VmType(2, 512, 10),
+    "t3.micro": VmType(2, 1024, 10),
+    "t3.small": VmType(2, 2048, 10),
+    "t3.medium": VmType(2, 4096, 10),
+    "m5.large": VmType(2, 8192, 20),
+    "m5.xlarge": VmType(4, 16384, 20),
 }
 
 

@@ -51,12 +51,21 @@ async def client_of(app: "App") -> Client:
 def build_and_register(client: Client, folder: Path, progress: Callable[[str], None]) -> str:
     """Build the demo image from Debian packages, upload it, register kernel, ramdisk and root.
 
-    Blocks. Raises ClientError, and what building raises.
+    Every account may run it: it is what people try first. Blocks. Raises ClientError, and what building
+    raises.
     """
     made = build_demo(folder, progress)
     files = [("kernel", made.kernel), ("ramdisk", made.ramdisk), ("machine", made.root)]
     progress("uploading and registering")
-    return import_image(client, files, DEMO_NAME, DEMO_BUCKET, lambda _: None)
+    image_id = import_image(client, files, DEMO_NAME, DEMO_BUCKET, lambda _: None)
+    names = {
+        f"Filter__1__Value__{n}": f"{DEMO_NAME}{kind}"
+        for n, kind in enumerate(("", " kernel", " ramdisk"), 1)
+    }
+    found = client.ec2("DescribeImages", Owner__1="self", Filter__1__Name="name", **names)
+    for known in found.iterfind("imagesSet/item/imageId"):
+        client.ec2("ModifyImageAttribute", ImageId=known.text or "", LaunchPermission__Add__1__Group="all")
+    return image_id
 
 
 def _demo_image(app: "App", client: Client) -> str:

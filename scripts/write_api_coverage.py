@@ -18,8 +18,21 @@ from euca_box.api.ec2 import shapes
 from euca_box.api.s3 import routes
 from euca_box.messages import sts
 from euca_box.messages.base import Op
+from euca_box.messages.not_offered import NOT_OFFERED
 from euca_box.messages.registry import EC2_ACTIONS
-from euca_box.roles.clc import groups, images, instances, keypairs, places, vpcs
+from euca_box.roles.clc import (
+    addresses,
+    group_rules,
+    groups,
+    images,
+    instances,
+    keypairs,
+    places,
+    statuses,
+    storage,
+    tags,
+    vpcs,
+)
 
 ROOT = Path(__file__).resolve().parent.parent
 TARGET = ROOT / "docs" / "api-coverage.md"
@@ -73,9 +86,18 @@ FILTERS: dict[str, Iterable[str]] = {
     "DescribeImages": images.FILTERS,
     "DescribeKeyPairs": keypairs.FILTERS,
     "DescribeSecurityGroups": [*groups.FILTERS, "vpc-id"],
+    "DescribeAddresses": addresses.FILTERS,
+    "DescribeSecurityGroupRules": group_rules.FILTERS,
+    "DescribeVolumes": storage.VOLUME_FILTERS,
+    "DescribeVolumeStatus": storage.STATUS_FILTERS,
+    "DescribeSnapshots": storage.SNAPSHOT_FILTERS,
+    "DescribeBundleTasks": storage.BUNDLE_FILTERS,
     "DescribeAvailabilityZones": places.ZONE_FILTERS,
     "DescribeRegions": places.REGION_FILTERS,
     "DescribeInstanceTypes": places.TYPE_FILTERS,
+    "DescribeTags": tags.FILTERS,
+    "DescribeInstanceStatus": statuses.FILTERS,
+    "DescribeInstanceTypeOfferings": places.OFFERING_FILTERS,
     "DescribeVpcs": vpcs.VPC_FILTERS,
     "DescribeSubnets": vpcs.SUBNET_FILTERS,
     "DescribeInternetGateways": vpcs.GATEWAY_FILTERS,
@@ -84,7 +106,14 @@ FILTERS: dict[str, Iterable[str]] = {
     "DescribeDhcpOptions": vpcs.OPTIONS_FILTERS,
     "DescribeNetworkInterfaces": vpcs.INTERFACE_FILTERS,
 }
-TAGGED = ("DescribeInstances", "DescribeImages", "DescribeKeyPairs", "DescribeSecurityGroups")
+TAGGED = (
+    "DescribeAddresses",
+    "DescribeImages",
+    "DescribeInstances",
+    "DescribeKeyPairs",
+    "DescribeSecurityGroups",
+    "DescribeTags",
+)
 
 # Where the function has a shorter name than the operation.
 S3_NAMES = {
@@ -185,7 +214,9 @@ def _missing() -> list[str]:
         f"Of the {len(ACTIONS_OF_1_6_2)} actions of Eucalyptus 1.6.2, {len(missing)} are still to come:",
         _code(missing) + ".",
         "",
-        "They, and every other action of EC2, answer `InvalidAction`. So does SOAP: there is none yet.",
+        f"Answered with `UnsupportedOperation` and the reason: {_code(sorted(NOT_OFFERED))}.",
+        "",
+        "Every other action of EC2 answers `InvalidAction`. So does SOAP: there is none yet.",
     ]
 
 

@@ -26,6 +26,7 @@ def image_command() -> None:
 )
 @click.option("--name", help="Name of the image. Without it: the file's.")
 @click.option("--user", default="admin", help="Whose image it will be.")
+@click.option("--public", is_flag=True, help="Let every account run it. Without it: only the owner.")
 @common.output_option
 @common.data_dir_option
 def import_files(
@@ -34,6 +35,7 @@ def import_files(
     ramdisk: Path | None,
     name: str | None,
     user: str,
+    public: bool,
     output: str,
     data_dir: Path | None,
 ) -> None:
@@ -52,6 +54,9 @@ def import_files(
         try:
             with _progress(f"uploading {label}", sum(p.stat().st_size for _, p in wanted)) as step:
                 image_id = import_image(client, wanted, label, BUCKET, step)
+            if public:
+                everybody = {"LaunchPermission__Add__1__Group": "all"}
+                client.ec2("ModifyImageAttribute", ImageId=image_id, **everybody)
         except ClientError as error:
             common.fail(
                 f"{path}: {error}\nThe upload is still in the bucket {BUCKET}; delete it if it is not wanted."

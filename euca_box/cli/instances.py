@@ -17,6 +17,7 @@ KEY_NAME = "euca-box"
 GROUP_NAME = "euca-box-ssh"
 WAIT_SECONDS = 300.0
 LEAVE = b"\x1d"  # Ctrl-]
+LAST_OUTPUT_SECONDS = 0.2
 
 
 @click.command("launch")
@@ -228,7 +229,15 @@ def _copy(guest: socket.socket, keys: int) -> None:
             typed = os.read(keys, 4096)
             if LEAVE in typed:
                 guest.sendall(typed.partition(LEAVE)[0])
+                _show_rest(guest)
                 return
             if not typed:
                 watched.remove(keys)  # the end of a pipe: go on showing
             guest.sendall(typed)
+
+
+def _show_rest(guest: socket.socket) -> None:
+    """What is on its way already."""
+    while select.select([guest], [], [], LAST_OUTPUT_SECONDS)[0] and (output := guest.recv(65536)):
+        sys.stdout.buffer.write(output)
+    sys.stdout.buffer.flush()

@@ -38,6 +38,7 @@ class _Guest:
 class FakeHypervisor:
     def __init__(self, *, cores: int = 8, memory_mib: int = 16384, boot_seconds: float = 0.0) -> None:
         self.broken: str | None = None  # set to make the next call fail with this text
+        self.create_fails: str | None = None  # the same for the next create
         self.boot_seconds = boot_seconds
         self.machines: dict[str, Machine] = {}  # what exists now, by name
         self._cores = cores
@@ -49,6 +50,9 @@ class FakeHypervisor:
         self, machine: Machine, *, before_start: Callable[[], Awaitable[None]] | None = None
     ) -> None:
         await self._enter()
+        if self.create_fails is not None:
+            reason, self.create_fails = self.create_fails, None
+            raise KvmError(reason)
         labels = labels_of(domain_xml(machine, ACCELERATOR))
         if machine.name in self._guests:
             raise DomainExists(f"there is a domain {machine.name} already")

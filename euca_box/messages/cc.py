@@ -6,6 +6,7 @@ from euca_box.messages.base import Done, Op
 from euca_box.messages.instance_spec import (
     GroupRules,
     GroupsInForce,
+    InstanceChanges,
     InstanceReport,
     InstanceSpec,
     Placement,
@@ -68,6 +69,43 @@ class CcTerminateInstance(Op[Done], role="cc", timeout=60):
 
 
 @dataclass(frozen=True)
+class CcStopInstance(Op[Done], role="cc", timeout=60):
+    """Have it stopped: its disk and private address stay, capacity and automatic address become free.
+
+    The report says when. An older generation than the one known is ignored, the same one is harmless.
+    `force`: without asking the guest.
+    """
+
+    instance_id: str
+    generation: int
+    force: bool = False
+
+
+@dataclass(frozen=True)
+class CcStartInstance(Op[Placement], role="cc", timeout=60):
+    """Have a stopped instance started again, on its node. An older generation is ignored.
+
+    InsufficientInstanceCapacity when its node has no room for it; it stays stopped then.
+    """
+
+    changes: InstanceChanges
+
+
+@dataclass(frozen=True)
+class ChangeTaken:
+    """`in_force`: the node has it. Else it is kept, and in force when the node is back."""
+
+    in_force: bool
+
+
+@dataclass(frozen=True)
+class CcModifyInstance(Op[ChangeTaken], role="cc", timeout=60):
+    """Change what may change while it runs: groups, metadata options. An older generation is ignored."""
+
+    changes: InstanceChanges
+
+
+@dataclass(frozen=True)
 class CcRebootInstance(Op[Done], role="cc", timeout=60):
     instance_id: str
 
@@ -106,3 +144,48 @@ class CcConfigureGroups(Op[GroupsInForce], role="cc", timeout=60):
 
     version: int
     groups: tuple[GroupRules, ...]
+
+
+@dataclass(frozen=True)
+class PublicAddress:
+    public_ip: str
+
+
+@dataclass(frozen=True)
+class CcAllocateAddress(Op[PublicAddress], role="cc", timeout=20):
+    """Take an address from the pool for an account: `public_ip`, or any. The same allocation id gives the
+    same address.
+
+    InvalidAddressNotFound when the one named is not free, InsufficientAddressCapacity when none is.
+    """
+
+    allocation_id: str
+    public_ip: str | None = None
+
+
+@dataclass(frozen=True)
+class ElasticAddress:
+    """Who holds an address, and which instance it shall lead to."""
+
+    allocation_id: str
+    public_ip: str
+    instance_id: str | None = None
+
+
+@dataclass(frozen=True)
+class AddressesInForce:
+    """The version in force: newer than asked when the request was ignored."""
+
+    version: int
+
+
+@dataclass(frozen=True)
+class CcAssignAddresses(Op[AddressesInForce], role="cc", timeout=60):
+    """All elastic addresses of the zone as they should be; in force on nodes that are up when answered.
+
+    What is not named is released; an instance that lost its address gets an automatic one. An older
+    version is ignored, the same one again is harmless.
+    """
+
+    version: int
+    addresses: tuple[ElasticAddress, ...]

@@ -111,12 +111,26 @@ class SecurityGroupRule:
     cidr_ipv4: str | None = None
     referenced_group_info: ReferencedSecurityGroup | None = None
     description: str | None = None
+    security_group_rule_arn: str | None = None
 
 
 @dataclass(frozen=True)
 class AuthorizeSecurityGroupIngressResult:
     return_: bool = True
     security_group_rules: tuple[SecurityGroupRule, ...] = ()
+
+
+@dataclass(frozen=True)
+class RevokedSecurityGroupRule:
+    security_group_rule_id: str
+    group_id: str
+    is_egress: bool
+    ip_protocol: str
+    from_port: int
+    to_port: int
+    cidr_ipv4: str | None = None
+    referenced_group_id: str | None = None
+    description: str | None = None
 
 
 @dataclass(frozen=True)
@@ -140,6 +154,7 @@ class AuthorizeSecurityGroupIngress(Op[AuthorizeSecurityGroupIngressResult], rol
 @dataclass(frozen=True)
 class RevokeSecurityGroupIngressResult:
     return_: bool = True
+    revoked_security_group_rules: tuple[RevokedSecurityGroupRule, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -157,4 +172,82 @@ class RevokeSecurityGroupIngress(Op[RevokeSecurityGroupIngressResult], role="clc
     source_security_group_name: str | None = None
     source_security_group_owner_id: str | None = None
     user_id: str | None = None
+    dry_run: bool = False
+
+
+@dataclass(frozen=True)
+class AuthorizeSecurityGroupEgressResult:
+    return_: bool = True
+    security_group_rules: tuple[SecurityGroupRule, ...] = ()
+
+
+@dataclass(frozen=True)
+class AuthorizeSecurityGroupEgress(Op[AuthorizeSecurityGroupEgressResult], role="clc"):
+    """Let traffic out. There is no flat form: egress rules are younger than it."""
+
+    group_id: str
+    ip_permissions: tuple[IpPermission, ...] = ()
+    tag_specifications: tuple[TagSpecification, ...] = ()
+    dry_run: bool = False
+
+
+@dataclass(frozen=True)
+class RevokeSecurityGroupEgressResult:
+    return_: bool = True
+    revoked_security_group_rules: tuple[RevokedSecurityGroupRule, ...] = ()
+
+
+@dataclass(frozen=True)
+class RevokeSecurityGroupEgress(Op[RevokeSecurityGroupEgressResult], role="clc"):
+    """A group without egress rules lets nothing out; established connections stay."""
+
+    group_id: str
+    ip_permissions: tuple[IpPermission, ...] = ()
+    security_group_rule_ids: tuple[str, ...] = ()
+    dry_run: bool = False
+
+
+@dataclass(frozen=True)
+class DescribeSecurityGroupRulesResult:
+    security_group_rules: tuple[SecurityGroupRule, ...] = ()
+    next_token: str | None = None
+
+
+@dataclass(frozen=True)
+class DescribeSecurityGroupRules(Op[DescribeSecurityGroupRulesResult], role="clc"):
+    security_group_rule_ids: tuple[str, ...] = ()
+    filters: tuple[Filter, ...] = ()
+    max_results: int | None = None
+    next_token: str | None = None
+    dry_run: bool = False
+
+
+@dataclass(frozen=True)
+class SecurityGroupRuleDescription:
+    security_group_rule_id: str
+    description: str | None = None
+
+
+@dataclass(frozen=True)
+class UpdateSecurityGroupRuleDescriptionsResult:
+    return_: bool = True
+
+
+@dataclass(frozen=True)
+class UpdateSecurityGroupRuleDescriptionsIngress(Op[UpdateSecurityGroupRuleDescriptionsResult], role="clc"):
+    """Rules are named by what they allow, or by id; one without a new description loses its old one."""
+
+    group_id: str | None = None
+    group_name: str | None = None
+    ip_permissions: tuple[IpPermission, ...] = ()
+    security_group_rule_descriptions: tuple[SecurityGroupRuleDescription, ...] = ()
+    dry_run: bool = False
+
+
+@dataclass(frozen=True)
+class UpdateSecurityGroupRuleDescriptionsEgress(Op[UpdateSecurityGroupRuleDescriptionsResult], role="clc"):
+    group_id: str | None = None
+    group_name: str | None = None
+    ip_permissions: tuple[IpPermission, ...] = ()
+    security_group_rule_descriptions: tuple[SecurityGroupRuleDescription, ...] = ()
     dry_run: bool = False

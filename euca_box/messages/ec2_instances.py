@@ -149,6 +149,8 @@ class RunInstances(Op[Reservation], role="clc"):
     ebs_optimized: bool = False
     monitoring: RunInstancesMonitoringEnabled | None = None
     instance_initiated_shutdown_behavior: str | None = None
+    disable_api_termination: bool = False
+    disable_api_stop: bool = False
     metadata_options: InstanceMetadataOptionsRequest | None = None
     tag_specifications: tuple[TagSpecification, ...] = ()
     dry_run: bool = False
@@ -184,6 +186,35 @@ class TerminateInstancesResult:
 @dataclass(frozen=True)
 class TerminateInstances(Op[TerminateInstancesResult], role="clc"):
     """Wish the instances gone. Twice is harmless; one unknown id refuses all."""
+
+    instance_ids: tuple[str, ...]
+    dry_run: bool = False
+
+
+@dataclass(frozen=True)
+class StopInstancesResult:
+    stopping_instances: tuple[InstanceStateChange, ...]
+
+
+@dataclass(frozen=True)
+class StopInstances(Op[StopInstancesResult], role="clc"):
+    """Wish the instances stopped: `force` and `skip_os_shutdown` pull the plug at once. Twice is harmless."""
+
+    instance_ids: tuple[str, ...]
+    force: bool = False
+    skip_os_shutdown: bool = False
+    hibernate: bool = False
+    dry_run: bool = False
+
+
+@dataclass(frozen=True)
+class StartInstancesResult:
+    starting_instances: tuple[InstanceStateChange, ...]
+
+
+@dataclass(frozen=True)
+class StartInstances(Op[StartInstancesResult], role="clc"):
+    """Start stopped instances again, on their disks. Twice is harmless."""
 
     instance_ids: tuple[str, ...]
     dry_run: bool = False

@@ -102,6 +102,28 @@ class InstanceTypeInfo:
 
 
 @dataclass(frozen=True)
+class InstanceTypeOffering:
+    instance_type: str
+    location_type: str
+    location: str
+
+
+@dataclass(frozen=True)
+class DescribeInstanceTypeOfferingsResult:
+    instance_type_offerings: tuple[InstanceTypeOffering, ...] = ()
+    next_token: str | None = None
+
+
+@dataclass(frozen=True)
+class DescribeInstanceTypeOfferings(Op[DescribeInstanceTypeOfferingsResult], role="clc"):
+    location_type: str | None = None
+    filters: tuple[Filter, ...] = ()
+    max_results: int | None = None
+    next_token: str | None = None
+    dry_run: bool = False
+
+
+@dataclass(frozen=True)
 class DescribeInstanceTypesResult:
     instance_types: tuple[InstanceTypeInfo, ...] = ()
     next_token: str | None = None

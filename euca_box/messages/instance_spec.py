@@ -1,6 +1,6 @@
 """Everything a cluster and a node need to run one instance; travels down with the wish to run it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from euca_box.model.images import ImageData
 from euca_box.model.instances import NodeState, Reason, VmType
@@ -35,6 +35,57 @@ class InstanceSpec:
     hop_limit: int = 1
     wants_public_ip: bool = True
     tags: tuple[tuple[str, str], ...] = ()
+    generation: int = 0  # of the wish: an older one undoes no newer one
+    starts: int = 0  # how often it was started again, on the disk that it has
+    shutdown_behavior: str = "terminate"
+
+
+@dataclass(frozen=True)
+class InstanceChanges:
+    """What may change of an instance in its life. Its image may be gone by then, so it is no new spec."""
+
+    instance_id: str
+    generation: int
+    starts: int
+    vm_type: VmType
+    launch_time: float
+    group_ids: tuple[str, ...]
+    group_names: tuple[str, ...]
+    http_tokens: str
+    http_endpoint: str
+    hop_limit: int
+    shutdown_behavior: str
+    kernel_id: str | None = None
+    kernel: ImageData | None = None  # None: the one that it has, if it still has this id
+    ramdisk_id: str | None = None
+    ramdisk: ImageData | None = None
+    user_data: bytes = b""
+    tags: tuple[tuple[str, str], ...] = ()
+
+
+def changed_spec(spec: InstanceSpec, changes: InstanceChanges) -> InstanceSpec:
+    """The newer spec. The root disk keeps its size: it was made for the first VM type."""
+    kernel = spec.kernel if changes.kernel_id == spec.kernel_id else changes.kernel
+    ramdisk = spec.ramdisk if changes.ramdisk_id == spec.ramdisk_id else changes.ramdisk
+    return replace(
+        spec,
+        generation=changes.generation,
+        starts=changes.starts,
+        vm_type=replace(changes.vm_type, disk_gib=spec.vm_type.disk_gib),
+        launch_time=changes.launch_time,
+        group_ids=changes.group_ids,
+        group_names=changes.group_names,
+        http_tokens=changes.http_tokens,
+        http_endpoint=changes.http_endpoint,
+        hop_limit=changes.hop_limit,
+        shutdown_behavior=changes.shutdown_behavior,
+        kernel_id=changes.kernel_id,
+        kernel=kernel,
+        ramdisk_id=changes.ramdisk_id,
+        ramdisk=ramdisk,
+        user_data=changes.user_data,
+        tags=changes.tags,
+    )
 
 
 @dataclass(frozen=True)
@@ -58,6 +109,8 @@ class InstanceReport:
     reason: Reason | None = None
     gone: bool = False
     step: str = ""  # what a pending instance is waiting for, in words
+    generation: int = 0  # of the newest wish that its node knows
+    starts: int = 0
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,27 @@ class NcTerminateInstance(Op[Done], role="nc", timeout=30):
 
 
 @dataclass(frozen=True)
+class NcStopInstance(Op[Done], role="nc", timeout=30):
+    """Press the power button, after a grace pull the plug (`force`: at once), take it from the network.
+
+    Disk and metadata stay. The report says when it is done. An older generation is ignored.
+    """
+
+    instance_id: str
+    generation: int
+    force: bool = False
+
+
+@dataclass(frozen=True)
+class NcStartInstance(Op[Done], role="nc", timeout=30):
+    """Take a newer spec. With more `starts` than known it is started again, on its disk; one that runs gets
+    its groups and metadata options, in force when this answers. An older generation is ignored."""
+
+    spec: InstanceSpec
+    placement: Placement
+
+
+@dataclass(frozen=True)
 class NcRebootInstance(Op[Done], role="nc", timeout=30):
     instance_id: str
 
@@ -74,3 +95,12 @@ class NcDescribeMetadata(Op[MetadataAnswer], role="nc", timeout=5):
     """The metadata of the instance that owns this private address on this node."""
 
     private_ip: str
+
+
+@dataclass(frozen=True)
+class NcAssignAddress(Op[Done], role="nc", timeout=30):
+    """Lead this public address (None: no address) to the instance, instead of the one it has. Twice is
+    harmless."""
+
+    instance_id: str
+    public_ip: str | None

@@ -3,16 +3,37 @@
 from typing import Any
 
 from euca_box.messages import (
+    ec2_account,
+    ec2_addresses,
+    ec2_attributes,
     ec2_groups,
+    ec2_image_attributes,
     ec2_images,
     ec2_instances,
     ec2_keypairs,
     ec2_places,
+    ec2_statuses,
+    ec2_storage,
+    ec2_tags,
     ec2_vpcs,
 )
 from euca_box.messages.base import Op
 
-_MODULES = (ec2_instances, ec2_images, ec2_keypairs, ec2_groups, ec2_places, ec2_vpcs)
+_MODULES = (
+    ec2_account,
+    ec2_addresses,
+    ec2_attributes,
+    ec2_instances,
+    ec2_image_attributes,
+    ec2_images,
+    ec2_storage,
+    ec2_keypairs,
+    ec2_groups,
+    ec2_places,
+    ec2_statuses,
+    ec2_tags,
+    ec2_vpcs,
+)
 
 EC2_ACTIONS: dict[str, type[Op[Any]]] = {
     name: kind

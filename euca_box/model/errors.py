@@ -283,10 +283,41 @@ class InvalidAMINameMalformed(ClientFault):
         )
 
 
+class InvalidAMIAttributeItemValue(ClientFault):
+    code = "InvalidAMIAttributeItemValue"
+
+    def __init__(self, value: str, kind: str) -> None:
+        super().__init__(f'Invalid attribute item value "{value[:64]}" for {kind} item type.')
+
+
 class InvalidManifest(ClientFault):
     """The bytes behind an image location are missing, damaged, or not an image that we accept."""
 
     code = "InvalidManifest"
+
+
+# Volumes, snapshots, bundles
+
+
+class InvalidVolumeNotFound(ClientFault):
+    code = "InvalidVolume.NotFound"
+
+    def __init__(self, volume_id: str) -> None:
+        super().__init__(f"The volume '{volume_id}' does not exist.")
+
+
+class InvalidSnapshotNotFound(ClientFault):
+    code = "InvalidSnapshot.NotFound"
+
+    def __init__(self, snapshot_id: str) -> None:
+        super().__init__(f"The snapshot '{snapshot_id}' does not exist.")
+
+
+class InvalidBundleIDNotFound(ClientFault):
+    code = "InvalidBundleID.NotFound"
+
+    def __init__(self, bundle_id: str) -> None:
+        super().__init__(f"The bundle task '{bundle_id}' does not exist.")
 
 
 # Key pairs
@@ -456,9 +487,7 @@ class ResourceAlreadyAssociated(ClientFault):
     code = "Resource.AlreadyAssociated"
 
     def __init__(self, allocation_id: str, association_id: str) -> None:
-        super().__init__(
-            f"resource {allocation_id} is already associated with associate-id {association_id}"
-        )
+        super().__init__(f"resource {allocation_id} is already associated with associate-id {association_id}")
 
 
 class InvalidInstanceID(ClientFault):

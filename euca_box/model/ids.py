@@ -16,12 +16,17 @@ MALFORMED = {
     "i": "InvalidInstanceID.Malformed",
     "emi": "InvalidAMIID.Malformed",
     "sg": "InvalidGroupId.Malformed",
+    "sgr": "InvalidSecurityGroupRuleId.Malformed",
+    "eipalloc": "InvalidAllocationID.Malformed",
+    "eipassoc": "InvalidAssociationID.Malformed",
     "vol": "InvalidVolumeID.Malformed",
     "snap": "InvalidSnapshotID.Malformed",
     "vpc": "InvalidVpcID.Malformed",
     "subnet": "InvalidSubnetID.Malformed",
     "key": "InvalidKeyPairID.Malformed",
 }
+
+IMAGES = {"ami": "emi", "aki": "eki", "ari": "eri"}  # AWS's prefix -> Eucalyptus's
 
 _SHAPE = re.compile(r"([a-z]+)-([0-9a-f]{8}|[0-9a-f]{17})")
 
@@ -43,6 +48,20 @@ def unused(new_id: NewId, prefix: str, taken: Callable[[str], object | None]) ->
     while taken(found := new_id(prefix)) is not None:
         pass
     return found
+
+
+def checked_image(value: str) -> str:
+    """The id of an image in lower case, as we keep it: clients of AWS may write ami-, aki-, ari-."""
+    prefix, _, digits = checked(value, *IMAGES.values(), *IMAGES).partition("-")
+    return f"{IMAGES.get(prefix, prefix)}-{digits}"
+
+
+def image_names(image_id: str | None) -> list[str]:
+    """Both names of an image, for filters: as we write it and as AWS would."""
+    if image_id is None:
+        return []
+    prefix, _, digits = image_id.partition("-")
+    return [image_id, *(f"{theirs}-{digits}" for theirs, ours in IMAGES.items() if ours == prefix)]
 
 
 def checked(value: str, *prefixes: str) -> str:

@@ -44,8 +44,13 @@ class Image:
     architecture: str
     created_at: float
     data: ImageData
-    public: bool = True
+    public: bool = True  # as rows of older versions are read; what is registered now says it
+    launch_users: tuple[str, ...] = ()  # accounts that may run it beside the owner
     kernel_id: str | None = None
     ramdisk_id: str | None = None
     root_device_name: str = "/dev/sda1"
     tags: tuple[tuple[str, str], ...] = ()
+
+    def may_run(self, account: str) -> bool:
+        """Whether the account may see and run it."""
+        return self.public or account == self.account or account in self.launch_users

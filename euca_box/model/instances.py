@@ -14,6 +14,8 @@ class InstanceState(enum.StrEnum):
     RUNNING = "running"
     SHUTTING_DOWN = "shutting-down"
     TERMINATED = "terminated"
+    STOPPING = "stopping"
+    STOPPED = "stopped"
 
     @property
     def code(self) -> int:
@@ -25,6 +27,8 @@ _CODES = {
     InstanceState.RUNNING: 16,
     InstanceState.SHUTTING_DOWN: 32,
     InstanceState.TERMINATED: 48,
+    InstanceState.STOPPING: 64,
+    InstanceState.STOPPED: 80,
 }
 
 
@@ -32,6 +36,9 @@ class InstanceEvent(enum.StrEnum):
     STARTED = "start"
     TERMINATE = "terminate"  # a user wishes it, or the launch is given up, or the guest switched itself off
     GONE = "forget"  # nothing of it is left on any node
+    STOP = "stop"  # a user wishes it, or the guest switched itself off, or it could not be started again
+    HALTED = "call stopped"  # its node says that nothing of it runs
+    START_AGAIN = "start again"
 
 
 INSTANCE = Machine(
@@ -44,6 +51,16 @@ INSTANCE = Machine(
         (InstanceState.SHUTTING_DOWN, InstanceEvent.TERMINATE): InstanceState.SHUTTING_DOWN,
         (InstanceState.SHUTTING_DOWN, InstanceEvent.GONE): InstanceState.TERMINATED,
         (InstanceState.TERMINATED, InstanceEvent.TERMINATE): InstanceState.TERMINATED,
+        (InstanceState.PENDING, InstanceEvent.STOP): InstanceState.STOPPING,
+        (InstanceState.RUNNING, InstanceEvent.STOP): InstanceState.STOPPING,
+        (InstanceState.STOPPING, InstanceEvent.STOP): InstanceState.STOPPING,
+        (InstanceState.STOPPED, InstanceEvent.STOP): InstanceState.STOPPED,
+        (InstanceState.STOPPING, InstanceEvent.HALTED): InstanceState.STOPPED,
+        (InstanceState.STOPPED, InstanceEvent.START_AGAIN): InstanceState.PENDING,
+        (InstanceState.PENDING, InstanceEvent.START_AGAIN): InstanceState.PENDING,
+        (InstanceState.RUNNING, InstanceEvent.START_AGAIN): InstanceState.RUNNING,
+        (InstanceState.STOPPING, InstanceEvent.TERMINATE): InstanceState.SHUTTING_DOWN,
+        (InstanceState.STOPPED, InstanceEvent.TERMINATE): InstanceState.SHUTTING_DOWN,
     },
 )
 
@@ -53,6 +70,7 @@ class NodeState(enum.StrEnum):
 
     PENDING = "Pending"  # its disks are being made, or it starts
     EXTANT = "Extant"  # its domain is there
+    STOPPED = "Stopped"  # nothing of it runs; its disk is kept
     TEARDOWN = "Teardown"  # it ended, or is ending; `gone` says that nothing is left of it
 
 
@@ -112,10 +130,17 @@ class Instance:
     http_endpoint: str = "enabled"
     hop_limit: int = 1
     wants_public_ip: bool = True
+    generation: int = 0  # grows with every wish that a node must hear of; an older one undoes no newer one
+    starts: int = 0  # how often it was started again; a pending one with a start has its disk already
+    stop_forced: bool = False
+    shutdown_behavior: str = "terminate"  # or stop: what happens when the guest switches itself off
+    disable_api_termination: bool = False
+    disable_api_stop: bool = False
     placed: bool = False  # a cluster has taken it; from then on its reports count
     node: str | None = None
     private_ip: str | None = None
     public_ip: str | None = None
+    elastic: bool = False  # the public address is one that the account holds
     reason: Reason | None = None
     transition: str = ""  # "User initiated (2026-01-02 03:04:05 GMT)"
     ended_at: float | None = None

@@ -239,7 +239,10 @@ class CloudBox:
 def running_cloud(
     folder: Path, *, users: tuple[str, ...] = ("alice", "mallory"), **cloud: Any
 ) -> Iterator[CloudBox]:
-    """The box with the user admin and these, each in an account of its own. `cloud`: settings of [cloud]."""
+    """The box with the user admin and these, each in an account of its own.
+
+    `cloud`: settings of [cloud]; images are public unless it says otherwise.
+    """
     started: list[CloudBox] = []
     ready = threading.Event()
     broken: list[BaseException] = []
@@ -324,7 +327,7 @@ def _config(cloud: dict[str, Any]) -> Config:
     return attrs.evolve(
         config,
         api=api,
-        cloud=attrs.evolve(config.cloud, **cloud),
+        cloud=attrs.evolve(config.cloud, **{"images_public": True, **cloud}),
         cc=attrs.evolve(config.cc, cooling_seconds=0.0),
     )
 

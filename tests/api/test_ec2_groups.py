@@ -271,7 +271,7 @@ def test_revoke_by_rule_id(ec2, web):
     ec2.revoke_security_group_ingress(GroupId=web, SecurityGroupRuleIds=[rule_id.upper()])
     assert [p["FromPort"] for p in group(ec2, web)["IpPermissions"]] == [81]
     code = refused(ec2.revoke_security_group_ingress, GroupId=web, SecurityGroupRuleIds=[rule_id])
-    assert code == ("InvalidPermission.NotFound", 400)
+    assert code == ("InvalidSecurityGroupRuleId.NotFound", 400)
 
 
 RULES = {

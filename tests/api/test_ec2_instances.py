@@ -193,12 +193,11 @@ REFUSED = {
     "too much user data": ({"UserData": "x" * 16385}, "InvalidUserData.Malformed"),
     "monitoring": ({"Monitoring": {"Enabled": True}}, "UnsupportedOperation"),
     "EBS optimized": ({"EbsOptimized": True}, "UnsupportedOperation"),
-    "stop at shutdown": ({"InstanceInitiatedShutdownBehavior": "stop"}, "InvalidParameterCombination"),
+    "sleep at shutdown": ({"InstanceInitiatedShutdownBehavior": "sleep"}, "InvalidParameterValue"),
     "a disk more": (
         {"BlockDeviceMappings": [{"DeviceName": "/dev/sdb", "Ebs": {"VolumeSize": 1}}]},
         "UnsupportedOperation",
     ),
-    "termination protection": ({"DisableApiTermination": True}, "UnsupportedOperation"),
     "a long token": ({"ClientToken": "t" * 65}, "InvalidParameterValue"),
     "tokens": ({"MetadataOptions": {"HttpTokens": "maybe"}}, "InvalidParameterValue"),
     "hops": ({"MetadataOptions": {"HttpPutResponseHopLimit": 65}}, "InvalidParameterValue"),

@@ -257,7 +257,7 @@ BAD = {
     "a structure as value": (pairs_of("DescribeInstances", MaxResults__x="5"), "InvalidParameterValue"),
     "no base64": (pairs_of("ImportKeyPair", KeyName="k", PublicKeyMaterial="***"), "InvalidParameterValue"),
     "a parameter of the model that we do not have": (
-        pairs_of("RunInstances", ImageId="emi-1", MinCount="1", MaxCount="1", DisableApiStop="true"),
+        pairs_of("RunInstances", ImageId="emi-1", MinCount="1", MaxCount="1", PrivateIpAddress="10.0.0.4"),
         "UnsupportedOperation",
     ),
 }

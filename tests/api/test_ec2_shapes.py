@@ -53,6 +53,11 @@ def test_every_action_answers_in_the_shape_of_the_model(box):
     ec2.reboot_instances(InstanceIds=[instance])
     vpc = ec2.describe_vpcs()["Vpcs"][0]["VpcId"]
     ec2.describe_vpc_attribute(VpcId=vpc, Attribute="enableDnsSupport")
+    call_addresses(ec2, instance)
+    call_images(ec2, image, instance)
+    call_rules(ec2, group)
+    call_attributes(ec2, instance)
+    call_stops(box, ec2, instance)
     for action in sorted(EC2_ACTIONS.keys() - called):
         if action.startswith("Describe"):
             getattr(ec2, ec2_method(ec2, action))()
@@ -62,6 +67,55 @@ def test_every_action_answers_in_the_shape_of_the_model(box):
     ec2.delete_key_pair(KeyPairId=key["KeyPairId"])
     ec2.deregister_image(ImageId=image)
     assert called == set(EC2_ACTIONS)
+
+
+def call_addresses(ec2, instance):
+    got = ec2.allocate_address(TagSpecifications=tagged("elastic-ip", a="b"))["AllocationId"]
+    made = ec2.associate_address(AllocationId=got, InstanceId=instance)["AssociationId"]
+    ec2.describe_addresses()
+    ec2.describe_network_interfaces()
+    ec2.describe_instances(InstanceIds=[instance])
+    ec2.disassociate_address(AssociationId=made)
+    ec2.release_address(AllocationId=got)
+
+
+def call_attributes(ec2, instance):
+    ec2.create_tags(Resources=[instance], Tags=[{"Key": "c", "Value": "d"}])
+    ec2.describe_tags()
+    ec2.delete_tags(Resources=[instance], Tags=[{"Key": "c"}])
+    for name in ("instanceType", "kernel", "userData", "disableApiStop", "groupSet", "productCodes"):
+        ec2.describe_instance_attribute(InstanceId=instance, Attribute=name)
+    ec2.modify_instance_attribute(InstanceId=instance, DisableApiStop={"Value": False})
+    ec2.reset_instance_attribute(InstanceId=instance, Attribute="sourceDestCheck")
+    ec2.modify_instance_metadata_options(InstanceId=instance, HttpTokens="required")
+    ec2.unmonitor_instances(InstanceIds=[instance])
+    ec2.get_password_data(InstanceId=instance)
+    ec2.describe_instance_status()
+
+
+def call_stops(box, ec2, instance):
+    ec2.stop_instances(InstanceIds=[instance], Force=True)
+    box.until_state(instance, "stopped")
+    ec2.describe_instance_status(IncludeAllInstances=True)
+    ec2.start_instances(InstanceIds=[instance])
+    box.until_state(instance, "running")
+
+
+def call_images(ec2, image, instance):
+    ec2.modify_image_attribute(ImageId=image, LaunchPermission={"Add": [{"Group": "all"}]})
+    for name in ("launchPermission", "description", "kernel", "productCodes", "blockDeviceMapping"):
+        ec2.describe_image_attribute(ImageId=image, Attribute=name)
+    ec2.reset_image_attribute(ImageId=image, Attribute="launchPermission")
+    ec2.confirm_product_instance(InstanceId=instance, ProductCode="x")
+
+
+def call_rules(ec2, group):
+    out = {**RULE, "FromPort": 24, "ToPort": 24}
+    ec2.authorize_security_group_egress(GroupId=group, IpPermissions=[out])
+    ec2.update_security_group_rule_descriptions_egress(GroupId=group, IpPermissions=[out])
+    ec2.update_security_group_rule_descriptions_ingress(GroupId=group, IpPermissions=[RULE])
+    ec2.describe_security_group_rules()
+    ec2.revoke_security_group_egress(GroupId=group, IpPermissions=[out])
 
 
 def ec2_method(ec2, action):

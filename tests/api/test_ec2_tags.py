@@ -59,6 +59,17 @@ def test_create_tags_shows_them_on_every_kind_of_resource(box, ec2):
     }
 
 
+def test_an_elastic_address_has_tags(box, ec2):
+    allocation_id = ec2.allocate_address()["AllocationId"]
+    ec2.create_tags(Resources=[allocation_id], Tags=pairs(a="1"))
+    [address] = ec2.describe_addresses(AllocationIds=[allocation_id])["Addresses"]
+    assert address["Tags"] == pairs(a="1")
+    assert [t["ResourceType"] for t in ec2.describe_tags()["Tags"]] == ["elastic-ip"]
+    ec2.release_address(AllocationId=allocation_id)
+    code, _ = refused(ec2.create_tags, Resources=[allocation_id], Tags=pairs(a="1"))
+    assert code == "InvalidAllocationID.NotFound"
+
+
 def test_create_tags_twice_is_harmless_and_replaces_the_value(box, ec2):
     for value in ("1", "1", "2"):
         ec2.create_tags(Resources=[box.group, box.group], Tags=pairs(a=value, b="x"))

@@ -4,6 +4,8 @@ import json
 import os
 import re
 import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -34,9 +36,14 @@ def test_from_the_demo_image_to_a_shell_and_the_console(cloud):
     assert console.returncode == 0
     assert f"ready {instance_id}".encode() in console.stdout
 
-    [instance] = json.loads(cloud.run("aws", "ec2", "describe-instances", "--output", "json").stdout)[
-        "Reservations"
-    ][0]["Instances"]
+    # What follows `aws` is the AWS CLI's own, so our flag comes first.
+    aws = [sys.executable, "-m", "euca_box", "aws", "--data-dir", str(cloud.data.path)]
+    described = subprocess.run(
+        [*aws, "ec2", "describe-instances", "--output", "json"],
+        env=cloud.environment | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    [instance] = json.loads(described.stdout)["Reservations"][0]["Instances"]
     assert instance["Tags"] == [{"Key": "Name", "Value": "hello"}]
     cloud.terminate([instance_id])
     assert cloud.leftovers() == []

@@ -3,6 +3,7 @@
 One cloud for the module, on a bridge and ports of its own. Guests run under TCG, so a step takes seconds.
 """
 
+import contextlib
 import json
 import os
 import shutil
@@ -13,6 +14,7 @@ import sys
 import tempfile
 import time
 import uuid
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -39,6 +41,9 @@ def free_port() -> int:
 class Cloud:
     """A running euca-box and its clients."""
 
+    bridge = BRIDGE
+    private, public = "10.87.0", "10.88.0"  # the first bytes of its networks
+
     def __init__(self, folder: Path) -> None:
         self.data = DataDir(folder)
         self.port, self.console = free_port(), free_port()
@@ -47,9 +52,9 @@ class Cloud:
             "EUCA_BOX__API__CONSOLE_PORT": str(self.console),
             "EUCA_BOX__API__METADATA_PORT": str(free_port()),
             "EUCA_BOX__API__LISTEN": '["127.0.0.1"]',
-            "EUCA_BOX__NETWORK__BRIDGE": BRIDGE,
-            "EUCA_BOX__NETWORK__PRIVATE_SUBNET": "10.87.0.0/24",
-            "EUCA_BOX__NETWORK__PUBLIC_ADDRESSES": "10.88.0.10-10.88.0.19",
+            "EUCA_BOX__NETWORK__BRIDGE": self.bridge,
+            "EUCA_BOX__NETWORK__PRIVATE_SUBNET": f"{self.private}.0/24",
+            "EUCA_BOX__NETWORK__PUBLIC_ADDRESSES": f"{self.public}.10-{self.public}.19",
             "EUCA_BOX__CC__COOLING_SECONDS": "1",
         }
         self.process: subprocess.Popen | None = None
@@ -126,7 +131,7 @@ class Cloud:
         """QEMU processes, taps, lease files and disks of this cloud's instances."""
         taps = [n for _, n in socket.if_nameindex() if n.startswith("t") and len(n) == 9]
         masters = [
-            t for t in taps if os.path.basename(os.path.realpath(f"/sys/class/net/{t}/master")) == BRIDGE
+            t for t in taps if os.path.basename(os.path.realpath(f"/sys/class/net/{t}/master")) == self.bridge
         ]
         qemu = subprocess.run(
             ["pgrep", "-f", f"qemu.*{self.data.path}"], capture_output=True, text=True
@@ -134,23 +139,31 @@ class Cloud:
         disks = [str(p) for p in (self.data.path / "nc" / "instances").glob("*")]
         hosts = [str(p) for p in self.data.run_dir.glob("net/**/hosts*/*") if p.is_file()]
         rules = subprocess.run(["nft", "list", "ruleset"], capture_output=True, text=True, check=True).stdout
-        guests = [line.strip() for line in rules.splitlines() if "10.87.0." in line and "d0:0d" in line]
+        ours = [line.strip() for line in rules.splitlines() if f"{self.private}." in line]
+        guests = [line for line in ours if "d0:0d" in line]
         return [*masters, *qemu.split(), *disks, *hosts, *guests]
 
 
 @pytest.fixture(scope="module")
 def cloud():
+    with running_cloud(Cloud) as c:
+        yield c
+
+
+@contextlib.contextmanager
+def running_cloud(kind: type[Cloud]) -> Iterator[Cloud]:
+    """A cloud in a folder of its own; ended, and nothing left of it, afterwards."""
     # Not below pytest's folder: that is 0700, and QEMU's user must be able to enter.
     folder = Path(tempfile.mkdtemp(prefix="euca-box-test-", dir="/var/tmp"))
     folder.chmod(0o711)
-    c = Cloud(folder / "data")
+    c = kind(folder / "data")
     c.start()
     yield c
     ids = [i["InstanceId"] for r in c.ec2.describe_instances()["Reservations"] for i in r["Instances"]]
     if ids:
         c.terminate(ids)
     assert c.stop() == 0, c.output()
-    subprocess.run([sys.executable, "-m", "tests.kvm.remove_network", BRIDGE, str(c.data.path)], check=True)
+    subprocess.run([sys.executable, "-m", "tests.kvm.remove_network", c.bridge, str(c.data.path)], check=True)
     shutil.rmtree(folder)
     shutil.rmtree(c.data.run_dir)
 

@@ -57,6 +57,7 @@ class FakeWorkbench:
     broken: Exception | None = None
     fetches: int = 0
     folders: set = field(default_factory=set)
+    overlays: list = field(default_factory=list)  # instance ids, as often as a disk was made
 
     async def fetch(self, source, target, size_bytes):
         await trio.sleep(0.5)
@@ -70,6 +71,7 @@ class FakeWorkbench:
     async def create_overlay(self, path, base, base_format, size_bytes):
         assert base.exists()
         self.folders.add(path.parent)
+        self.overlays.append(path.parent.name)
 
     def make_folder(self, path, *, for_qemu):
         pass

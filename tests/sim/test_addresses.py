@@ -9,9 +9,10 @@ from euca_box.messages import ec2_addresses as ec2
 from euca_box.messages import ec2_instances
 from euca_box.messages.base import system_call
 from euca_box.messages.cc import CcAllocateAddress, CcAssignAddresses, ElasticAddress
-from euca_box.messages.nc import NcDescribeMetadata
+from euca_box.messages.nc import NcAssignAddress, NcDescribeMetadata
 from euca_box.model.errors import EucaError, InsufficientAddressCapacity, InvalidInstanceID
 from euca_box.observe import failpoints
+from euca_box.store.store import insert
 from tests.sim.cloud import Killed, cloud
 
 pytestmark = pytest.mark.trio
@@ -202,6 +203,26 @@ async def test_a_network_that_refuses_once_is_asked_again(tmp_path, autojump_clo
         await until_it_has(c, instance_id, got.public_ip)
 
 
+async def test_a_node_that_leads_an_address_elsewhere_is_put_right_by_the_cluster(tmp_path, autojump_clock):
+    async with cloud(tmp_path) as c:
+        first, second = await running(c, count=2)
+        theirs, own = await public_ip(c, first), await public_ip(c, second)
+        await c.bus.ask("nc@n1", NcAssignAddress(first, own), system_call("t"))
+        assert list(await c.network.public_addresses()) == [own]  # never to two
+        loser = NcDescribeMetadata((await c.describe(second)).private_ip_address)
+        assert (await c.bus.ask("nc@n1", loser, system_call("m"))).metadata.public_ip == ""
+        await until_it_has(c, first, theirs, seconds=20)
+        await until_it_has(c, second, own, seconds=20)
+
+
+async def test_an_address_of_an_instance_that_is_gone_is_free_again(tmp_path, autojump_clock):
+    async with cloud(tmp_path) as c:
+        row = insert("public_address", {"ip": "172.30.0.12", "instance_id": "i-99999999"})
+        await c.stores["cc"].write(row)
+        await trio.sleep(10)
+        assert await holders(c) == {}
+
+
 async def test_an_older_list_of_addresses_never_undoes_a_newer_one(tmp_path, autojump_clock):
     async with cloud(tmp_path) as c:
         new = ElasticAddress("eipalloc-00000001", "172.30.0.12")
@@ -231,3 +252,42 @@ async def test_a_pending_instance_gets_no_address(tmp_path, autojump_clock):
         got = await c.ask(ec2.AllocateAddress())
         with pytest.raises(InvalidInstanceID):
             await c.ask(ec2.AssociateAddress(got.allocation_id, instance_id=instance_id))
+
+
+async def test_a_stopped_instance_keeps_its_elastic_address(tmp_path, autojump_clock):
+    async with cloud(tmp_path) as c:
+        [instance_id] = await running(c)
+        got = await c.ask(ec2.AllocateAddress())
+        await c.ask(ec2.AssociateAddress(got.allocation_id, instance_id=instance_id))
+        await c.ask(ec2_instances.StopInstances((instance_id,)))
+        await c.until(instance_id, "stopped")
+        assert await c.network.public_addresses() == {}
+        [shown] = (await c.ask(ec2.DescribeAddresses())).addresses
+        assert shown.instance_id == instance_id
+        await trio.sleep(60)
+        assert await c.network.public_addresses() == {}
+        await c.ask(ec2_instances.StartInstances((instance_id,)))
+        await c.until(instance_id, "running")
+        await until_it_has(c, instance_id, got.public_ip)
+        assert await holders(c) == {got.public_ip: got.allocation_id}
+
+
+async def test_addresses_come_and_go_while_an_instance_is_stopped(tmp_path, autojump_clock):
+    async with cloud(tmp_path) as c:
+        first, second = await running(c, count=2)
+        got = await c.ask(ec2.AllocateAddress())
+        for instance_id in (first, second):
+            await c.ask(ec2_instances.StopInstances((instance_id,)))
+            await c.until(instance_id, "stopped")
+        made = await c.ask(ec2.AssociateAddress(got.allocation_id, instance_id=first))
+        await c.ask(ec2.DisassociateAddress(made.association_id))
+        assert await public_ip(c, first) is None
+        await c.ask(ec2.AssociateAddress(got.allocation_id, instance_id=second))
+        assert await holders(c) == {got.public_ip: got.allocation_id}
+        for instance_id in (first, second):
+            await c.ask(ec2_instances.StartInstances((instance_id,)))
+            await c.until(instance_id, "running")
+        await until_it_has(c, second, got.public_ip)
+        fresh = await public_ip(c, first)
+        await until_it_has(c, first, fresh)
+        assert await holders(c) == {got.public_ip: got.allocation_id, fresh: first}

@@ -14,6 +14,7 @@ from euca_box.auth.faults import ec2_fault
 from euca_box.auth.keyring import Keyring
 from euca_box.auth.requests import AuthError
 from euca_box.messages.base import Call, Op
+from euca_box.messages.not_offered import NOT_OFFERED
 from euca_box.messages.registry import EC2_ACTIONS
 from euca_box.model.errors import (
     EucaError,
@@ -21,6 +22,7 @@ from euca_box.model.errors import (
     InvalidAction,
     InvalidParameterValue,
     MissingAction,
+    UnsupportedOperation,
 )
 from euca_box.observe import logs
 
@@ -80,6 +82,8 @@ class Ec2Query:
         if not action:
             raise MissingAction
         kind = EC2_ACTIONS.get(action)
+        if action in NOT_OFFERED:
+            raise UnsupportedOperation(NOT_OFFERED[action])
         if kind is None:
             raise InvalidAction(re.sub(r"[^\x20-\x7e]", "?", action[:128]))
         parameters = [(n, v) for n, v in query.parameters() if n not in NOT_OF_THE_ACTION]

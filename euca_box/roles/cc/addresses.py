@@ -26,9 +26,14 @@ async def choose_private(cc: "Cc") -> str:
 
 async def choose_public(cc: "Cc") -> str | None:
     """A public address without an owner, or None when there is none: the instance starts without."""
+    return next(iter(await free_public(cc)), None)
+
+
+async def free_public(cc: "Cc") -> list[str]:
+    """The addresses of the pool that neither an instance nor an account has, in order."""
     rows = await cc.store.read("SELECT ip FROM public_address WHERE instance_id IS NOT NULL")
-    taken = {row["ip"] for row in rows}
-    return next((ip for ip in cc.settings.public_addresses if ip not in taken), None)
+    taken = {row["ip"] for row in rows} | {address.public_ip for address in cc.elastic.values()}
+    return [ip for ip in cc.settings.public_addresses if ip not in taken]
 
 
 def claim(instance_id: str, private_ip: str, public_ip: str | None) -> list[Statement]:
@@ -42,15 +47,23 @@ def claim(instance_id: str, private_ip: str, public_ip: str | None) -> list[Stat
         )
     ]
     if public_ip is not None:
-        claims.append(
-            Statement(
-                "INSERT INTO public_address (ip, instance_id) VALUES (?, ?) ON CONFLICT (ip) "
-                "DO UPDATE SET instance_id = excluded.instance_id WHERE public_address.instance_id IS NULL",
-                (public_ip, instance_id),
-                expect=1,
-            )
-        )
+        claims.append(claim_public(instance_id, public_ip))
     return claims
+
+
+def claim_public(instance_id: str, public_ip: str) -> Statement:
+    """The statement that gives an automatic public address to the instance."""
+    return Statement(
+        "INSERT INTO public_address (ip, instance_id) VALUES (?, ?) ON CONFLICT (ip) "
+        "DO UPDATE SET instance_id = excluded.instance_id WHERE public_address.instance_id IS NULL",
+        (public_ip, instance_id),
+        expect=1,
+    )
+
+
+def release_public(instance_id: str) -> Statement:
+    """The statement that takes the automatic public address from the instance."""
+    return Statement("UPDATE public_address SET instance_id = NULL WHERE instance_id = ?", (instance_id,))
 
 
 def release(cc: "Cc", instance_id: str) -> list[Statement]:
@@ -60,5 +73,5 @@ def release(cc: "Cc", instance_id: str) -> list[Statement]:
             "UPDATE private_address SET instance_id = NULL, free_after = ? WHERE instance_id = ?",
             (cc.now() + cc.settings.cooling_seconds, instance_id),
         ),
-        Statement("UPDATE public_address SET instance_id = NULL WHERE instance_id = ?", (instance_id,)),
+        release_public(instance_id),
     ]

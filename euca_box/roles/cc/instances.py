@@ -13,9 +13,8 @@ from euca_box.model.errors import (
     InsufficientInstanceCapacity,
     InvalidInstanceIDNotFound,
 )
-from euca_box.model.instances import NodeState
 from euca_box.observe.failpoints import fp
-from euca_box.roles.cc import addresses, resources
+from euca_box.roles.cc import addresses, resources, stops
 from euca_box.store.store import Statement
 
 if TYPE_CHECKING:
@@ -99,12 +98,7 @@ def _report(cc: "Cc", placed: "Placed") -> InstanceReport:
     instance_id, where = placed.spec.instance_id, placed.placement
     node = cc.nodes.get(where.node)
     seen = node.reports.get(instance_id) if node else None
-    if placed.ending or placed.gone_at is not None:
-        state = NodeState.TEARDOWN
-    elif seen is not None:
-        state = seen.state
-    else:
-        state = NodeState.EXTANT if placed.started else NodeState.PENDING
+    state = stops.state_of(placed, seen)
     return InstanceReport(
         instance_id=instance_id,
         state=state,
@@ -114,4 +108,6 @@ def _report(cc: "Cc", placed: "Placed") -> InstanceReport:
         reason=seen.reason if seen else None,
         gone=placed.gone_at is not None,
         step=seen.step if seen else f"waits for {where.node}",
+        generation=stops.generation_of(placed, seen),
+        starts=seen.starts if seen else 0,
     )

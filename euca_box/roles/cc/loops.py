@@ -16,7 +16,7 @@ from euca_box.messages.nc import (
 )
 from euca_box.model.errors import EucaError
 from euca_box.model.instances import NodeState
-from euca_box.roles.cc import addresses, groups
+from euca_box.roles.cc import addresses, elastic, groups, stops
 from euca_box.store.store import Statement
 
 if TYPE_CHECKING:
@@ -78,6 +78,13 @@ async def run_and_end(cc: "Cc") -> None:
         await cc.bell.wait(LOOK_SECONDS)
 
 
+async def lead_addresses(cc: "Cc") -> None:
+    """Nodes that were down, or a crash of ours, left instances with another address than they should have."""
+    while True:
+        await elastic.settle(cc)
+        await trio.sleep(LOOK_SECONDS)
+
+
 async def sweep(cc: "Cc") -> None:
     """Forget instances some time after their end."""
     while True:
@@ -106,6 +113,8 @@ async def _tell(cc: "Cc", node: "NodeView", placed: "Placed") -> None:
         await cc.bus.ask(
             node.address, NcRunInstance(placed.spec, placed.placement), _call("run", instance_id)
         )
+    elif not seen.gone and seen.generation < placed.spec.generation:
+        await stops.tell_wish(cc, node, placed)
 
 
 async def _is_known(cc: "Cc", node: "NodeView", instance_id: str) -> bool:
@@ -121,6 +130,8 @@ async def _take(cc: "Cc", node: "NodeView", reports: dict[str, InstanceReport]) 
         placed = cc.placed.get(instance_id)
         if placed is not None and report.state is NodeState.EXTANT and not placed.started:
             await cc.mark(instance_id, started=True)
+        if placed is not None and not placed.ending:
+            await stops.take_stopped(cc, placed, report)
         if report.gone and placed is not None and placed.gone_at is None:
             await _gone(cc, instance_id)
         elif placed is None and not report.gone and report.state is not NodeState.TEARDOWN:
@@ -149,4 +160,8 @@ NODE_LOOPS: dict[str, Callable[["Cc", "NodeView"], Awaitable[None]]] = {
     "watch": watch_node,
     "resources": refresh_resources,
 }
-LOOPS: dict[str, Callable[["Cc"], Awaitable[None]]] = {"run and end": run_and_end, "sweep": sweep}
+LOOPS: dict[str, Callable[["Cc"], Awaitable[None]]] = {
+    "run and end": run_and_end,
+    "sweep": sweep,
+    "lead addresses": lead_addresses,
+}

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from euca_box.messages import cc as messages
 from euca_box.messages.base import Call
 from euca_box.model.instances import VmType
+from euca_box.roles.cc import addresses
 
 if TYPE_CHECKING:
     from euca_box.roles.cc.role import Cc, NodeView
@@ -12,12 +13,11 @@ if TYPE_CHECKING:
 
 async def describe_resources(cc: "Cc", call: Call, op: messages.CcDescribeResources) -> messages.Resources:
     types = [VmType(*numbers) for numbers in op.types]
-    [row] = await cc.store.read("SELECT count(*) AS taken FROM public_address WHERE instance_id IS NOT NULL")
     return messages.Resources(
         types=tuple(_available(cc, vm_type) for vm_type in types),
         nodes=tuple(_view(cc, node) for node in cc.nodes.values()),
         public_addresses=len(cc.settings.public_addresses),
-        public_addresses_free=len(cc.settings.public_addresses) - row["taken"],
+        public_addresses_free=len(await addresses.free_public(cc)),
     )
 
 
@@ -30,14 +30,19 @@ def free(cc: "Cc", node: "NodeView") -> tuple[float, int, int]:
     """Cores (after overcommit), MiB and GiB that no instance was promised. Nothing on a node that is down."""
     if node.resources is None or not node.up:
         return 0.0, 0, 0
-    taken = [
-        p.spec.vm_type for p in cc.placed.values() if p.placement.node == node.address and p.gone_at is None
-    ]
+    here = [p for p in cc.placed.values() if p.placement.node == node.address and p.gone_at is None]
+    running = [p.spec.vm_type for p in here if not p.stopped]
     return (
-        node.resources.cores * cc.settings.cpu_overcommit - sum(t.cpu for t in taken),
-        node.resources.memory_mib - sum(t.memory_mib for t in taken),
-        node.resources.disk_gib - sum(t.disk_gib for t in taken),
+        node.resources.cores * cc.settings.cpu_overcommit - sum(t.cpu for t in running),
+        node.resources.memory_mib - sum(t.memory_mib for t in running),
+        node.resources.disk_gib - sum(p.spec.vm_type.disk_gib for p in here),  # a stopped one keeps its disk
     )
+
+
+def has_room(cc: "Cc", node: "NodeView", vm_type: VmType) -> bool:
+    """Whether an instance whose disk is there may run there."""
+    cores, memory_mib, _ = free(cc, node)
+    return cores >= vm_type.cpu and memory_mib >= vm_type.memory_mib
 
 
 def _available(cc: "Cc", vm_type: VmType) -> messages.Available:

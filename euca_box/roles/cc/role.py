@@ -18,7 +18,7 @@ from euca_box.bus.results import StoredResults
 from euca_box.messages import base, cc
 from euca_box.messages.instance_spec import GroupRules, InstanceReport, InstanceSpec, Placement
 from euca_box.messages.nc import NodeResources
-from euca_box.roles.cc import groups, instances, loops, resources
+from euca_box.roles.cc import elastic, groups, instances, loops, resources, stops
 from euca_box.store.store import Statement, Store
 from euca_box.tasks import Bell, supervise
 
@@ -40,13 +40,17 @@ class CcSettings:
 @dataclass(frozen=True)
 class Placed:
     """An instance that this cluster has taken. `started`: its node has had it running once, so it is
-    never run anew; `ending`: it shall go; `gone_at`: nothing is left."""
+    never run anew; `stopping`: it shall not run; `stopped`: it does not, its capacity is free; `ending`: it
+    shall go; `gone_at`: nothing is left."""
 
     spec: InstanceSpec
     placement: Placement
     started: bool = False
     ending: bool = False
     gone_at: float | None = None
+    stopping: bool = False
+    stopped: bool = False
+    force: bool = False
 
 
 @dataclass
@@ -73,6 +77,8 @@ class Cc:
         self.nodes = {address: NodeView(address) for address in settings.nodes}
         self.groups: tuple[GroupRules, ...] = ()
         self.groups_version = -1
+        self.elastic: dict[str, cc.ElasticAddress] = {}  # by allocation id
+        self.elastic_version = -1
         self.version = 0  # grows when a report could differ
         self.news = trio.Event()
         self.bell = Bell()
@@ -90,6 +96,7 @@ class Cc:
             self.placed[placed.spec.instance_id] = placed
         self.tombstones = {row["id"] for row in await self.store.read("SELECT id FROM tombstone")}
         await groups.load(self)
+        await elastic.load(self)
 
     def changed(self) -> None:
         """Tell whoever holds a poll open."""
@@ -136,8 +143,13 @@ OPERATIONS: Operations = {
     cc.CcDescribeResources: resources.describe_resources,
     cc.CcRunInstance: instances.run_instance,
     cc.CcTerminateInstance: instances.terminate_instance,
+    cc.CcStopInstance: stops.stop_instance,
+    cc.CcStartInstance: stops.start_instance,
+    cc.CcModifyInstance: stops.modify_instance,
     cc.CcRebootInstance: instances.reboot_instance,
     cc.CcGetConsoleOutput: instances.get_console_output,
     cc.CcDescribeInstances: instances.describe_instances,
     cc.CcConfigureGroups: groups.configure_groups,
+    cc.CcAllocateAddress: elastic.allocate_address,
+    cc.CcAssignAddresses: elastic.assign_addresses,
 }

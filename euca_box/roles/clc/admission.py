@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 USER_DATA_BYTES = 16384
 DEFAULT_TYPE = "m1.small"
 GIB = 1024**3
+SHUTDOWN_BEHAVIORS = ("stop", "terminate")
 
 NamesOf = Callable[[Instance], list[str]]
 
@@ -53,7 +54,7 @@ class Wish:
 async def admit(clc: "Clc", call: Call, op: ec2.RunInstances) -> Wish:
     """Raises the AWS error of the first reason to refuse."""
     _check_counts(op)
-    user_data = _user_data(op.user_data)
+    user_data = decoded_user_data(op.user_data)
     _check_options(clc, op)
     tags = tags_for("instance", op.tag_specifications)
     image, kernel, ramdisk = _boot_images(clc, call, op)
@@ -76,14 +77,20 @@ def _check_counts(op: ec2.RunInstances) -> None:
         raise InvalidParameterCombination("The minimum count must not be greater than the maximum count.")
 
 
-def _user_data(text: str | None) -> bytes:
+def decoded_user_data(text: str | None) -> bytes:
+    """Raises InvalidUserData.Malformed."""
     try:
         data = base64.b64decode("".join((text or "").split()), validate=True)
     except (binascii.Error, ValueError):
         raise InvalidUserDataMalformed("Invalid BASE64 encoding of user data.") from None
+    check_user_data(data)
+    return data
+
+
+def check_user_data(data: bytes) -> None:
+    """Raises InvalidUserData.Malformed."""
     if len(data) > USER_DATA_BYTES:
         raise InvalidUserDataMalformed(f"User data is limited to {USER_DATA_BYTES} bytes")
-    return data
 
 
 def _check_options(clc: "Clc", op: ec2.RunInstances) -> None:
@@ -105,11 +112,13 @@ def _check_options(clc: "Clc", op: ec2.RunInstances) -> None:
         raise UnsupportedOperation("Detailed monitoring is not supported.")
     if op.ebs_optimized:
         raise UnsupportedOperation("EBS-optimized instances are not supported.")
-    if op.instance_initiated_shutdown_behavior not in (None, "terminate"):
-        raise InvalidParameterCombination(
-            "Instances with an instance-store root device can only terminate when they shut down."
-        )
-    options = op.metadata_options or ec2.InstanceMetadataOptionsRequest()
+    if op.instance_initiated_shutdown_behavior not in (None, *SHUTDOWN_BEHAVIORS):
+        raise InvalidParameterValue("InstanceInitiatedShutdownBehavior is stop or terminate.")
+    check_metadata_options(op.metadata_options or ec2.InstanceMetadataOptionsRequest())
+
+
+def check_metadata_options(options: ec2.InstanceMetadataOptionsRequest) -> None:
+    """Raises InvalidParameterValue."""
     if options.http_tokens not in (None, "optional", "required"):
         raise InvalidParameterValue("HttpTokens is optional or required.")
     if options.http_endpoint not in (None, "enabled", "disabled"):
@@ -122,9 +131,8 @@ def _check_options(clc: "Clc", op: ec2.RunInstances) -> None:
 def _boot_images(clc: "Clc", call: Call, op: ec2.RunInstances) -> tuple[Image, Image | None, Image | None]:
     """Kernel and ramdisk: the request's, else the image's. A bare file system needs a kernel."""
     image = images.usable(clc, call.account, op.image_id, ImageType.MACHINE)
-    kernel_id, ramdisk_id = op.kernel_id or image.kernel_id, op.ramdisk_id or image.ramdisk_id
-    kernel = images.usable(clc, call.account, kernel_id, ImageType.KERNEL) if kernel_id else None
-    ramdisk = images.usable(clc, call.account, ramdisk_id, ImageType.RAMDISK) if ramdisk_id else None
+    kernel = _boot_image(clc, call, op.kernel_id, image, image.kernel_id, ImageType.KERNEL)
+    ramdisk = _boot_image(clc, call, op.ramdisk_id, image, image.ramdisk_id, ImageType.RAMDISK)
     if kernel is None and not image.data.bootable:
         raise InvalidParameterCombination(
             f"Unable to determine required kernel image: {image.image_id} is a file system without a boot "
@@ -133,6 +141,15 @@ def _boot_images(clc: "Clc", call: Call, op: ec2.RunInstances) -> tuple[Image, I
     if ramdisk is not None and kernel is None:
         raise InvalidParameterCombination("A ramdisk needs a kernel.")
     return image, kernel, ramdisk
+
+
+def _boot_image(
+    clc: "Clc", call: Call, asked: str | None, image: Image, registered: str | None, kind: ImageType
+) -> Image | None:
+    """What the caller names must be the caller's to use; what the image was registered with, its owner's."""
+    if asked:
+        return images.usable(clc, call.account, asked, kind)
+    return images.usable(clc, image.account, registered, kind) if registered else None
 
 
 def _vm_type(clc: "Clc", op: ec2.RunInstances, image: Image) -> VmType:

@@ -1,7 +1,7 @@
-"""Security groups and their rules (EC2 2016-11-15, with the flat rule form of 2009-04-04)."""
+"""Security groups (EC2 2016-11-15). What is done to their rules is in `group_rules.py`."""
 
-import logging
 import re
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import trio
@@ -12,47 +12,48 @@ from euca_box.model import ids
 from euca_box.model.errors import (
     CannotDelete,
     DependencyViolation,
-    EucaError,
     InvalidGroupDuplicate,
     InvalidGroupNotFound,
     InvalidGroupReserved,
-    InvalidParameterCombination,
     InvalidParameterValue,
-    InvalidPermissionDuplicate,
-    InvalidPermissionNotFound,
     InvalidVpcIDNotFound,
     MissingParameter,
-    RulesPerSecurityGroupLimitExceeded,
     SecurityGroupLimitExceeded,
-    UnsupportedOperation,
 )
-from euca_box.model.filters import filtered
+from euca_box.model.filters import Getter, filtered
 from euca_box.model.groups import ALLOW_ALL_RULE, DEFAULT, GroupRule, SecurityGroup
 from euca_box.model.paging import page
 from euca_box.roles.clc import permissions
-from euca_box.roles.clc.firewall import send_groups
-from euca_box.roles.clc.rules import Tags, stop_if_dry_run, tags_for
+from euca_box.roles.clc.rules import Tags, names_owner, stop_if_dry_run, tags_for
 from euca_box.roles.clc.views import tags_view
 from euca_box.store.store import Conflict, Statement, insert
 
 if TYPE_CHECKING:
     from euca_box.roles.clc.role import Clc
 
-log = logging.getLogger(__name__)
-
 TEXT = re.compile(r"[A-Za-z0-9 ._\-:/()#,@\[\]+=&;{}!$*]{1,255}")  # EC2, CreateSecurityGroup, VPC rule
 
-FILTERS = {
+RulesOf = Callable[[SecurityGroup], tuple[GroupRule, ...]]
+
+
+def _rule_filters(prefix: str, rules_of: RulesOf) -> dict[str, Getter]:
+    return {
+        f"{prefix}ip-permission.cidr": lambda r: [x.cidr for x in rules_of(r)],
+        f"{prefix}ip-permission.from-port": lambda r: [x.from_port for x in rules_of(r)],
+        f"{prefix}ip-permission.to-port": lambda r: [x.to_port for x in rules_of(r)],
+        f"{prefix}ip-permission.protocol": lambda r: [x.protocol for x in rules_of(r)],
+        f"{prefix}ip-permission.group-id": lambda r: [x.group_id for x in rules_of(r)],
+        f"{prefix}ip-permission.user-id": lambda r: [x.group_account for x in rules_of(r)],
+    }
+
+
+FILTERS: dict[str, Getter] = {
     "description": lambda r: r.description,
     "group-id": lambda r: r.group_id,
     "group-name": lambda r: r.name,
     "owner-id": lambda r: r.account,
-    "ip-permission.cidr": lambda r: [x.cidr for x in r.ingress],
-    "ip-permission.from-port": lambda r: [x.from_port for x in r.ingress],
-    "ip-permission.to-port": lambda r: [x.to_port for x in r.ingress],
-    "ip-permission.protocol": lambda r: [x.protocol for x in r.ingress],
-    "ip-permission.group-id": lambda r: [x.group_id for x in r.ingress],
-    "ip-permission.user-id": lambda r: [x.group_account for x in r.ingress],
+    **_rule_filters("", lambda r: r.ingress),
+    **_rule_filters("egress.", lambda r: r.egress),
 }
 
 
@@ -84,13 +85,13 @@ async def delete_security_group(
     clc: "Clc", call: Call, op: ec2.DeleteSecurityGroup
 ) -> ec2.DeleteSecurityGroupResult:
     """Refused while an instance is a member or another group's rule names it."""
-    group = named(clc, call.account, op.group_id, op.group_name)
+    group = reachable(clc, call, op.group_id, op.group_name)
     if group.name == DEFAULT:
         raise CannotDelete(
             f'the specified group: "{group.group_id}" name: "default" cannot be deleted by a user'
         )
     members = any(
-        i.ended_at is None and group.group_id in i.group_ids for i in clc.instances.of(call.account)
+        i.ended_at is None and group.group_id in i.group_ids for i in clc.instances.of(group.account)
     )
     named_by_others = any(
         rule.group_id == group.group_id
@@ -115,9 +116,10 @@ async def describe_security_groups(
 ) -> ec2.DescribeSecurityGroupsResult:
     stop_if_dry_run(op.dry_run)
     await default_group(clc, call.account)
-    records = list(clc.groups.of(call.account))
+    everything = call.admin and names_owner(op.filters)
+    records = clc.groups.all() if everything else list(clc.groups.of(call.account))
     if op.group_ids or op.group_names:
-        wanted = [named(clc, call.account, group_id, None) for group_id in op.group_ids]
+        wanted = [reachable(clc, call, group_id, None) for group_id in op.group_ids]
         wanted += [named(clc, call.account, None, name) for name in op.group_names]
         records = list(dict.fromkeys(wanted))
     records = filtered(records, op.filters, FILTERS | {"vpc-id": lambda r: clc.settings.vpc_id})
@@ -129,57 +131,6 @@ async def describe_security_groups(
         ids_given=bool(op.group_ids),
     )
     return ec2.DescribeSecurityGroupsResult(tuple(_view(clc, r) for r in shown), token)
-
-
-async def authorize_security_group_ingress(
-    clc: "Clc", call: Call, op: ec2.AuthorizeSecurityGroupIngress
-) -> ec2.AuthorizeSecurityGroupIngressResult:
-    """All rules or none. Raises InvalidPermission.Duplicate, InvalidPermission.Malformed, limits."""
-    if op.tag_specifications:
-        raise UnsupportedOperation("Tags on security group rules are not supported.")
-    group = named(clc, call.account, op.group_id, op.group_name)
-    rules = permissions.rules_of(clc, call, op)
-    stop_if_dry_run(op.dry_run)
-
-    def add(current: SecurityGroup) -> SecurityGroup:
-        known = {rule.same_as for rule in current.ingress}
-        for rule in rules:
-            if rule.same_as in known:
-                raise InvalidPermissionDuplicate(permissions.in_words(rule))
-            known.add(rule.same_as)
-        if len(known) > clc.settings.max_group_rules:
-            raise RulesPerSecurityGroupLimitExceeded
-        return permissions.with_ingress(current, (*current.ingress, *rules))
-
-    if await clc.groups.change(group.group_id, add) is None:
-        raise InvalidGroupNotFound(group.group_id)
-    await _put_in_force(clc)
-    return ec2.AuthorizeSecurityGroupIngressResult(
-        security_group_rules=tuple(_rule_view(group, rule, egress=False) for rule in rules)
-    )
-
-
-async def revoke_security_group_ingress(
-    clc: "Clc", call: Call, op: ec2.RevokeSecurityGroupIngress
-) -> ec2.RevokeSecurityGroupIngressResult:
-    """All rules or none. Raises InvalidPermission.NotFound when one is not there."""
-    group = named(clc, call.account, op.group_id, op.group_name)
-    if op.security_group_rule_ids and (op.ip_permissions or op.ip_protocol):
-        raise InvalidParameterCombination("Rules are named either by id or by what they allow, not both.")
-    rule_ids = {i.lower() for i in op.security_group_rule_ids}
-    gone = set() if rule_ids else {rule.same_as for rule in permissions.rules_of(clc, call, op)}
-    stop_if_dry_run(op.dry_run)
-
-    def take(current: SecurityGroup) -> SecurityGroup:
-        kept = tuple(r for r in current.ingress if r.same_as not in gone and r.rule_id not in rule_ids)
-        if len(current.ingress) - len(kept) != len(gone) + len(rule_ids):
-            raise InvalidPermissionNotFound
-        return permissions.with_ingress(current, kept)
-
-    if await clc.groups.change(group.group_id, take) is None:
-        raise InvalidGroupNotFound(group.group_id)
-    await _put_in_force(clc)
-    return ec2.RevokeSecurityGroupIngressResult()
 
 
 def find_by_name(clc: "Clc", account: str, name: str) -> SecurityGroup | None:
@@ -199,21 +150,22 @@ def named(clc: "Clc", account: str, group_id: str | None, name: str | None) -> S
     return group
 
 
+def reachable(clc: "Clc", call: Call, group_id: str | None, name: str | None) -> SecurityGroup:
+    """The caller's group; an administrator's may be of any account, by its id."""
+    if call.admin and group_id is not None:
+        group = clc.groups.find(ids.checked(group_id, "sg"))
+        if group is None:
+            raise InvalidGroupNotFound(group_id)
+        return group
+    return named(clc, call.account, group_id, name)
+
+
 async def default_group(clc: "Clc", account: str) -> SecurityGroup:
     """The account's group `default`, made when it is first needed: members reach each other."""
     lock = clc.group_locks.setdefault(account, trio.Lock())
     async with lock:
         group = find_by_name(clc, account, DEFAULT)
         return group or await _add(clc, account, DEFAULT, "default VPC security group", ())
-
-
-async def _put_in_force(clc: "Clc") -> None:
-    """Rules are in force when the client hears of them; a cluster that does not answer gets them later."""
-    try:
-        await send_groups(clc)
-    except EucaError as error:
-        log.warning("rules are not in force yet: %s", error.message)
-        clc.groups_bell.ring()
 
 
 async def _add(clc: "Clc", account: str, name: str, description: str, tags: Tags) -> SecurityGroup:
@@ -247,22 +199,4 @@ def _view(clc: "Clc", group: SecurityGroup) -> ec2.SecurityGroup:
         ip_permissions=permissions.grouped(group.ingress),
         ip_permissions_egress=permissions.grouped(group.egress),
         tags=tags_view(group.tags),
-    )
-
-
-def _rule_view(group: SecurityGroup, rule: GroupRule, *, egress: bool) -> ec2.SecurityGroupRule:
-    source = None
-    if rule.group_id is not None:
-        source = ec2.ReferencedSecurityGroup(rule.group_id, rule.group_account or group.account)
-    return ec2.SecurityGroupRule(
-        security_group_rule_id=rule.rule_id,
-        group_id=group.group_id,
-        group_owner_id=group.account,
-        is_egress=egress,
-        ip_protocol=rule.protocol,
-        from_port=rule.from_port,
-        to_port=rule.to_port,
-        cidr_ipv4=rule.cidr,
-        referenced_group_info=source,
-        description=rule.description,
     )

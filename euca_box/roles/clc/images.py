@@ -9,6 +9,7 @@ from euca_box.messages.ec2_common import Returned
 from euca_box.messages.walrus import CheckedImage, CheckImage
 from euca_box.model import ids
 from euca_box.model.errors import (
+    AuthFailure,
     InvalidAMIIDNotFound,
     InvalidAMINameDuplicate,
     InvalidAMINameMalformed,
@@ -16,31 +17,29 @@ from euca_box.model.errors import (
     InvalidParameterCombination,
     InvalidParameterValue,
     MissingParameter,
-    UnauthorizedOperation,
 )
 from euca_box.model.filters import filtered
 from euca_box.model.images import Image, ImageType
 from euca_box.model.paging import page
-from euca_box.roles.clc.rules import stop_if_dry_run, tags_for
+from euca_box.roles.clc.rules import names_owner, stop_if_dry_run, tags_for
 
 if TYPE_CHECKING:
     from euca_box.roles.clc.role import Clc
 
 NAME = re.compile(r"[A-Za-z0-9()./_ '@\[\]-]{3,128}")
-PREFIXES = ("emi", "eki", "eri", "ami", "aki", "ari")
 
 FILTERS = {
     "architecture": lambda r: r.architecture,
     "description": lambda r: r.description,
     "hypervisor": lambda r: "xen",
-    "image-id": lambda r: r.image_id,
+    "image-id": lambda r: ids.image_names(r.image_id),
     "image-type": lambda r: r.type.value,
     "is-public": lambda r: r.public,
-    "kernel-id": lambda r: r.kernel_id,
+    "kernel-id": lambda r: ids.image_names(r.kernel_id),
     "manifest-location": lambda r: r.data.location,
     "name": lambda r: r.name,
     "owner-id": lambda r: r.account,
-    "ramdisk-id": lambda r: r.ramdisk_id,
+    "ramdisk-id": lambda r: ids.image_names(r.ramdisk_id),
     "root-device-name": lambda r: r.root_device_name,
     "root-device-type": lambda r: "instance-store",
     "state": lambda r: "available",
@@ -57,9 +56,8 @@ async def register_image(clc: "Clc", call: Call, op: ec2.RegisterImage) -> ec2.R
         raise InvalidParameterValue(f"The architecture '{op.architecture[:32]}' is not one of x86_64.")
     if op.virtualization_type not in (None, "hvm"):
         raise InvalidParameterValue("The virtualization type must be hvm.")
-    for image_id, kind in ((op.kernel_id, ImageType.KERNEL), (op.ramdisk_id, ImageType.RAMDISK)):
-        if image_id is not None:
-            usable(clc, call.account, image_id, kind)
+    kernel = op.kernel_id and usable(clc, call.account, op.kernel_id, ImageType.KERNEL)
+    ramdisk = op.ramdisk_id and usable(clc, call.account, op.ramdisk_id, ImageType.RAMDISK)
     stop_if_dry_run(op.dry_run)
     checked = await clc.bus.ask("walrus", CheckImage(bucket, key), call)
     _check_kind(clc, call, op, checked, key)
@@ -72,8 +70,9 @@ async def register_image(clc: "Clc", call: Call, op: ec2.RegisterImage) -> ec2.R
         architecture=checked.architecture or "x86_64",
         created_at=clc.now(),
         data=checked.data,
-        kernel_id=op.kernel_id and op.kernel_id.lower(),
-        ramdisk_id=op.ramdisk_id and op.ramdisk_id.lower(),
+        public=clc.settings.images_public,
+        kernel_id=kernel.image_id if kernel else None,
+        ramdisk_id=ramdisk.image_id if ramdisk else None,
         root_device_name=op.root_device_name or "/dev/sda1",
         tags=tags,
     )
@@ -83,9 +82,7 @@ async def register_image(clc: "Clc", call: Call, op: ec2.RegisterImage) -> ec2.R
 
 async def deregister_image(clc: "Clc", call: Call, op: ec2.DeregisterImage) -> Returned:
     """Running instances keep what they have; a later RunInstances does not find it."""
-    image = visible(clc, call.account, op.image_id)
-    if image.account != call.account and not call.admin:
-        raise UnauthorizedOperation(f"The image {image.image_id} belongs to another account.")
+    image = owned_image(clc, call, op.image_id)
     stop_if_dry_run(op.dry_run)
     await clc.images.remove(image.image_id)
     return Returned()
@@ -94,9 +91,12 @@ async def deregister_image(clc: "Clc", call: Call, op: ec2.DeregisterImage) -> R
 async def describe_images(clc: "Clc", call: Call, op: ec2.DescribeImages) -> ec2.DescribeImagesResult:
     stop_if_dry_run(op.dry_run)
     if op.image_ids:
-        records = [visible(clc, call.account, image_id) for image_id in dict.fromkeys(op.image_ids)]
+        records = list(dict.fromkeys(_shown(clc, call, image_id) for image_id in op.image_ids))
     else:
-        records = [r for r in clc.images.all() if r.public or r.account == call.account]
+        # An administrator sees private images of others when the request names their owners.
+        names_owners = bool(op.owners) or names_owner(op.filters)
+        everything = call.admin and names_owners
+        records = [r for r in clc.images.all() if everything or r.may_run(call.account)]
     if op.owners:
         owners = {call.account if o == "self" else o for o in op.owners}
         records = [r for r in records if r.account in owners]
@@ -115,9 +115,18 @@ async def describe_images(clc: "Clc", call: Call, op: ec2.DescribeImages) -> ec2
 
 def visible(clc: "Clc", account: str, image_id: str) -> Image:
     """The image if the account may see it. Raises InvalidAMIID.NotFound, InvalidAMIID.Malformed."""
-    image = clc.images.find(ids.checked(image_id, *PREFIXES))
-    if image is None or not (image.public or image.account == account):
+    image = clc.images.find(ids.checked_image(image_id))
+    if image is None or not image.may_run(account):
         raise InvalidAMIIDNotFound(image_id)
+    return image
+
+
+def owned_image(clc: "Clc", call: Call, image_id: str) -> Image:
+    """The image if the caller may change it. Raises InvalidAMIID.NotFound for what it may not even see,
+    AuthFailure for another account's."""
+    image = _shown(clc, call, image_id)
+    if image.account != call.account and not call.admin:
+        raise AuthFailure(f"Not authorized for image:{image.image_id}")
     return image
 
 
@@ -127,6 +136,12 @@ def usable(clc: "Clc", account: str, image_id: str, kind: ImageType) -> Image:
     if image.type is not kind:
         raise InvalidParameterValue(f"{image.image_id} is a {image.type.value} image, not a {kind.value}.")
     return image
+
+
+def _shown(clc: "Clc", call: Call, image_id: str) -> Image:
+    """An administrator sees every image whose id it knows."""
+    found = clc.images.find(ids.checked_image(image_id)) if call.admin else None
+    return found or visible(clc, call.account, image_id)
 
 
 def _location(location: str | None) -> tuple[str, str]:
@@ -167,9 +182,7 @@ def _check_kind(clc: "Clc", call: Call, op: ec2.RegisterImage, checked: CheckedI
 
 
 def _executable(image: Image, account: str, users: tuple[str, ...]) -> bool:
-    return any(
-        (user == "all" and image.public)
-        or (user == "self" and image.account == account)
-        or (user == image.account == account)
-        for user in users
-    )
+    """By an explicit permission, as EC2 counts it. Whom else an image was given to only its owner sees."""
+    wanted = {account if user == "self" else user for user in users}
+    shared = image.launch_users if image.account == account else {account} & {*image.launch_users}
+    return ("all" in wanted and image.public) or bool(wanted & {*shared})

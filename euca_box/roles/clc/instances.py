@@ -2,7 +2,7 @@
 
 import base64
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -17,6 +17,7 @@ from euca_box.model.errors import (
     IncorrectInstanceState,
     InvalidInstanceIDNotFound,
     MissingParameter,
+    OperationNotPermitted,
 )
 from euca_box.model.filters import filtered
 from euca_box.model.instances import (
@@ -30,7 +31,7 @@ from euca_box.model.instances import (
 from euca_box.model.paging import page
 from euca_box.observe.failpoints import fp
 from euca_box.roles.clc import admission, views
-from euca_box.roles.clc.rules import stop_if_dry_run
+from euca_box.roles.clc.rules import names_owner, stop_if_dry_run
 from euca_box.store.store import Conflict, Statement, Value, insert, one
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ FILTERS = {
     "client-token": lambda r: r.client_token,
     "dns-name": lambda r: r.public_ip or r.private_ip,
     "hypervisor": lambda r: "xen",
-    "image-id": lambda r: r.image_id,
+    "image-id": lambda r: ids.image_names(r.image_id),
     "instance-id": lambda r: r.instance_id,
     "instance-state-code": lambda r: r.state.code,
     "instance-state-name": lambda r: r.state.value,
@@ -50,7 +51,7 @@ FILTERS = {
     "instance.group-id": lambda r: r.group_ids,
     "network-interface.group-id": lambda r: r.group_ids,
     "ip-address": lambda r: r.public_ip,
-    "kernel-id": lambda r: r.kernel_id,
+    "kernel-id": lambda r: ids.image_names(r.kernel_id),
     "key-name": lambda r: r.key_name,
     "launch-index": lambda r: r.launch_index,
     "launch-time": lambda r: datetime.fromtimestamp(r.launch_time, UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z"),
@@ -58,7 +59,7 @@ FILTERS = {
     "owner-id": lambda r: r.account,
     "private-dns-name": lambda r: views.dns_name(r.private_ip),
     "private-ip-address": lambda r: r.private_ip,
-    "ramdisk-id": lambda r: r.ramdisk_id,
+    "ramdisk-id": lambda r: ids.image_names(r.ramdisk_id),
     "reason": lambda r: r.transition,
     "reservation-id": lambda r: r.reservation_id,
     "root-device-name": lambda r: r.root_device_name,
@@ -102,7 +103,9 @@ async def describe_instances(
             call.account, changes, lambda: _reservations(clc, clc.instances.of(call.account))
         )
     if op.instance_ids:
-        records = owned(clc, call.account, op.instance_ids)
+        records = reachable(clc, call, op.instance_ids)
+    elif call.admin and names_owner(op.filters):
+        records = clc.instances.all()
     else:
         records = list(clc.instances.of(call.account))
     if op.filters:
@@ -124,7 +127,13 @@ async def terminate_instances(
     clc: "Clc", call: Call, op: ec2.TerminateInstances
 ) -> ec2.TerminateInstancesResult:
     """The wish is committed before the answer; nothing of them is left some seconds later."""
-    records = owned(clc, call.account, op.instance_ids)
+    records = reachable(clc, call, op.instance_ids)
+    for record in records:
+        if record.disable_api_termination and record.ended_at is None:
+            raise OperationNotPermitted(
+                f"The instance '{record.instance_id}' may not be terminated. Modify its "
+                "'disableApiTermination' instance attribute and try again."
+            )
     stop_if_dry_run(op.dry_run)
     changes = []
     for before in records:
@@ -139,7 +148,7 @@ async def terminate_instances(
 
 
 async def reboot_instances(clc: "Clc", call: Call, op: ec2.RebootInstances) -> Done:
-    records = owned(clc, call.account, op.instance_ids)
+    records = reachable(clc, call, op.instance_ids)
     for record in records:
         if record.state is not InstanceState.RUNNING:
             raise IncorrectInstanceState(
@@ -154,7 +163,7 @@ async def reboot_instances(clc: "Clc", call: Call, op: ec2.RebootInstances) -> D
 
 async def get_console_output(clc: "Clc", call: Call, op: ec2.GetConsoleOutput) -> ec2.GetConsoleOutputResult:
     """Empty while nothing was printed, and once nothing of the instance is left."""
-    [record] = owned(clc, call.account, (op.instance_id,))
+    [record] = reachable(clc, call, (op.instance_id,))
     stop_if_dry_run(op.dry_run)
     output, at = b"", clc.now()
     if record.placed and record.state is not InstanceState.TERMINATED:
@@ -166,10 +175,19 @@ async def get_console_output(clc: "Clc", call: Call, op: ec2.GetConsoleOutput) -
 
 def owned(clc: "Clc", account: str, instance_ids: Iterable[str]) -> list[Instance]:
     """The account's instances, each once, in the order asked. One that is not there refuses all."""
+    return _named(instance_ids, lambda instance_id: clc.instances.owned(account, instance_id))
+
+
+def reachable(clc: "Clc", call: Call, instance_ids: Iterable[str]) -> list[Instance]:
+    """The caller's instances; an administrator's are those of every account."""
+    return _named(instance_ids, clc.instances.find) if call.admin else owned(clc, call.account, instance_ids)
+
+
+def _named(instance_ids: Iterable[str], find: Callable[[str], Instance | None]) -> list[Instance]:
     wanted = dict.fromkeys(ids.checked(instance_id, "i") for instance_id in instance_ids)
     if not wanted:
         raise MissingParameter("InstanceId")
-    found = {instance_id: clc.instances.owned(account, instance_id) for instance_id in wanted}
+    found = {instance_id: find(instance_id) for instance_id in wanted}
     if missing := [instance_id for instance_id, record in found.items() if record is None]:
         raise InvalidInstanceIDNotFound(*missing)
     return [record for record in found.values() if record is not None]
@@ -257,6 +275,9 @@ def _record(clc: "Clc", call: Call, op: ec2.RunInstances, wish: "admission.Wish"
         http_endpoint=options.http_endpoint or "enabled",
         hop_limit=options.http_put_response_hop_limit or 1,
         wants_public_ip=op.addressing_type != "private",
+        shutdown_behavior=op.instance_initiated_shutdown_behavior or "terminate",
+        disable_api_termination=op.disable_api_termination,
+        disable_api_stop=op.disable_api_stop,
         tags=wish.tags,
     )
 

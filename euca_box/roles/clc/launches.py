@@ -9,7 +9,7 @@ import trio
 
 from euca_box.messages.base import Call, system_call
 from euca_box.messages.cc import CcDescribeInstances, CcRunInstance, CcTerminateInstance, Reports
-from euca_box.messages.instance_spec import InstanceReport, InstanceSpec
+from euca_box.messages.instance_spec import InstanceReport, InstanceSpec, changed_spec
 from euca_box.model.errors import ClientFault, EucaError, InsufficientInstanceCapacity
 from euca_box.model.instances import (
     GUEST_SHUTDOWN,
@@ -22,9 +22,9 @@ from euca_box.model.instances import (
     server_error,
 )
 from euca_box.observe.failpoints import fp
+from euca_box.roles.clc import stops
 from euca_box.roles.clc.firewall import send_groups
 from euca_box.roles.clc.instances import wish_gone
-from euca_box.store.store import one
 
 if TYPE_CHECKING:
     from euca_box.roles.clc.role import Clc
@@ -124,7 +124,7 @@ async def _take_report(clc: "Clc", report: InstanceReport) -> None:
         log.info("%s ended by itself: %s", report.instance_id, reason.message)
         await wish_gone(clc, report.instance_id, reason, reason.message.partition(": ")[2] or reason.message)
         clc.launch_bell.ring()
-    elif report.state is NodeState.EXTANT:
+    elif not await stops.take_report(clc, record, report) and report.state is NodeState.EXTANT:
         await _running(clc, report)
 
 
@@ -136,6 +136,8 @@ async def _running(clc: "Clc", report: InstanceReport) -> None:
         started = current.state is InstanceState.PENDING
         if current.state not in (InstanceState.PENDING, InstanceState.RUNNING):
             return None
+        if report.starts < current.starts:
+            return None  # from before it was stopped
         state = INSTANCE.after(current.state, InstanceEvent.STARTED) if started else current.state
         return replace(
             current,
@@ -144,6 +146,7 @@ async def _running(clc: "Clc", report: InstanceReport) -> None:
             node=report.node,
             private_ip=report.private_ip,
             public_ip=report.public_ip,
+            elastic=clc.views.elastic_address(current, report.public_ip) is not None,
         )
 
     await clc.instances.change(report.instance_id, run)
@@ -194,48 +197,34 @@ async def _waiting_for(clc: "Clc", record: Instance) -> str:
 
 
 async def _spec(clc: "Clc", record: Instance) -> InstanceSpec | None:
+    """Everything of a new instance; None when its image or its VM type is no longer there."""
     image = clc.images.find(record.image_id)
-    kernel = clc.images.find(record.kernel_id) if record.kernel_id else None
-    ramdisk = clc.images.find(record.ramdisk_id) if record.ramdisk_id else None
-    vm_type = clc.vm_types.get(record.instance_type)
-    if (
-        vm_type is None
-        or image is None
-        or (record.kernel_id and not kernel)
-        or (record.ramdisk_id and not ramdisk)
-    ):
+    changes = await stops.changes_of(clc, record)
+    if image is None or changes is None:
         return None
-    row = one(await clc.store.read("SELECT data FROM user_data WHERE instance_id = ?", record.instance_id))
-    groups = clc.views.group_identifiers(record.group_ids)
-    return InstanceSpec(
+    if (record.kernel_id and not changes.kernel) or (record.ramdisk_id and not changes.ramdisk):
+        return None
+    spec = InstanceSpec(
         instance_id=record.instance_id,
         reservation_id=record.reservation_id,
         account=record.account,
-        vm_type=vm_type,
+        vm_type=changes.vm_type,
         launch_index=record.launch_index,
         launch_time=record.launch_time,
         image_id=image.image_id,
         image=image.data,
-        kernel_id=record.kernel_id,
-        kernel=kernel.data if kernel else None,
-        ramdisk_id=record.ramdisk_id,
-        ramdisk=ramdisk.data if ramdisk else None,
-        group_ids=tuple(g.group_id for g in groups),
-        group_names=tuple(g.group_name for g in groups),
+        group_ids=(),
+        group_names=(),
         key_name=record.key_name,
         public_key=record.public_key,
-        user_data=bytes(row["data"]) if row else b"",
         root_device_name=record.root_device_name,
         zone=record.zone,
         region=clc.settings.region,
         vpc_id=clc.settings.vpc_id,
         subnet_id=clc.settings.subnet_id,
-        http_tokens=record.http_tokens,
-        http_endpoint=record.http_endpoint,
-        hop_limit=record.hop_limit,
         wants_public_ip=record.wants_public_ip,
-        tags=record.tags,
     )
+    return changed_spec(spec, changes)
 
 
 def _call(record: Instance, step: str) -> Call:

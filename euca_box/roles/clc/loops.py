@@ -10,7 +10,8 @@ from euca_box.messages.base import system_call
 from euca_box.messages.walrus import SyncPrincipals
 from euca_box.model.errors import EucaError
 from euca_box.model.instances import InstanceState
-from euca_box.roles.clc import launches
+from euca_box.roles.clc import launches, stops
+from euca_box.roles.clc.address_loop import push_addresses
 from euca_box.roles.clc.firewall import send_groups
 from euca_box.store.store import Statement
 
@@ -26,14 +27,17 @@ TOKEN_SECONDS = 24 * 3600.0
 
 
 async def start_and_end(clc: "Clc") -> None:
-    """Every instance that is pending or shutting down has a task that works on it."""
+    """Every instance that is on its way from one state to another has a task that works on it."""
     async with trio.open_nursery() as tasks:
         while True:
             for record in clc.instances.all():
                 if record.instance_id in clc.busy:
                     continue
                 if record.state is InstanceState.PENDING:
-                    tasks.start_soon(launches.work_on, clc, record.instance_id, launches.launch)
+                    step = stops.start_again if record.starts else launches.launch
+                    tasks.start_soon(launches.work_on, clc, record.instance_id, step)
+                elif record.state is InstanceState.STOPPING:
+                    tasks.start_soon(launches.work_on, clc, record.instance_id, stops.halt)
                 elif record.state is InstanceState.SHUTTING_DOWN:
                     tasks.start_soon(launches.work_on, clc, record.instance_id, launches.end)
             await clc.launch_bell.wait(LOOK_SECONDS)
@@ -100,6 +104,7 @@ LOOPS: dict[str, Callable[["Clc"], Awaitable[None]]] = {
     "start and end": start_and_end,
     "watch cluster": watch_cluster,
     "push groups": push_groups,
+    "push addresses": push_addresses,
     "push principals": push_principals,
     "sweep": sweep,
 }

@@ -5,7 +5,6 @@ Two forms come in: IpPermissions, and the flat fields of clients before 2010 (bo
 
 import ipaddress
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from euca_box.messages import ec2_groups as ec2
@@ -28,22 +27,23 @@ NUMBERS = {"1": "icmp", "6": "tcp", "17": "udp", "all": "-1"}
 LARGEST_PORT = 65535
 DESCRIPTION_LENGTH = 255
 
-Asked = ec2.AuthorizeSecurityGroupIngress | ec2.RevokeSecurityGroupIngress
+Flat = ec2.AuthorizeSecurityGroupIngress | ec2.RevokeSecurityGroupIngress
 
 
-def rules_of(clc: "Clc", call: Call, op: Asked) -> list[GroupRule]:
-    """The rules that a request names. Raises InvalidPermission.Malformed, InvalidGroup.NotFound..."""
+def permissions_of(op: Flat) -> tuple[ec2.IpPermission, ...]:
+    """The permissions of a request, in whichever form they came."""
     flat = _flat(op)
     if flat is not None and op.ip_permissions:
         raise InvalidParameterCombination("Rules are given either flat or as IpPermissions, not both.")
-    wanted = op.ip_permissions if flat is None else (flat,)
-    if not wanted:
+    return op.ip_permissions if flat is None else (flat,)
+
+
+def rules_of(clc: "Clc", call: Call, wanted: Iterable[ec2.IpPermission]) -> list[GroupRule]:
+    """The rules that permissions name. Raises InvalidPermission.Malformed, InvalidGroup.NotFound..."""
+    rules = [rule for permission in wanted for rule in _rules(clc, call, permission)]
+    if not rules:
         raise MissingParameter("IpPermissions")
-    return [rule for permission in wanted for rule in _rules(clc, call, permission)]
-
-
-def with_ingress(group: SecurityGroup, rules: tuple[GroupRule, ...]) -> SecurityGroup:
-    return replace(group, ingress=rules)
+    return rules
 
 
 def grouped(rules: Iterable[GroupRule]) -> tuple[ec2.IpPermission, ...]:
@@ -60,7 +60,7 @@ def in_words(rule: GroupRule) -> str:
     return f"peer: {source}, {rule.protocol.upper()}, {ports}, ALLOW"
 
 
-def _flat(op: Asked) -> ec2.IpPermission | None:
+def _flat(op: Flat) -> ec2.IpPermission | None:
     """The fields of 2009-04-04. A source group without a protocol means all TCP, UDP and ICMP."""
     if op.source_security_group_name is not None:
         pair = ec2.UserIdGroupPair(
@@ -85,7 +85,7 @@ def _rules(clc: "Clc", call: Call, permission: ec2.IpPermission) -> list[GroupRu
             low,
             high,
             cidr=_cidr(r.cidr_ip),
-            description=_described(r.description),
+            description=described(r.description),
         )
         for r in permission.ip_ranges
     ]
@@ -94,7 +94,7 @@ def _rules(clc: "Clc", call: Call, permission: ec2.IpPermission) -> list[GroupRu
         rules.append(
             GroupRule(
                 clc.new_id("sgr"), protocol, low, high, group_id=group.group_id,
-                group_account=group.account, description=_described(pair.description),
+                group_account=group.account, description=described(pair.description),
             )
         )  # fmt: skip
     if not rules:
@@ -135,7 +135,7 @@ def _cidr(text: str) -> str:
     return str(network)
 
 
-def _described(text: str | None) -> str | None:
+def described(text: str | None) -> str | None:
     if text is not None and len(text) > DESCRIPTION_LENGTH:
         raise InvalidParameterValue(f"Rule descriptions have at most {DESCRIPTION_LENGTH} characters.")
     return text

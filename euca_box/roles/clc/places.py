@@ -15,6 +15,8 @@ from euca_box.roles.clc.rules import stop_if_dry_run
 if TYPE_CHECKING:
     from euca_box.roles.clc.role import Clc
 
+VERBOSE = "verbose"  # a zone name of 1.6.2: show administrators how much room there is
+
 ZONE_FILTERS = {
     "zone-name": lambda z: z.zone_name,
     "zone-id": lambda z: z.zone_id,
@@ -24,6 +26,10 @@ ZONE_FILTERS = {
     "group-name": lambda z: z.group_name,
     "zone-type": lambda z: z.zone_type,
     "message": lambda z: None,
+}
+OFFERING_FILTERS = {
+    "instance-type": lambda o: o.instance_type,
+    "location": lambda o: o.location,
 }
 REGION_FILTERS = {
     "region-name": lambda r: r.region_name,
@@ -52,11 +58,13 @@ async def describe_availability_zones(
     stop_if_dry_run(op.dry_run)
     name, region = clc.settings.zone, clc.settings.region
     zone_id = f"{region}-az1"
+    verbose = call.admin and VERBOSE in op.zone_names
     for wanted, known in ((op.zone_names, name), (op.zone_ids, zone_id)):
         for value in wanted:
-            if value != known:
+            if value != known and not (verbose and value == VERBOSE):
                 raise InvalidParameterValue(f"Invalid availability zone: [{value[:64]}]")
-    state = "available" if await resources(clc, call) is not None else "unavailable"
+    found = await resources(clc, call, *(clc.settings.vm_types if verbose else ()))
+    state = "available" if found is not None else "unavailable"
     zone = ec2.AvailabilityZone(
         zone_name=name,
         zone_id=zone_id,
@@ -65,7 +73,9 @@ async def describe_availability_zones(
         group_name=f"{region}-zg-1",
         network_border_group=region,
     )
-    return ec2.DescribeAvailabilityZonesResult(tuple(filtered([zone], op.filters, ZONE_FILTERS)))
+    capacity = _capacity_lines(clc, found) if verbose and found is not None else []
+    shown = filtered([zone], op.filters, ZONE_FILTERS)
+    return ec2.DescribeAvailabilityZonesResult((*shown, *capacity))
 
 
 async def describe_regions(clc: "Clc", call: Call, op: ec2.DescribeRegions) -> ec2.DescribeRegionsResult:
@@ -96,6 +106,29 @@ async def describe_instance_types(
     return ec2.DescribeInstanceTypesResult(tuple(shown), token)
 
 
+async def describe_instance_type_offerings(
+    clc: "Clc", call: Call, op: ec2.DescribeInstanceTypeOfferings
+) -> ec2.DescribeInstanceTypeOfferingsResult:
+    """All VM types, in the region or in its one zone."""
+    stop_if_dry_run(op.dry_run)
+    kind = op.location_type or "region"
+    places = {
+        "region": clc.settings.region,
+        "availability-zone": clc.settings.zone,
+        "availability-zone-id": f"{clc.settings.region}-az1",
+    }
+    if kind not in places:
+        raise InvalidParameterValue(f"The location type '{kind[:64]}' is not one of {', '.join(places)}.")
+    offered = [ec2.InstanceTypeOffering(vm.name, kind, places[kind]) for vm in clc.settings.vm_types]
+    shown, token = page(
+        sorted(filtered(offered, op.filters, OFFERING_FILTERS), key=lambda o: o.instance_type),
+        lambda o: o.instance_type,
+        max_results=op.max_results,
+        next_token=op.next_token,
+    )
+    return ec2.DescribeInstanceTypeOfferingsResult(tuple(shown), token)
+
+
 async def describe_cloud(clc: "Clc", call: Call, op: admin.DescribeCloud) -> admin.CloudStatus:
     found = await resources(clc, call)
     problems = list(clc.problems.values())
@@ -120,6 +153,21 @@ async def resources(clc: "Clc", call: Call, *types: VmType) -> Resources | None:
         return await clc.bus.ask(clc.cc, CcDescribeResources(wanted), call)
     except EucaError:
         return None
+
+
+def _capacity_lines(clc: "Clc", found: Resources) -> list[ec2.AvailabilityZone]:
+    """A pseudo-zone for each VM type, as administrators of 1.6.2 read the room that is left."""
+    region = clc.settings.region
+    free = {available.instance_type: available for available in found.types}
+    lines = [("|- vm types", "free / max   cpu   ram  disk")]
+    for vm in clc.settings.vm_types:
+        now, most = free[vm.name].available, free[vm.name].most
+        numbers = f"{now:04d} / {most:04d}  {vm.cpu:2d}   {vm.memory_mib:4d}  {vm.disk_gib:4d}"
+        lines.append((f"|- {vm.name}", numbers))
+    return [
+        ec2.AvailabilityZone(name, "", region, numbers, network_border_group=region)
+        for name, numbers in lines
+    ]
 
 
 def _type_view(vm: VmType) -> ec2.InstanceTypeInfo:

@@ -31,6 +31,9 @@ class Records(Generic[T]):
         for row in await self._store.read(f"SELECT id, version, record FROM {self._table} ORDER BY rowid"):  # noqa: S608
             self._keep(row["id"], base.decode(row["record"], self._kind), row["version"])
 
+    def id_of(self, record: T) -> str:
+        return self._id_of(record)
+
     def find(self, record_id: str) -> T | None:
         return self._records.get(record_id)
 

@@ -17,20 +17,46 @@ from euca_box.bus.bus import Bus, Desk, Operations
 from euca_box.bus.memory import MemoryTransport
 from euca_box.messages import (
     admin,
+    ec2_account,
+    ec2_addresses,
+    ec2_attributes,
     ec2_groups,
+    ec2_image_attributes,
     ec2_images,
     ec2_instances,
     ec2_keypairs,
     ec2_places,
+    ec2_statuses,
+    ec2_storage,
+    ec2_tags,
     ec2_vpcs,
     sts,
 )
+from euca_box.model.addresses import Address
 from euca_box.model.groups import SecurityGroup
 from euca_box.model.ids import NewId, id_maker
 from euca_box.model.images import Image
 from euca_box.model.instances import Instance, VmType
 from euca_box.model.keypairs import KeyPair
-from euca_box.roles.clc import groups, images, instances, keypairs, loops, places, users, vpcs
+from euca_box.roles.clc import (
+    account,
+    addresses,
+    attributes,
+    group_rules,
+    groups,
+    image_attributes,
+    images,
+    instances,
+    keypairs,
+    loops,
+    places,
+    statuses,
+    stops,
+    storage,
+    tags,
+    users,
+    vpcs,
+)
 from euca_box.roles.clc.records import Records
 from euca_box.roles.clc.views import Views
 from euca_box.store.store import Store
@@ -46,7 +72,9 @@ class ClcSettings:
     admin_account: str
     endpoint: str
     vm_types: tuple[VmType, ...]
+    images_public: bool = False
     max_instances: int = 64
+    max_addresses: int = 5
     max_key_pairs: int = 500
     max_security_groups: int = 500
     max_group_rules: int = 200
@@ -84,11 +112,15 @@ class Clc:
         self.groups: Records[SecurityGroup] = Records(
             store, "security_group", SecurityGroup, lambda r: r.group_id
         )
-        self.views = Views(settings, self.groups)
+        self.addresses: Records[Address] = Records(store, "address", Address, lambda r: r.allocation_id)
+        self.views = Views(settings, self.groups, self.addresses)
         self.vm_types = {vm.name: vm for vm in settings.vm_types}
         self.launch_bell = Bell()
         self.groups_bell = Bell()
         self.principals_bell = Bell()
+        self.address_bell = Bell()
+        self.address_lock = trio.Lock()
+        self.addresses_version = 0
         self.group_locks: dict[str, trio.Lock] = {}
         self.groups_version = 0
         self.sending_groups = trio.Lock()
@@ -105,6 +137,7 @@ class Clc:
         await self.images.load()
         await self.key_pairs.load()
         await self.groups.load()
+        await self.addresses.load()
         await users.make_admin(self.store, self.sealer, self.settings.admin_account, self.now())
         await users.refresh_keyring(self)
 
@@ -125,11 +158,30 @@ OPERATIONS: Operations = {
     ec2_instances.RunInstances: instances.run_instances,
     ec2_instances.DescribeInstances: instances.describe_instances,
     ec2_instances.TerminateInstances: instances.terminate_instances,
+    ec2_instances.StopInstances: stops.stop_instances,
+    ec2_instances.StartInstances: stops.start_instances,
+    ec2_attributes.DescribeInstanceAttribute: attributes.describe_instance_attribute,
+    ec2_attributes.ModifyInstanceAttribute: attributes.modify_instance_attribute,
+    ec2_attributes.ResetInstanceAttribute: attributes.reset_instance_attribute,
+    ec2_attributes.ModifyInstanceMetadataOptions: attributes.modify_instance_metadata_options,
+    ec2_statuses.DescribeInstanceStatus: statuses.describe_instance_status,
+    ec2_statuses.UnmonitorInstances: statuses.unmonitor_instances,
+    ec2_statuses.GetPasswordData: statuses.get_password_data,
+    ec2_places.DescribeInstanceTypeOfferings: places.describe_instance_type_offerings,
+    ec2_account.DescribeAccountAttributes: account.describe_account_attributes,
     ec2_instances.RebootInstances: instances.reboot_instances,
     ec2_instances.GetConsoleOutput: instances.get_console_output,
     ec2_images.RegisterImage: images.register_image,
     ec2_images.DeregisterImage: images.deregister_image,
     ec2_images.DescribeImages: images.describe_images,
+    ec2_image_attributes.ModifyImageAttribute: image_attributes.modify_image_attribute,
+    ec2_image_attributes.ResetImageAttribute: image_attributes.reset_image_attribute,
+    ec2_image_attributes.DescribeImageAttribute: image_attributes.describe_image_attribute,
+    ec2_image_attributes.ConfirmProductInstance: image_attributes.confirm_product_instance,
+    ec2_storage.DescribeVolumes: storage.describe_volumes,
+    ec2_storage.DescribeVolumeStatus: storage.describe_volume_status,
+    ec2_storage.DescribeSnapshots: storage.describe_snapshots,
+    ec2_storage.DescribeBundleTasks: storage.describe_bundle_tasks,
     ec2_keypairs.CreateKeyPair: keypairs.create_key_pair,
     ec2_keypairs.ImportKeyPair: keypairs.import_key_pair,
     ec2_keypairs.DescribeKeyPairs: keypairs.describe_key_pairs,
@@ -137,8 +189,21 @@ OPERATIONS: Operations = {
     ec2_groups.CreateSecurityGroup: groups.create_security_group,
     ec2_groups.DeleteSecurityGroup: groups.delete_security_group,
     ec2_groups.DescribeSecurityGroups: groups.describe_security_groups,
-    ec2_groups.AuthorizeSecurityGroupIngress: groups.authorize_security_group_ingress,
-    ec2_groups.RevokeSecurityGroupIngress: groups.revoke_security_group_ingress,
+    ec2_groups.AuthorizeSecurityGroupIngress: group_rules.authorize_security_group_ingress,
+    ec2_groups.RevokeSecurityGroupIngress: group_rules.revoke_security_group_ingress,
+    ec2_groups.AuthorizeSecurityGroupEgress: group_rules.authorize_security_group_egress,
+    ec2_groups.RevokeSecurityGroupEgress: group_rules.revoke_security_group_egress,
+    ec2_groups.DescribeSecurityGroupRules: group_rules.describe_security_group_rules,
+    ec2_groups.UpdateSecurityGroupRuleDescriptionsIngress: group_rules.update_descriptions_ingress,
+    ec2_groups.UpdateSecurityGroupRuleDescriptionsEgress: group_rules.update_descriptions_egress,
+    ec2_tags.CreateTags: tags.create_tags,
+    ec2_tags.DeleteTags: tags.delete_tags,
+    ec2_tags.DescribeTags: tags.describe_tags,
+    ec2_addresses.AllocateAddress: addresses.allocate_address,
+    ec2_addresses.ReleaseAddress: addresses.release_address,
+    ec2_addresses.AssociateAddress: addresses.associate_address,
+    ec2_addresses.DisassociateAddress: addresses.disassociate_address,
+    ec2_addresses.DescribeAddresses: addresses.describe_addresses,
     ec2_places.DescribeAvailabilityZones: places.describe_availability_zones,
     ec2_places.DescribeRegions: places.describe_regions,
     ec2_places.DescribeInstanceTypes: places.describe_instance_types,

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from euca_box.messages.ec2_common import TagSpecification
+from euca_box.messages.ec2_common import Filter, Tag, TagSpecification
 from euca_box.model.errors import DryRunOperation, InvalidParameterValue
 
 MOST_TAGS = 50
@@ -17,27 +17,37 @@ def stop_if_dry_run(dry_run: bool) -> None:
         raise DryRunOperation
 
 
+def names_owner(filters: Iterable[Filter]) -> bool:
+    """Whether a request says whose resources it is about: administrators see others' only then."""
+    return any(given.name == "owner-id" for given in filters)
+
+
 def tags_for(resource_type: str, specifications: Iterable[TagSpecification]) -> Tags:
     """The tags given for this kind of resource. Raises InvalidParameterValue (EC2 tag restrictions)."""
-    tags: dict[str, str] = {}
+    tags: list[Tag] = []
     for specification in specifications:
         if specification.resource_type != resource_type:
             raise InvalidParameterValue(
                 f"'{specification.resource_type[:64]}' is not a valid taggable resource type for this "
                 "operation."
             )
-        for tag in specification.tags:
-            if not tag.key or tag.key.startswith("aws:"):
-                raise InvalidParameterValue(
-                    "Tag keys must not be empty nor start with the reserved prefix aws:"
-                )
-            if len(tag.key) > KEY_LENGTH or len(tag.value) > VALUE_LENGTH:
-                raise InvalidParameterValue(
-                    f"Tag keys have at most {KEY_LENGTH} characters, values at most {VALUE_LENGTH}."
-                )
-            if tag.key in tags:
-                raise InvalidParameterValue(f"Duplicate tag key '{tag.key}' specified.")
-            tags[tag.key] = tag.value
+        tags += specification.tags
+    return checked_tags(tags)
+
+
+def checked_tags(given: Iterable[Tag]) -> Tags:
+    """Raises InvalidParameterValue for what no resource may have (EC2 tag restrictions)."""
+    tags: dict[str, str] = {}
+    for tag in given:
+        if not tag.key or tag.key.startswith("aws:"):
+            raise InvalidParameterValue("Tag keys must not be empty nor start with the reserved prefix aws:")
+        if len(tag.key) > KEY_LENGTH or len(tag.value) > VALUE_LENGTH:
+            raise InvalidParameterValue(
+                f"Tag keys have at most {KEY_LENGTH} characters, values at most {VALUE_LENGTH}."
+            )
+        if tag.key in tags:
+            raise InvalidParameterValue(f"Duplicate tag key '{tag.key}' specified.")
+        tags[tag.key] = tag.value
     if len(tags) > MOST_TAGS:
         raise InvalidParameterValue(f"A resource has at most {MOST_TAGS} tags.")
     return tuple(tags.items())

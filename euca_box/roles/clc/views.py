@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from euca_box.messages import ec2_images, ec2_instances
 from euca_box.messages.ec2_common import GroupIdentifier, Tag
 from euca_box.model import ids
+from euca_box.model.addresses import Address
 from euca_box.model.groups import SecurityGroup
 from euca_box.model.images import Image
 from euca_box.model.instances import Instance, InstanceState
@@ -22,9 +23,12 @@ LISTINGS = 64  # accounts whose whole listing is kept: a thousand instances are 
 
 
 class Views:
-    def __init__(self, settings: "ClcSettings", groups: "Records[SecurityGroup]") -> None:
+    def __init__(
+        self, settings: "ClcSettings", groups: "Records[SecurityGroup]", addresses: "Records[Address]"
+    ) -> None:
         self._settings = settings
         self._groups = groups
+        self._addresses = addresses
         self._reservations: dict[str, tuple[tuple[Instance, ...], ec2_instances.Reservation]] = {}
         self._listings: OrderedDict[str, tuple[int, ec2_instances.DescribeInstancesResult]] = OrderedDict()
         self._images: dict[str, tuple[Image, ec2_images.Image]] = {}
@@ -121,6 +125,13 @@ class Views:
         self._images[record.image_id] = (record, view)
         return view
 
+    def elastic_address(self, record: Instance, public_ip: str | None) -> Address | None:
+        """The elastic address that leads to the instance, when this is it; None for an automatic one."""
+        held = self._addresses.of(record.account) if public_ip is not None else ()
+        return next(
+            (a for a in held if a.instance_id == record.instance_id and a.public_ip == public_ip), None
+        )
+
     def group_identifiers(self, group_ids: Iterable[str]) -> tuple[GroupIdentifier, ...]:
         found = (self._groups.find(group_id) for group_id in group_ids)
         return tuple(GroupIdentifier(group.name, group.group_id) for group in found if group is not None)
@@ -130,9 +141,8 @@ class Views:
     ) -> ec2_instances.NetworkInterface:
         association = None
         if record.public_ip:
-            association = ec2_instances.NetworkInterfaceAssociation(
-                "amazon", record.public_ip, record.public_ip
-            )
+            owner = record.account if record.elastic else "amazon"
+            association = ec2_instances.NetworkInterfaceAssociation(owner, record.public_ip, record.public_ip)
         return ec2_instances.NetworkInterface(
             network_interface_id="eni-" + record.instance_id.partition("-")[2],
             mac_address=ids.mac_of(record.instance_id),

@@ -127,6 +127,8 @@ INTERFACE_FILTERS: dict[str, Getter] = (
         "addresses.primary": lambda r: True,
         "addresses.private-ip-address": lambda r: r.private_ip_address,
         "association.public-ip": lambda r: r.association and r.association.public_ip,
+        "association.allocation-id": lambda r: r.association and r.association.allocation_id,
+        "association.association-id": lambda r: r.association and r.association.association_id,
         "association.ip-owner-id": lambda r: r.association and r.association.ip_owner_id,
         "attachment.attachment-id": lambda r: r.attachment.attachment_id,
         "attachment.delete-on-termination": lambda r: r.attachment.delete_on_termination,
@@ -327,6 +329,15 @@ def _interface(clc: "Clc", record: Instance) -> ec2.NetworkInterfaceInfo:
     association = None
     if record.public_ip:
         association = ec2.InterfaceAssociation("amazon", record.public_ip, record.public_ip)
+        elastic = clc.views.elastic_address(record, record.public_ip)
+        if elastic is not None:
+            association = ec2.InterfaceAssociation(
+                record.account,
+                record.public_ip,
+                record.public_ip,
+                elastic.allocation_id,
+                elastic.association_id,
+            )
     digits = record.instance_id.partition("-")[2]
     return ec2.NetworkInterfaceInfo(
         network_interface_id=f"eni-{digits}",

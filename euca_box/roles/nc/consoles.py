@@ -34,6 +34,13 @@ async def connect(nc: "Nc", instance_id: str) -> None:
     await nc.tasks.start(_read, nc, instance_id, console)
 
 
+async def disconnect(nc: "Nc", instance_id: str) -> None:
+    """Stop reading; harmless when nobody reads. What was read stays."""
+    if nc.consoles.pop(instance_id, None) is not None:
+        nc.changed()
+        await trio.lowlevel.checkpoint()
+
+
 async def _read(
     nc: "Nc",
     instance_id: str,
@@ -44,18 +51,21 @@ async def _read(
     """Until the instance is gone."""
     try:
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(_until_gone, nc, instance_id, nursery.cancel_scope)
+            nursery.start_soon(_until_gone, nc, instance_id, console, nursery.cancel_scope)
             nursery.start_soon(_serve, nc, instance_id, console)
             await nursery.start(console.run)
             task_status.started()
-    except* OSError as errors:
-        log.warning("the console of %s is not read: %s", instance_id, errors.exceptions[0])
+    except* Exception:
+        log.exception("the console of %s is not read", instance_id)
     finally:
-        nc.consoles.pop(instance_id, None)
+        if nc.consoles.get(instance_id) is console:
+            del nc.consoles[instance_id]
 
 
-async def _until_gone(nc: "Nc", instance_id: str, scope: trio.CancelScope) -> None:
+async def _until_gone(nc: "Nc", instance_id: str, console: "Console", scope: trio.CancelScope) -> None:
     while (resident := nc.residents.get(instance_id)) is not None and resident.gone_at is None:
+        if nc.consoles.get(instance_id) is not console:
+            break
         await nc.news.wait()
     scope.cancel()
 
@@ -79,11 +89,16 @@ async def _serve(nc: "Nc", instance_id: str, console: "Console") -> None:
 
 
 async def _view(console: "Console", stream: trio.SocketStream) -> None:
-    with contextlib.suppress(trio.BrokenResourceError, trio.ClosedResourceError, trio.TooSlowError):
+    """One viewer until he leaves. Whatever breaks here is his: it must not end the others or the node."""
+    try:
         async with stream, console.attach() as viewer, trio.open_nursery() as nursery:
             nursery.start_soon(_keys, stream, viewer, nursery.cancel_scope)
             async for output in viewer.output:
                 await stream.send_all(output)
+    except* (trio.BrokenResourceError, trio.ClosedResourceError, trio.TooSlowError):
+        pass  # he left, or his terminal stands still
+    except* Exception:
+        log.exception("a viewer of a console was dropped")
 
 
 async def _keys(stream: trio.SocketStream, viewer: Viewer, scope: trio.CancelScope) -> None:

@@ -79,6 +79,9 @@ async def _reboot(nc: "Nc", instance_id: str) -> None:
         log.info("%s was rebooted", instance_id)
     except KvmError as error:
         log.warning("%s was not rebooted: %s", instance_id, error)
+    except Exception:
+        # Nobody waits for this task; what escaped it would end the node.
+        log.exception("%s was not rebooted", instance_id)
 
 
 def _alive(nc: "Nc", instance_id: str) -> "Resident":
@@ -91,6 +94,8 @@ def _alive(nc: "Nc", instance_id: str) -> "Resident":
 def _report(nc: "Nc", resident: "Resident") -> InstanceReport:
     if resident.ending:
         state = NodeState.TEARDOWN
+    elif resident.stopped:
+        state = NodeState.STOPPED
     else:
         state = NodeState.EXTANT if resident.started else NodeState.PENDING
     return InstanceReport(
@@ -102,4 +107,6 @@ def _report(nc: "Nc", resident: "Resident") -> InstanceReport:
         reason=resident.reason,
         gone=resident.gone_at is not None,
         step=nc.steps.get(resident.spec.instance_id, ""),
+        generation=resident.spec.generation,
+        starts=resident.spec.starts,
     )

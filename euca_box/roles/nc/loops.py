@@ -9,12 +9,12 @@ import trio
 from euca_box.kvm.hypervisor import KvmError
 from euca_box.model.instances import GUEST_SHUTDOWN, NODE_RESTARTED
 from euca_box.net.network import NetError
-from euca_box.roles.nc import consoles, staging
+from euca_box.roles.nc import addresses, consoles, staging, stops
 from euca_box.store.store import Statement
 from euca_box.tasks import Bell
 
 if TYPE_CHECKING:
-    from euca_box.roles.nc.role import Nc
+    from euca_box.roles.nc.role import Nc, Resident
 
 log = logging.getLogger(__name__)
 
@@ -67,6 +67,10 @@ async def _live(nc: "Nc", instance_id: str) -> None:
             try:
                 if resident.ending:
                     await staging.finish(nc, resident)
+                elif resident.stopped:
+                    await stops.rest(nc, instance_id)
+                elif resident.stopping:
+                    await stops.halt(nc, resident)
                 elif not resident.started:
                     await _start(nc, instance_id)
                 else:
@@ -81,34 +85,47 @@ async def _live(nc: "Nc", instance_id: str) -> None:
 async def _start(nc: "Nc", instance_id: str) -> None:
     """Start it, or give up with a reason; a wish to end it interrupts."""
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(_cancel_when_ending, nc, instance_id, nursery.cancel_scope)
+        nursery.start_soon(_cancel_when_unwanted, nc, instance_id, nursery.cancel_scope)
         try:
             await staging.start(nc, nc.residents[instance_id])
         except Exception as error:
             log.exception("%s does not start", instance_id)
-            await nc.mark_ending(instance_id, staging.reason_of(error))
+            if nc.residents[instance_id].launched:
+                await stops.stop_by_itself(nc, instance_id, staging.reason_of(error))
+            else:
+                await nc.mark_ending(instance_id, staging.reason_of(error))
         nursery.cancel_scope.cancel()
 
 
-async def _cancel_when_ending(nc: "Nc", instance_id: str, scope: trio.CancelScope) -> None:
-    while not nc.residents[instance_id].ending:
+async def _cancel_when_unwanted(nc: "Nc", instance_id: str, scope: trio.CancelScope) -> None:
+    while not ((now := nc.residents[instance_id]).ending or now.stopping):
         await nc.news.wait()
     scope.cancel()
 
 
 async def _keep(nc: "Nc", instance_id: str) -> None:
-    """A started instance: adopt it after a restart, then wait until it ends or shall end."""
-    await staging.plug(nc, nc.residents[instance_id])
-    while not nc.residents[instance_id].ending:
+    """A started instance: adopt it after a restart, then wait until it ends or shall end or change."""
+    plugged = nc.residents[instance_id]
+    await staging.plug(nc, plugged)
+    while _is_as(nc.residents[instance_id], plugged):
         await _compare(nc)
         if instance_id not in nc.running:
             reason = GUEST_SHUTDOWN if instance_id in nc.seen_running else NODE_RESTARTED
             log.info("%s ended: %s", instance_id, reason.message)
-            await nc.mark_ending(instance_id, reason)
+            if nc.residents[instance_id].spec.shutdown_behavior == "stop":
+                await stops.stop_by_itself(nc, instance_id, reason)
+            else:
+                await nc.mark_ending(instance_id, reason)
             return
         if instance_id not in nc.consoles:
             await consoles.connect(nc, instance_id)
         await nc.bells[instance_id].wait(LOOK_SECONDS * 6)
+
+
+def _is_as(resident: "Resident", plugged: "Resident") -> bool:
+    """Whether it is still wanted to run as it was plugged in."""
+    wanted = not resident.ending and not resident.stopping
+    return wanted and resident.spec.generation == plugged.spec.generation
 
 
 async def _compare(nc: "Nc") -> None:
@@ -133,12 +150,7 @@ async def _remove_orphans(nc: "Nc") -> None:
         if known is None or known.gone_at is not None:
             log.warning("the port of %s belongs to nobody; removed", port.instance_id)
             await nc.network.unplug(port.instance_id)
-    taken = {
-        r.placement.public_ip: r.placement.private_ip for r in nc.residents.values() if r.gone_at is None
-    }
-    for public_ip, private_ip in (await nc.network.public_addresses()).items():
-        if taken.get(public_ip) != private_ip:
-            await nc.network.unassign_public(public_ip)
+    await addresses.settle(nc)
 
 
 async def guard_network(nc: "Nc") -> None:

@@ -22,7 +22,7 @@ from euca_box.messages.walrus import GetImageUrl
 from euca_box.model.images import ImageData
 from euca_box.model.instances import Reason
 from euca_box.net.network import Network
-from euca_box.roles.nc import groups, instances, loops, metadata, resources
+from euca_box.roles.nc import addresses, groups, instances, loops, metadata, resources, stops
 from euca_box.roles.nc.cache import ImageCache
 from euca_box.roles.nc.workbench import Console, Workbench
 from euca_box.store.store import Statement, Store
@@ -43,11 +43,13 @@ class NcSettings:
     memory_mib: int = 0
     disk_gib: int = 0
     reboot_grace_seconds: float = 20.0
+    stop_grace_seconds: float = 60.0
 
 
 @dataclass(frozen=True)
 class Resident:
-    """An instance of this node. `started`: its domain was there once; `ending`: it shall go."""
+    """An instance of this node. `started`: its domain was there once; `ending`: it shall go; `stopping`: it
+    shall not run; `stopped`: it does not; `launched`: its guest has used its disk, which is kept."""
 
     spec: InstanceSpec
     placement: Placement
@@ -55,6 +57,10 @@ class Resident:
     ending: bool = False
     gone_at: float | None = None
     reason: Reason | None = None
+    stopping: bool = False
+    stopped: bool = False
+    force: bool = False
+    launched: bool = False
 
 
 class Nc:
@@ -85,9 +91,11 @@ class Nc:
         self.bells: dict[str, Bell] = {}
         self.consoles: dict[str, Console] = {}
         self.groups_version = -1
+        self.wishing = trio.Lock()  # two wishes at once: the newer one stands
         self.version = 0
         self.news = trio.Event()
         self.new_resident = Bell()
+        self.settling = trio.Lock()  # of public addresses
         self.tasks: trio.Nursery | None = None
         self._marking: WeakValueDictionary[str, trio.Lock] = WeakValueDictionary()
 
@@ -107,6 +115,7 @@ class Nc:
             resident = base.decode(row["record"], Resident)
             self.residents[resident.spec.instance_id] = resident
         self.tombstones = {row["id"] for row in await self.store.read("SELECT id FROM tombstone")}
+        await self.hypervisor.capacity()  # the first time libvirt asks QEMU what it can, for seconds
         self.cache.open()
         await self.network.prepare()
         await groups.load(self)
@@ -170,10 +179,13 @@ async def run(
 OPERATIONS: Operations = {
     nc.NcRunInstance: instances.run_instance,
     nc.NcTerminateInstance: instances.terminate_instance,
+    nc.NcStopInstance: stops.stop_instance,
+    nc.NcStartInstance: stops.start_instance,
     nc.NcRebootInstance: instances.reboot_instance,
     nc.NcGetConsoleOutput: instances.get_console_output,
     nc.NcDescribeInstances: instances.describe_instances,
     nc.NcDescribeResource: resources.describe_resource,
     nc.NcConfigureGroups: groups.configure_groups,
+    nc.NcAssignAddress: addresses.assign_address,
     nc.NcDescribeMetadata: metadata.describe_metadata,
 }

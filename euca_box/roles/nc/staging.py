@@ -44,7 +44,7 @@ async def start(nc: "Nc", resident: "Resident") -> None:
     nc.step(instance_id, "starts")
     await _create(nc, resident, disk, kernel, ramdisk)
     fp("nc.start.after-create")
-    await nc.mark(instance_id, started=True)
+    await nc.mark(instance_id, started=True, launched=True)
     nc.running.add(instance_id)
     nc.seen_running.add(instance_id)
     nc.steps.pop(instance_id, None)
@@ -115,16 +115,20 @@ def _files(resident: "Resident") -> list[ImageData]:
 
 
 async def _disk(nc: "Nc", resident: "Resident", base: Path) -> Disk:
-    """The overlay of this instance. One that is there was made by an earlier try that never started."""
+    """The overlay of this instance: the one that its guest has used, else a new one. What is there before the
+    first start was made by an earlier try."""
     spec = resident.spec
     folder = nc.folder_of(spec.instance_id)
+    base_format = cast(Literal["raw", "qcow2"], spec.image.format)
+    path = folder / "disk.qcow2"
+    disk = Disk(path, "qcow2", "vda", f"{spec.instance_id}-root", ((base, base_format),))
+    if resident.launched:
+        return disk
     nc.workbench.make_folder(folder.parent, for_qemu=False)
     nc.workbench.remove(folder)
     nc.workbench.make_folder(folder, for_qemu=False)
-    base_format = cast(Literal["raw", "qcow2"], spec.image.format)
-    path = folder / "disk.qcow2"
     await nc.workbench.create_overlay(path, base, base_format, spec.vm_type.disk_gib * GIB)
-    return Disk(path, "qcow2", "vda", f"{spec.instance_id}-root", ((base, base_format),))
+    return disk
 
 
 async def _create(

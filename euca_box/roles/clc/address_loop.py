@@ -1,0 +1,72 @@
+"""Elastic addresses on their way down: the cluster is told all of them, in order, until it has them."""
+
+from typing import TYPE_CHECKING
+
+import trio
+
+from euca_box.messages.base import system_call
+from euca_box.messages.cc import CcAssignAddresses, ElasticAddress
+from euca_box.model.addresses import Address, freed
+from euca_box.model.errors import EucaError
+from euca_box.model.instances import InstanceState
+from euca_box.roles.clc.launches import take_reports
+
+if TYPE_CHECKING:
+    from euca_box.roles.clc.role import Clc
+
+LOOK_SECONDS = 30.0
+RETRY_SECONDS = 1.0
+
+
+def holder(clc: "Clc", address: Address) -> str | None:
+    """The instance that the address leads to. One that ends has let go of it."""
+    if address.instance_id is None:
+        return None
+    instance = clc.instances.find(address.instance_id)
+    if instance is None or instance.state in (InstanceState.SHUTTING_DOWN, InstanceState.TERMINATED):
+        return None
+    return address.instance_id
+
+
+async def send_addresses(clc: "Clc") -> None:
+    """Tell the cluster who holds which address; in force, and in our records, when this returns.
+
+    One at a time with allocations, so that no list is older than an address that it leaves out.
+    Raises Unavailable.
+    """
+    async with clc.address_lock:
+        while True:
+            clc.addresses_version = max(clc.addresses_version + 1, int(clc.now() * 1000))
+            op = CcAssignAddresses(clc.addresses_version, _wanted(clc))
+            reply = await clc.bus.ask(clc.cc, op, system_call("addresses"))
+            if reply.version <= clc.addresses_version:
+                break
+            clc.addresses_version = reply.version  # the clock of this host was set back
+    await take_reports(clc, -1, 0.0)
+
+
+async def push_addresses(clc: "Clc") -> None:
+    """On change, and again now and then: a cluster may have been restored, a crash left a row below."""
+    while True:
+        try:
+            await _let_go(clc)
+            await send_addresses(clc)
+            clc.problems.pop("addresses", None)
+        except EucaError as error:
+            clc.problems["addresses"] = f"Addresses are not up to date at {clc.cc}: {error.message}"
+            await trio.sleep(RETRY_SECONDS)
+            continue
+        await clc.address_bell.wait(LOOK_SECONDS)
+
+
+async def _let_go(clc: "Clc") -> None:
+    """Addresses of instances that ended stay allocated and lead nowhere."""
+    async with clc.address_lock:
+        for address in clc.addresses.all():
+            if address.instance_id is not None and holder(clc, address) is None:
+                await clc.addresses.change(address.allocation_id, freed)
+
+
+def _wanted(clc: "Clc") -> tuple[ElasticAddress, ...]:
+    found = sorted(clc.addresses.all(), key=lambda a: a.allocation_id)
+    return tuple(ElasticAddress(a.allocation_id, a.public_ip, holder(clc, a)) for a in found)

@@ -1,0 +1,95 @@
+"""Volumes, snapshots and bundle tasks as they are without a storage controller: none exist."""
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+from euca_box.messages import ec2_storage as ec2
+from euca_box.messages.base import Call
+from euca_box.messages.ec2_common import Filter
+from euca_box.model import ids
+from euca_box.model.errors import (
+    ClientFault,
+    InvalidBundleIDNotFound,
+    InvalidSnapshotNotFound,
+    InvalidVolumeNotFound,
+)
+from euca_box.model.filters import filtered
+from euca_box.model.paging import page
+from euca_box.roles.clc.rules import stop_if_dry_run
+
+if TYPE_CHECKING:
+    from euca_box.roles.clc.role import Clc
+
+
+def _names(words: str) -> dict[str, Callable[[object], None]]:
+    return dict.fromkeys(words.split(), lambda record: None)
+
+
+VOLUME_FILTERS = _names(
+    "attachment.attach-time attachment.delete-on-termination attachment.device attachment.instance-id "
+    "attachment.status availability-zone create-time encrypted fast-restored multi-attach-enabled size "
+    "snapshot-id status volume-id volume-type"
+)
+STATUS_FILTERS = _names(
+    "action.code action.description action.event-id availability-zone event.description event.event-id "
+    "event.event-type event.not-after event.not-before volume-status.details-name "
+    "volume-status.details-status volume-status.status"
+)
+SNAPSHOT_FILTERS = _names(
+    "description encrypted owner-alias owner-id progress snapshot-id start-time status storage-tier "
+    "volume-id volume-size"
+)
+BUNDLE_FILTERS = _names(
+    "bundle-id error-code error-message instance-id progress s3-bucket s3-prefix start-time state update-time"
+)
+
+
+async def describe_volumes(clc: "Clc", call: Call, op: ec2.DescribeVolumes) -> ec2.DescribeVolumesResult:
+    _none(op.volume_ids, "vol", InvalidVolumeNotFound, op.filters, VOLUME_FILTERS)
+    _check_page(op.max_results, op.next_token)
+    stop_if_dry_run(op.dry_run)
+    return ec2.DescribeVolumesResult()
+
+
+async def describe_volume_status(
+    clc: "Clc", call: Call, op: ec2.DescribeVolumeStatus
+) -> ec2.DescribeVolumeStatusResult:
+    _none(op.volume_ids, "vol", InvalidVolumeNotFound, op.filters, STATUS_FILTERS)
+    _check_page(op.max_results, op.next_token)
+    stop_if_dry_run(op.dry_run)
+    return ec2.DescribeVolumeStatusResult()
+
+
+async def describe_snapshots(
+    clc: "Clc", call: Call, op: ec2.DescribeSnapshots
+) -> ec2.DescribeSnapshotsResult:
+    """Whoever owns or may restore them (`owner_ids`, `restorable_by_user_ids`): there are none."""
+    _none(op.snapshot_ids, "snap", InvalidSnapshotNotFound, op.filters, SNAPSHOT_FILTERS)
+    _check_page(op.max_results, op.next_token)
+    stop_if_dry_run(op.dry_run)
+    return ec2.DescribeSnapshotsResult()
+
+
+async def describe_bundle_tasks(
+    clc: "Clc", call: Call, op: ec2.DescribeBundleTasks
+) -> ec2.DescribeBundleTasksResult:
+    _none(op.bundle_ids, "bun", InvalidBundleIDNotFound, op.filters, BUNDLE_FILTERS)
+    stop_if_dry_run(op.dry_run)
+    return ec2.DescribeBundleTasksResult()
+
+
+def _none(
+    wanted: Iterable[str],
+    prefix: str,
+    absent: Callable[[str], ClientFault],
+    filters: tuple[Filter, ...],
+    known: dict[str, Callable[[object], None]],
+) -> None:
+    """Refuse ids, which nothing can have, and filters that the action does not know."""
+    for value in wanted:
+        raise absent(ids.checked(value, prefix))
+    filtered((), filters, known)
+
+
+def _check_page(max_results: int | None, next_token: str | None) -> None:
+    page((), str, max_results=max_results, next_token=next_token)
