@@ -39,11 +39,13 @@ def admin_app(ask: Ask, status: Callable[[], dict[str, Any]]) -> Quart:
 
     @app.post("/<name>")
     async def operate(name: str) -> Response:
+        # Read also when it is refused, or the client breaks off before it has sent it.
+        body: bytes = await request.get_data()  # type: ignore[assignment]
         kind = OPERATIONS.get(name)
         if kind is None:
             return _error(404, "InvalidAction", f"There is no admin operation {name[:64]}.")
         try:
-            op = base.decode(str(await request.get_data(as_text=True)) or "{}", kind)
+            op = base.decode(body.decode() or "{}", kind)
         except Exception:
             # cattrs raises groups of many kinds; all mean that the caller sent something else.
             return _error(400, "InvalidParameterValue", f"The body is no {name}.")

@@ -15,18 +15,23 @@ _LONGEST_TOKEN = 200  # characters; ours have 56
 
 def make_token(key: bytes, instance_id: str, expires_at: int) -> str:
     """A token that the instance may show until `expires_at` (seconds since 1970)."""
-    return base64.urlsafe_b64encode(_signed(key, instance_id, expires_at)).decode()
+    return _text(_signed(key, instance_id, expires_at))
 
 
 def is_valid_token(key: bytes, instance_id: str, token: str, now: float) -> bool:
-    if len(token) > _LONGEST_TOKEN:
+    if len(token) > _LONGEST_TOKEN or not token.isascii():
         return False
     try:
         raw = base64.urlsafe_b64decode(token.encode())
         (expires_at,) = struct.unpack_from("!Q", raw)
     except (ValueError, binascii.Error, struct.error):
         return False
-    return hmac.compare_digest(raw, _signed(key, instance_id, expires_at)) and now < expires_at
+    # Compared as text: base64 has spare bits, by which one signature could be written in several ways.
+    return hmac.compare_digest(token, _text(_signed(key, instance_id, expires_at))) and now < expires_at
+
+
+def _text(signed: bytes) -> str:
+    return base64.urlsafe_b64encode(signed).decode()
 
 
 def _signed(key: bytes, instance_id: str, expires_at: int) -> bytes:
