@@ -79,6 +79,7 @@ class Files:
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="objects")
         self._pins: Counter[int] = Counter()
         self._parked: dict[int, list[str]] = {}
+        self._going: set[int] = set()  # generations whose files are being removed right now
         self._unsynced: list[tuple[str, asyncio.Future[None]]] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._syncing = False
@@ -158,7 +159,7 @@ class Files:
         if not self._pins[generation]:
             del self._pins[generation]
             if names := self._parked.pop(generation, []):
-                self._remove_soon(names)
+                self._remove_soon(generation, names)
 
     def release(self, generation: int, names: list[str]) -> None:
         """No row names these files any more: remove them when nobody reads them."""
@@ -167,7 +168,11 @@ class Files:
         if generation in self._pins:
             self._parked.setdefault(generation, []).extend(names)
         else:
-            self._remove_soon(names)
+            self._remove_soon(generation, names)
+
+    def is_going(self, generation: int) -> bool:
+        """Whether its files are being removed: a pin that comes now comes too late."""
+        return generation in self._going
 
     def discard(self, file: NewFile, job: asyncio.Future[None] | None) -> None:
         """Remove a file that will not be finished, when the thread that may still write it is done.
@@ -183,14 +188,17 @@ class Files:
                 job.exception()  # it is told to the client already, if anybody still listens
         await self.run(file.discard)
 
-    def _remove_soon(self, names: list[str]) -> None:
-        self._keep(asyncio.get_running_loop().create_task(self._remove(names)))
+    def _remove_soon(self, generation: int, names: list[str]) -> None:
+        self._going.add(generation)
+        self._keep(asyncio.get_running_loop().create_task(self._remove(generation, names)))
 
-    async def _remove(self, names: list[str]) -> None:
+    async def _remove(self, generation: int, names: list[str]) -> None:
         try:
             await self.run(self._unlink, names)
         except OSError as error:
             log.warning("object data files stay until the next start: %s", error)
+        finally:
+            self._going.discard(generation)
 
     def _unlink(self, names: list[str]) -> None:
         for name in names:

@@ -128,6 +128,8 @@ class Versions:
         """Are its files still there? Asked once, after pinning: they go together or not at all."""
         if not found.pieces:
             return True
+        if self._files.is_going(found.stored.generation):
+            return False
         try:
             os.close(self._files.open(found.pieces[0].file))
         except FileNotFoundError:

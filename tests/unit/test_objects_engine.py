@@ -448,3 +448,14 @@ async def test_an_error_of_the_disk_reaches_the_caller_and_leaves_no_file(
         await put(objects, "k", b"x" * 100_000)
     await asyncio.gather(*objects._files._tasks)
     assert data_files(tmp_path) == []
+
+
+async def test_a_pin_that_comes_after_the_removal_has_begun_does_not_count(objects: Objects) -> None:
+    await put(objects, "k", b"0" * 100_000)
+    old = await objects.find(ALICE, "bucket", "k")
+    generation = old.stored.generation
+
+    objects._files.release(generation, [piece.file for piece in old.pieces])
+    objects._files.pin(generation)
+
+    assert not objects._versions.is_readable(old)
