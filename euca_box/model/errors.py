@@ -9,7 +9,7 @@ report to us, and reaches the client as InternalError, unless a role translates 
 end keeps its own table of codes in `model/s3_errors.py`, in the same tree.
 """
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 
 class EucaError(Exception):
@@ -573,25 +573,3 @@ class NoSuchEntity(ClientFault):
 
     def __init__(self, kind: str, name: str) -> None:
         super().__init__(f"The {kind} with name {name} cannot be found.")
-
-
-def every_error() -> dict[str, type[EucaError]]:
-    """Class name -> class, of the whole tree: how an error crosses the bus and comes back typed."""
-    found: dict[str, type[EucaError]] = {}
-    waiting: list[type[EucaError]] = [EucaError]
-    while waiting:
-        kind = waiting.pop()
-        found[kind.__name__] = kind
-        waiting += kind.__subclasses__()
-    return found
-
-
-def rebuilt(name: str, code: str, http_status: int, message: str) -> EucaError:
-    """The error that another role raised. An unknown name keeps its code and text."""
-    kind: Any = every_error().get(name, EucaError)
-    error: EucaError = kind.__new__(kind)
-    Exception.__init__(error, message)
-    error.message = message
-    error.code = code  # type: ignore[misc]
-    error.http_status = http_status  # type: ignore[misc]
-    return error
