@@ -13,9 +13,9 @@ run:
 	@scripts/bootstrap run
 	@exec $(BIN)/euca-box run --roles all $(ARGS)
 
-# What needs no guest first, then real networks, then real guests.
+# What needs no server first, then real HTTP and clients, real networks, real guests.
 test: check
-	$(BIN)/pytest -q tests/hosts tests/kvm tests/contract tests/clients
+	$(BIN)/pytest -q tests/contract tests/api tests/roles tests/clients tests/fuzz tests/hosts tests/kvm
 
 check:
 	@scripts/bootstrap test
@@ -23,7 +23,7 @@ check:
 	$(BIN)/ruff check euca_box tests benchmarks scripts
 	$(BIN)/mypy
 	$(BIN)/lint-imports --config pyproject.toml
-	$(BIN)/pytest -q tests/unit tests/api tests/sim
+	$(BIN)/pytest -q tests/unit tests/sim
 
 bench:
 	@scripts/bootstrap test

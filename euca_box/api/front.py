@@ -15,7 +15,10 @@ STS_PATHS = ("/services/tokens", "/services/euare")
 WALRUS_PATH = "/services/walrus"
 HEALTH_PATHS = ("/livez", "/readyz")
 
-_SCOPE = re.compile(rb"Credential=[^/,\s]+/\d{8}/[^/,\s]*/([^/,\s]+)/aws4_request")
+CREDENTIAL = b"Credential="
+LONGEST_CREDENTIAL = 512  # a stranger's header must cost a moment, whatever stands in it
+
+_SCOPE = re.compile(rb"[^/,\s]+/\d{8}/[^/,\s]*/([^/,\s]+)/aws4_request")
 _STS_ACTION = re.compile(rb"(?:^|&)Action=(?:GetCallerIdentity|AssumeRole|GetSessionToken)(?:&|$)")
 
 
@@ -83,13 +86,16 @@ def _scope_service(scope: Scope) -> str:
     """The service in the credential scope of a SigV4 header or query, or nothing."""
     for name, value in scope["headers"]:
         if name.lower() == b"authorization":
-            match = _SCOPE.search(value)
-            return match[1].decode("latin-1") if match else ""
+            return _service_in(value.partition(CREDENTIAL)[2])
     query = scope["query_string"]
     if b"X-Amz-Credential=" in query:
-        match = _SCOPE.search(("Credential=" + unquote(_parameter(query, b"X-Amz-Credential"))).encode())
-        return match[1].decode("latin-1") if match else ""
+        return _service_in(unquote(_parameter(query, b"X-Amz-Credential")[:LONGEST_CREDENTIAL]).encode())
     return ""
+
+
+def _service_in(credential: bytes) -> str:
+    match = _SCOPE.match(credential[:LONGEST_CREDENTIAL])
+    return match[1].decode("latin-1") if match else ""
 
 
 def _parameter(query: bytes, name: bytes) -> str:

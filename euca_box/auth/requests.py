@@ -16,6 +16,7 @@ from euca_box.auth.keyring import Keyring
 from euca_box.model.accounts import AccessKey
 
 MOST_PARAMETERS = 1000
+LONGEST_KEPT = 128  # characters
 SKEW_SECONDS = 15 * 60
 
 
@@ -102,10 +103,17 @@ def decode(text: bytes) -> str:
     return text.decode("utf-8", "surrogateescape")
 
 
-@lru_cache(maxsize=4096)
 def encode(text: str) -> str:
     """RFC 3986 percent-encoding as AWS wants it: only A-Za-z0-9-_.~ stay as they are."""
+    # Names and short values come again and again; long ones would let strangers fill the memory.
+    return _encode_short(text) if len(text) <= LONGEST_KEPT else _encode(text)
+
+
+def _encode(text: str) -> str:
     return quote(text.encode("utf-8", "surrogateescape"), safe="")
+
+
+_encode_short = lru_cache(maxsize=4096)(_encode)
 
 
 def canonical_query(pairs: Iterable[tuple[str, str]], *without: str) -> str:

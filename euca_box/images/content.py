@@ -36,7 +36,7 @@ def recognize(read_at: ReadAt) -> tuple[Content, str | None]:
 
 def kernel_architecture(head: bytes) -> str | None:
     # Linux Documentation/x86/boot.rst: "HdrS" at 0x202, xloadflags at 0x236 since protocol 2.12.
-    if head[0x202:0x206] == b"HdrS":
+    if head[0x202:0x206] == b"HdrS" and len(head) > 0x236:
         [protocol] = struct.unpack_from("<H", head, 0x206)
         return "x86_64" if protocol >= 0x020C and head[0x236] & 1 else "i386"
     # Linux Documentation/arm64/booting.rst

@@ -109,7 +109,7 @@ class UnknownParameter(ClientFault):
     code = "UnknownParameter"
 
     def __init__(self, name: str) -> None:
-        super().__init__(f"The parameter {name} is not recognized")
+        super().__init__(f"The parameter {name[:128]} is not recognized")
 
 
 class InvalidParameterValue(ClientFault):

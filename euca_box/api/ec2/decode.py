@@ -109,6 +109,8 @@ def _list_of(convert: Callable[[Any, str], Any]) -> Callable[[Any, str], tuple[A
         for key, item in value.items():
             if not (key.isascii() and key.isdigit()) or len(key) > 6:
                 raise UnknownParameter(f"{path}.{key}")
+            if int(key) in numbered:
+                raise InvalidParameterCombination(f"The parameter {path}.{int(key)} was given more than once")
             numbered[int(key)] = item
         return tuple(convert(numbered[n], f"{path}.{n}") for n in sorted(numbered))
 
