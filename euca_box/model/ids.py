@@ -7,7 +7,7 @@ import random
 import re
 from collections.abc import Callable
 
-from euca_box.model.errors import InvalidIDMalformed
+from euca_box.model.ec2_errors import InvalidIDMalformed
 
 DIGITS = 8
 

@@ -9,12 +9,8 @@ from euca_box.bus.bus import Bus, Desk
 from euca_box.bus.memory import MemoryTransport
 from euca_box.bus.results import StoredResults
 from euca_box.messages.base import Done, Op, system_call
-from euca_box.model.errors import (
-    InternalError,
-    InvalidAction,
-    InvalidInstanceIDNotFound,
-    Unavailable,
-)
+from euca_box.model.ec2_errors import InvalidInstanceIDNotFound
+from euca_box.model.errors import InternalError, InvalidAction, Unavailable
 from euca_box.roles.cc.role import MIGRATIONS
 from euca_box.store.sync_store import SyncStore
 

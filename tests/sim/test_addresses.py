@@ -10,7 +10,8 @@ from euca_box.messages import ec2_instances
 from euca_box.messages.base import system_call
 from euca_box.messages.cc import CcAllocateAddress, CcAssignAddresses, ElasticAddress
 from euca_box.messages.nc import NcAssignAddress, NcDescribeMetadata
-from euca_box.model.errors import EucaError, InsufficientAddressCapacity, InvalidInstanceID
+from euca_box.model.ec2_errors import InsufficientAddressCapacity, InvalidInstanceID
+from euca_box.model.errors import EucaError
 from euca_box.observe import failpoints
 from euca_box.store.store import insert
 from tests.sim.cloud import Killed, cloud

@@ -7,14 +7,12 @@ import pytest
 import trio
 
 from euca_box.messages import ec2_instances as ec2
-from euca_box.model.errors import (
-    EucaError,
-    IdempotentParameterMismatch,
+from euca_box.model.ec2_errors import (
     InsufficientInstanceCapacity,
     InvalidAMIIDNotFound,
     InvalidInstanceIDNotFound,
-    InvalidParameterCombination,
 )
+from euca_box.model.errors import EucaError, IdempotentParameterMismatch, InvalidParameterCombination
 from euca_box.observe import failpoints
 from tests.sim.cloud import MALLORY, Killed, cloud
 

@@ -10,7 +10,7 @@ from euca_box.messages import ec2_instances as ec2
 from euca_box.messages.base import system_call
 from euca_box.messages.cc import CcDescribeResources, CcStopInstance
 from euca_box.messages.nc import NcStartInstance, NcStopInstance
-from euca_box.model.errors import (
+from euca_box.model.ec2_errors import (
     IncorrectInstanceState,
     InsufficientInstanceCapacity,
     InvalidInstanceIDNotFound,

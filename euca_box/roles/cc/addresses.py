@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from euca_box.model.errors import InsufficientInstanceCapacity
+from euca_box.model.ec2_errors import InsufficientInstanceCapacity
 from euca_box.store.store import Statement
 
 if TYPE_CHECKING:

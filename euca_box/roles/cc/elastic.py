@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from euca_box.messages import cc as messages
 from euca_box.messages.base import Call, system_call
 from euca_box.messages.nc import NcAssignAddress
-from euca_box.model.errors import EucaError, InsufficientAddressCapacity, InvalidAddressNotFound
+from euca_box.model.ec2_errors import InsufficientAddressCapacity, InvalidAddressNotFound
+from euca_box.model.errors import EucaError
 from euca_box.observe.failpoints import fp
 from euca_box.roles.cc import addresses
 from euca_box.store.store import Statement, insert, one

@@ -8,11 +8,8 @@ from euca_box.messages import cc as messages
 from euca_box.messages.base import Call, Done
 from euca_box.messages.instance_spec import InstanceReport, Placement
 from euca_box.messages.nc import NcGetConsoleOutput, NcRebootInstance
-from euca_box.model.errors import (
-    IncorrectState,
-    InsufficientInstanceCapacity,
-    InvalidInstanceIDNotFound,
-)
+from euca_box.model.ec2_errors import InsufficientInstanceCapacity, InvalidInstanceIDNotFound
+from euca_box.model.errors import IncorrectState
 from euca_box.observe.failpoints import fp
 from euca_box.roles.cc import addresses, resources, stops
 from euca_box.store.store import Statement

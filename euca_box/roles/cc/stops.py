@@ -12,13 +12,8 @@ from euca_box.messages import cc as messages
 from euca_box.messages.base import Call, Done, system_call
 from euca_box.messages.instance_spec import InstanceReport, Placement, changed_spec
 from euca_box.messages.nc import NcStartInstance, NcStopInstance
-from euca_box.model.errors import (
-    EucaError,
-    IncorrectState,
-    InsufficientInstanceCapacity,
-    InvalidInstanceIDNotFound,
-    Unavailable,
-)
+from euca_box.model.ec2_errors import InsufficientInstanceCapacity, InvalidInstanceIDNotFound
+from euca_box.model.errors import EucaError, IncorrectState, Unavailable
 from euca_box.model.instances import NodeState
 from euca_box.observe.failpoints import fp
 from euca_box.roles.cc import addresses, elastic, resources

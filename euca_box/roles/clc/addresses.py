@@ -14,20 +14,22 @@ from euca_box.messages.base import Call, Done, system_call
 from euca_box.messages.cc import CcAllocateAddress
 from euca_box.model import ids
 from euca_box.model.addresses import DOMAINS, Address, freed
-from euca_box.model.errors import (
+from euca_box.model.ec2_errors import (
     AddressLimitExceeded,
     AddressNotYours,
-    EucaError,
     InvalidAddressNotFound,
     InvalidAllocationIDNotFound,
     InvalidAssociationIDNotFound,
     InvalidInstanceID,
     InvalidIPAddressInUse,
     InvalidNetworkInterfaceIDNotFound,
+    ResourceAlreadyAssociated,
+)
+from euca_box.model.errors import (
+    EucaError,
     InvalidParameterCombination,
     InvalidParameterValue,
     MissingParameter,
-    ResourceAlreadyAssociated,
 )
 from euca_box.model.filters import filtered
 from euca_box.model.instances import Instance, InstanceState

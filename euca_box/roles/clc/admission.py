@@ -9,16 +9,14 @@ from typing import TYPE_CHECKING
 
 from euca_box.messages import ec2_instances as ec2
 from euca_box.messages.base import Call
-from euca_box.model.errors import (
+from euca_box.model.ec2_errors import (
     InstanceLimitExceeded,
     InsufficientInstanceCapacity,
     InvalidKeyPairNotFound,
-    InvalidParameterCombination,
-    InvalidParameterValue,
     InvalidSubnetIDNotFound,
     InvalidUserDataMalformed,
-    UnsupportedOperation,
 )
+from euca_box.model.errors import InvalidParameterCombination, InvalidParameterValue, UnsupportedOperation
 from euca_box.model.groups import DEFAULT
 from euca_box.model.images import Image, ImageType
 from euca_box.model.instances import Instance, VmType

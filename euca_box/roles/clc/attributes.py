@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING
 from euca_box.messages import ec2_attributes as ec2
 from euca_box.messages.base import Call, Done
 from euca_box.messages.ec2_instances import InstanceMetadataOptions, InstanceMetadataOptionsRequest
+from euca_box.model.ec2_errors import IncorrectInstanceState, InvalidAMIIDUnavailable
 from euca_box.model.errors import (
     EucaError,
-    IncorrectInstanceState,
-    InvalidAMIIDUnavailable,
     InvalidParameterCombination,
     InvalidParameterValue,
     MissingParameter,

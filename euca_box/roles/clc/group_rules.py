@@ -12,16 +12,18 @@ from euca_box.messages import ec2_groups as ec2
 from euca_box.messages.base import Call
 from euca_box.messages.ec2_common import TagSpecification
 from euca_box.model import ids
-from euca_box.model.errors import (
-    EucaError,
+from euca_box.model.ec2_errors import (
     InvalidGroupNotFound,
-    InvalidParameterCombination,
-    InvalidParameterValue,
     InvalidPermissionDuplicate,
     InvalidPermissionNotFound,
     InvalidSecurityGroupRuleIdNotFound,
-    MissingParameter,
     RulesPerSecurityGroupLimitExceeded,
+)
+from euca_box.model.errors import (
+    EucaError,
+    InvalidParameterCombination,
+    InvalidParameterValue,
+    MissingParameter,
     UnsupportedOperation,
 )
 from euca_box.model.filters import filtered

@@ -9,17 +9,16 @@ import trio
 from euca_box.messages import ec2_groups as ec2
 from euca_box.messages.base import Call
 from euca_box.model import ids
-from euca_box.model.errors import (
+from euca_box.model.ec2_errors import (
     CannotDelete,
     DependencyViolation,
     InvalidGroupDuplicate,
     InvalidGroupNotFound,
     InvalidGroupReserved,
-    InvalidParameterValue,
     InvalidVpcIDNotFound,
-    MissingParameter,
     SecurityGroupLimitExceeded,
 )
+from euca_box.model.errors import InvalidParameterValue, MissingParameter
 from euca_box.model.filters import Getter, filtered
 from euca_box.model.groups import ALLOW_ALL_RULE, DEFAULT, GroupRule, SecurityGroup
 from euca_box.model.paging import page

@@ -5,9 +5,8 @@ from typing import TYPE_CHECKING
 
 from euca_box.messages import ec2_image_attributes as ec2
 from euca_box.messages.base import Call, Done
+from euca_box.model.ec2_errors import InvalidAMIAttributeItemValue, InvalidAMIIDNotFound
 from euca_box.model.errors import (
-    InvalidAMIAttributeItemValue,
-    InvalidAMIIDNotFound,
     InvalidParameterCombination,
     InvalidParameterValue,
     MissingParameter,

@@ -8,12 +8,14 @@ from euca_box.messages.base import Call
 from euca_box.messages.ec2_common import Returned
 from euca_box.messages.walrus import CheckedImage, CheckImage
 from euca_box.model import ids
-from euca_box.model.errors import (
-    AuthFailure,
+from euca_box.model.ec2_errors import (
     InvalidAMIIDNotFound,
     InvalidAMINameDuplicate,
     InvalidAMINameMalformed,
     InvalidManifest,
+)
+from euca_box.model.errors import (
+    AuthFailure,
     InvalidParameterCombination,
     InvalidParameterValue,
     MissingParameter,

@@ -12,13 +12,8 @@ from euca_box.messages import ec2_instances as ec2
 from euca_box.messages.base import Call, Done
 from euca_box.messages.cc import CcGetConsoleOutput, CcRebootInstance
 from euca_box.model import ids
-from euca_box.model.errors import (
-    IdempotentParameterMismatch,
-    IncorrectInstanceState,
-    InvalidInstanceIDNotFound,
-    MissingParameter,
-    OperationNotPermitted,
-)
+from euca_box.model.ec2_errors import IncorrectInstanceState, InvalidInstanceIDNotFound
+from euca_box.model.errors import IdempotentParameterMismatch, MissingParameter, OperationNotPermitted
 from euca_box.model.filters import filtered
 from euca_box.model.instances import (
     INSTANCE,

@@ -12,15 +12,13 @@ from trio import to_thread
 
 from euca_box.messages import ec2_keypairs as ec2
 from euca_box.messages.base import Call
-from euca_box.model.errors import (
+from euca_box.model.ec2_errors import (
     InvalidKeyFormat,
     InvalidKeyPairDuplicate,
     InvalidKeyPairNotFound,
-    InvalidParameterValue,
     KeyPairLimitExceeded,
-    MissingParameter,
-    UnsupportedOperation,
 )
+from euca_box.model.errors import InvalidParameterValue, MissingParameter, UnsupportedOperation
 from euca_box.model.filters import filtered
 from euca_box.model.keypairs import KeyPair
 from euca_box.roles.clc.rules import Tags, stop_if_dry_run, tags_for

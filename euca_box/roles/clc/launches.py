@@ -10,7 +10,8 @@ import trio
 from euca_box.messages.base import Call, system_call
 from euca_box.messages.cc import CcDescribeInstances, CcRunInstance, CcTerminateInstance, Reports
 from euca_box.messages.instance_spec import InstanceReport, InstanceSpec, changed_spec
-from euca_box.model.errors import ClientFault, EucaError, InsufficientInstanceCapacity
+from euca_box.model.ec2_errors import InsufficientInstanceCapacity
+from euca_box.model.errors import ClientFault, EucaError
 from euca_box.model.instances import (
     GUEST_SHUTDOWN,
     INSTANCE,

@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING
 from euca_box.messages import ec2_groups as ec2
 from euca_box.messages.base import Call
 from euca_box.model import ids
+from euca_box.model.ec2_errors import InvalidGroupNotFound, InvalidPermissionMalformed
 from euca_box.model.errors import (
-    InvalidGroupNotFound,
     InvalidParameterCombination,
     InvalidParameterValue,
-    InvalidPermissionMalformed,
     MissingParameter,
     UnsupportedOperation,
 )

@@ -6,7 +6,8 @@ from euca_box.messages import admin
 from euca_box.messages import ec2_places as ec2
 from euca_box.messages.base import Call
 from euca_box.messages.cc import CcDescribeResources, Resources
-from euca_box.model.errors import EucaError, InvalidInstanceType, InvalidParameterValue
+from euca_box.model.ec2_errors import InvalidInstanceType
+from euca_box.model.errors import EucaError, InvalidParameterValue
 from euca_box.model.filters import filtered
 from euca_box.model.instances import VmType
 from euca_box.model.paging import page

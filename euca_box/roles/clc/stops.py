@@ -12,14 +12,8 @@ from euca_box.messages import ec2_instances as ec2
 from euca_box.messages.base import Call, system_call
 from euca_box.messages.cc import CcModifyInstance, CcStartInstance, CcStopInstance
 from euca_box.messages.instance_spec import InstanceChanges, InstanceReport
-from euca_box.model.errors import (
-    ClientFault,
-    EucaError,
-    IncorrectInstanceState,
-    InsufficientInstanceCapacity,
-    OperationNotPermitted,
-    UnsupportedOperation,
-)
+from euca_box.model.ec2_errors import IncorrectInstanceState, InsufficientInstanceCapacity
+from euca_box.model.errors import ClientFault, EucaError, OperationNotPermitted, UnsupportedOperation
 from euca_box.model.instances import (
     GUEST_SHUTDOWN,
     INSTANCE,

@@ -7,12 +7,8 @@ from euca_box.messages import ec2_storage as ec2
 from euca_box.messages.base import Call
 from euca_box.messages.ec2_common import Filter
 from euca_box.model import ids
-from euca_box.model.errors import (
-    ClientFault,
-    InvalidBundleIDNotFound,
-    InvalidSnapshotNotFound,
-    InvalidVolumeNotFound,
-)
+from euca_box.model.ec2_errors import InvalidBundleIDNotFound, InvalidSnapshotNotFound, InvalidVolumeNotFound
+from euca_box.model.errors import ClientFault
 from euca_box.model.filters import filtered
 from euca_box.model.paging import page
 from euca_box.roles.clc.rules import stop_if_dry_run

@@ -10,14 +10,16 @@ from typing import TYPE_CHECKING, Any
 from euca_box.messages import ec2_tags as ec2
 from euca_box.messages.base import Call, Done
 from euca_box.model import ids
-from euca_box.model.errors import (
-    EucaError,
+from euca_box.model.ec2_errors import (
     InvalidAllocationIDNotFound,
     InvalidAMIIDNotFound,
     InvalidGroupNotFound,
-    InvalidID,
     InvalidInstanceIDNotFound,
     InvalidKeyPairNotFound,
+)
+from euca_box.model.errors import (
+    EucaError,
+    InvalidID,
     InvalidParameterValue,
     MissingParameter,
     TagLimitExceeded,
@@ -25,6 +27,7 @@ from euca_box.model.errors import (
     UnsupportedOperation,
 )
 from euca_box.model.filters import filtered
+from euca_box.model.images import Image
 from euca_box.model.paging import page
 from euca_box.roles.clc.records import Records
 from euca_box.roles.clc.rules import MOST_TAGS, Tags, checked_tags, stop_if_dry_run
@@ -154,7 +157,7 @@ def _resource(clc: "Clc", account: str, resource_id: str) -> tuple[Kind, str]:
     if kind.resource_type == "image":
         record_id = ids.checked_image(record_id)
     record = kind.records(clc).find(record_id)
-    if record is not None and record.account != account and getattr(record, "public", False):
+    if isinstance(record, Image) and record.account != account and record.may_run(account):
         raise UnauthorizedOperation(f"{record_id} belongs to another account.")
     if record is None or record.account != account:
         raise kind.absent(resource_id)

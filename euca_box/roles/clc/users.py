@@ -10,7 +10,8 @@ from euca_box.messages import admin, sts
 from euca_box.messages.base import Call, Done
 from euca_box.model import accounts
 from euca_box.model.accounts import AccessKey, Principal, UserState
-from euca_box.model.errors import EntityAlreadyExists, InvalidParameterValue, NoSuchEntity
+from euca_box.model.ec2_errors import EntityAlreadyExists, NoSuchEntity
+from euca_box.model.errors import InvalidParameterValue
 from euca_box.store.store import Conflict, Row, Statement, Store, Value, insert, one
 
 if TYPE_CHECKING:

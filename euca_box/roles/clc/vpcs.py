@@ -11,17 +11,16 @@ from euca_box.messages import ec2_vpcs as ec2
 from euca_box.messages.base import Call
 from euca_box.messages.ec2_common import Filter
 from euca_box.model import ids
-from euca_box.model.errors import (
-    ClientFault,
+from euca_box.model.ec2_errors import (
     InvalidDhcpOptionsIDNotFound,
     InvalidInternetGatewayIDNotFound,
     InvalidNetworkAclIDNotFound,
     InvalidNetworkInterfaceIDNotFound,
-    InvalidParameterValue,
     InvalidRouteTableIDNotFound,
     InvalidSubnetIDNotFound,
     InvalidVpcIDNotFound,
 )
+from euca_box.model.errors import ClientFault, InvalidParameterValue
 from euca_box.model.filters import Getter, filtered
 from euca_box.model.instances import Instance
 from euca_box.model.paging import page

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 
 from euca_box.messages.base import Call, Done
 from euca_box.messages.nc import NcAssignAddress
-from euca_box.model.errors import InvalidInstanceIDNotFound, Unavailable
+from euca_box.model.ec2_errors import InvalidInstanceIDNotFound
+from euca_box.model.errors import Unavailable
 from euca_box.net.network import NetError
 from euca_box.observe.failpoints import fp
 

@@ -10,7 +10,8 @@ from euca_box.messages import nc as messages
 from euca_box.messages.base import Call, Done
 from euca_box.messages.cc import ConsoleOutput, Reports
 from euca_box.messages.instance_spec import InstanceReport
-from euca_box.model.errors import IncorrectInstanceState, IncorrectState, InvalidInstanceIDNotFound
+from euca_box.model.ec2_errors import IncorrectInstanceState, InvalidInstanceIDNotFound
+from euca_box.model.errors import IncorrectState
 from euca_box.model.instances import USER_REQUEST, NodeState
 from euca_box.store.store import Statement
 

@@ -9,7 +9,8 @@ import trio
 from euca_box.kvm.hypervisor import KvmError, NoSuchDomain
 from euca_box.messages import nc as messages
 from euca_box.messages.base import Call, Done
-from euca_box.model.errors import InvalidInstanceIDNotFound, Unavailable
+from euca_box.model.ec2_errors import InvalidInstanceIDNotFound
+from euca_box.model.errors import Unavailable
 from euca_box.model.instances import Reason
 from euca_box.net.network import NetError
 from euca_box.observe.failpoints import fp

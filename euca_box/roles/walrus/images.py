@@ -10,7 +10,7 @@ from euca_box.auth.sigv4_sign import presign_url
 from euca_box.images.inspect import ImageFacts, ImageRefused, inspect
 from euca_box.messages import walrus as messages
 from euca_box.messages.base import Call
-from euca_box.model.errors import InvalidManifest
+from euca_box.model.ec2_errors import InvalidManifest
 from euca_box.model.images import ImageData, ImageType
 from euca_box.model.s3_errors import AccessDenied, NoSuchBucket, NoSuchKey
 from euca_box.objects.rows import ObjectFacts
