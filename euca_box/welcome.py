@@ -101,6 +101,7 @@ def _card(app: "App", password: str | None) -> list[str]:
     lines += [
         f"   API       {app.endpoint}   (EC2, S3 and STS on one URL)",
         f'   Keys      eval "$(euca-box credentials --format env{app.data.flag})"',
+        f"   Profile   euca-box credentials --format aws{app.data.flag}   (for ~/.aws)",
         f"   Next      {_next(app)}",
         "",
     ]
