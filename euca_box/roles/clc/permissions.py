@@ -4,6 +4,7 @@ Two forms come in: IpPermissions, and the flat fields of clients before 2010 (bo
 """
 
 import ipaddress
+import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -120,7 +121,7 @@ def _ports(permission: ec2.IpPermission) -> tuple[str, int, int]:
         if not (-1 <= kind <= 255 and -1 <= code <= 255):
             raise InvalidPermissionMalformed(f"ICMP code ({code}) out of range")
         return protocol, kind, code
-    known = protocol == "-1" or (protocol.isascii() and protocol.isdigit() and int(protocol) <= 255)
+    known = protocol == "-1" or (re.fullmatch("[0-9]{1,3}", protocol) is not None and int(protocol) <= 255)
     if not known:
         raise InvalidPermissionMalformed(f'Unsupported IP protocol "{permission.ip_protocol[:32]}"')
     return protocol, -1, -1  # EC2: ports are ignored, all are allowed
