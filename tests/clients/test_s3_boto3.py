@@ -315,3 +315,9 @@ def test_what_is_not_there_says_so(s3: Any, bucket: str) -> None:
     assert s3.get_object(Bucket=bucket, Key="k")["Body"].read() == b"x"
     assert "Status" not in s3.get_bucket_versioning(Bucket=bucket)
     assert [v["Key"] for v in s3.list_object_versions(Bucket=bucket)["Versions"]] == ["k"]
+
+
+def test_a_large_upload_that_is_refused_early_learns_why(s3: Any) -> None:
+    with pytest.raises(ClientError) as error:
+        s3.put_object(Bucket="no-such-bucket", Key="k", Body=bytes(64 << 20))
+    assert code_of(error) == "NoSuchBucket"

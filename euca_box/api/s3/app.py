@@ -87,7 +87,11 @@ async def _finish_body(request: S3Request | None, scope: Scope, response: Respon
     if request is None:
         if any(name in (b"content-length", b"transfer-encoding") for name, _ in scope["headers"]):
             response.headers["connection"] = "close"
-    elif not request.body.ended and _announces_body(request) and not await request.body.drain():
+    elif (
+        not request.body.ended
+        and _announces_body(request)
+        and not await request.body.drain(believed=request.principal is not None)
+    ):
         response.headers["connection"] = "close"
 
 

@@ -13,6 +13,7 @@ from euca_box.model.s3_errors import IncompleteBody, RequestTimeout
 
 SLOWEST_BYTES_PER_SECOND = 1024
 START_SECONDS = 20.0
+LINGER_SECONDS = 30.0  # as nginx's lingering_time
 DRAINED_BYTES = 256 * 1024  # a refused body up to this size is read away, so that the connection lives on
 
 
@@ -60,13 +61,19 @@ class Body:
                 deadline = min(deadline + len(data) / SLOWEST_BYTES_PER_SECOND, loop.time() + start_seconds)
                 yield data
 
-    async def drain(self) -> bool:
-        """Read away what a refused request still sends, if it is little; False when it is not."""
-        if not self.ended and (self.content_length is None or self.content_length > DRAINED_BYTES):
+    async def drain(self, *, believed: bool) -> bool:
+        """Read away what a refused request still sends; False when that would be too much.
+
+        A client that is cut off while it sends loses the answer with the connection. One whose signature
+        was believed is read for some seconds, so that it learns why; a stranger only if it is little.
+        """
+        little = self.content_length is not None and self.content_length <= DRAINED_BYTES
+        if not (self.ended or little or believed):
             return False
         try:
-            async for _ in self._messages(2.0):
-                pass
-        except (ClientGone, RequestTimeout):
+            async with asyncio.timeout(LINGER_SECONDS):
+                async for _ in self._messages(2.0):
+                    pass
+        except (ClientGone, RequestTimeout, TimeoutError):
             return False
         return True
