@@ -3,8 +3,10 @@
 import hashlib
 import io
 import os
+import shutil
 import urllib.request
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -317,7 +319,11 @@ def test_what_is_not_there_says_so(s3: Any, bucket: str) -> None:
     assert [v["Key"] for v in s3.list_object_versions(Bucket=bucket)["Versions"]] == ["k"]
 
 
-def test_a_large_upload_that_is_refused_early_learns_why(s3: Any) -> None:
-    with pytest.raises(ClientError) as error:
-        s3.put_object(Bucket="no-such-bucket", Key="k", Body=bytes(64 << 20))
-    assert code_of(error) == "NoSuchBucket"
+def test_a_large_upload_onto_a_full_disk_learns_why(tmp_path: Path) -> None:
+    reserve_bytes = shutil.disk_usage(tmp_path).free - (64 << 20)
+    with running_s3(tmp_path, reserve_bytes=reserve_bytes, ballast_bytes=0) as full:
+        s3 = full.client()
+        s3.create_bucket(Bucket="bucket")
+        with pytest.raises(ClientError) as error:
+            s3.put_object(Bucket="bucket", Key="k", Body=bytes(256 << 20))
+    assert code_of(error) == "InsufficientStorage"
