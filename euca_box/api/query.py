@@ -118,7 +118,7 @@ def believe(query: Query, keyring: Keyring, now: datetime, query_string: bytes) 
 
 
 def _call(query: Query, key: AccessKey) -> Call:
-    return Call(key.principal, query.request_id, source_ip=query.source_ip)
+    return Call(key.principal, query.request_id, source_ip=query.source_ip, access_key_id=key.access_key_id)
 
 
 async def answer(

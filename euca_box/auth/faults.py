@@ -7,6 +7,7 @@ from euca_box.auth.requests import AuthError, AuthKind
 from euca_box.model.errors import (
     AuthFailure,
     EucaError,
+    ExpiredToken,
     IncompleteSignature,
     InvalidClientTokenId,
     MalformedQueryString,
@@ -27,6 +28,8 @@ def iam_fault(error: AuthError) -> EucaError:
     """The IAM and STS error."""
     if error.kind in (AuthKind.UNKNOWN_KEY, AuthKind.SESSION_TOKEN):
         return InvalidClientTokenId()
+    if error.kind is AuthKind.EXPIRED_TOKEN:
+        return ExpiredToken()
     return SignatureDoesNotMatch(error.message) if error.kind in _BELIEF else _common(error)
 
 
@@ -34,7 +37,7 @@ def _common(error: AuthError) -> EucaError:
     match error.kind:
         case AuthKind.MISSING:
             return MissingAuthenticationToken()
-        case AuthKind.SKEWED | AuthKind.EXPIRED:
+        case AuthKind.SKEWED | AuthKind.EXPIRED | AuthKind.EXPIRED_TOKEN:
             return RequestExpired(error.message)
         case AuthKind.AMBIGUOUS | AuthKind.MALFORMED_QUERY:
             return MalformedQueryString(error.message)

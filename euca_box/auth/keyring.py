@@ -14,11 +14,12 @@ class Keyring:
 
     def __init__(self) -> None:
         self.version = 0
+        self.session_key = b""  # opens session tokens; empty: none is believed
         self._keys: dict[str, AccessKey] = {}
         self._by_canonical_id: dict[str, Principal] = {}
         self._by_email: dict[str, Principal] = {}
 
-    def replace(self, version: int, keys: Iterable[AccessKey]) -> None:
+    def replace(self, version: int, keys: Iterable[AccessKey], session_key: bytes = b"") -> None:
         """Take the new set, unless it is older than what is here."""
         if version < self.version:
             return
@@ -26,6 +27,7 @@ class Keyring:
         principals = [key.principal for key in self._keys.values()]
         self._by_canonical_id = {p.canonical_id: p for p in principals}
         self._by_email = {p.email.lower(): p for p in principals if p.email}
+        self.session_key = session_key
         self.version = version
 
     def find(self, access_key_id: str) -> AccessKey | None:

@@ -9,9 +9,11 @@ import hashlib
 import hmac
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import lru_cache
 from urllib.parse import quote, unquote_to_bytes
 
+from euca_box.auth import sessions
 from euca_box.auth.keyring import Keyring
 from euca_box.model.accounts import AccessKey
 
@@ -35,6 +37,7 @@ class AuthKind(enum.StrEnum):
     BAD_DATE = "bad date"
     UNSIGNED_HEADERS = "unsigned headers"
     SESSION_TOKEN = "session token"  # noqa: S105
+    EXPIRED_TOKEN = "expired token"  # noqa: S105
     BAD_PAYLOAD = "bad payload"  # x-amz-content-sha256 is missing or is none of the known values
     BODY_MISMATCH = "body mismatch"  # the body is not the one that was signed
     INCOMPLETE_BODY = "incomplete body"
@@ -139,7 +142,13 @@ def is_same(expected: str, given: str) -> bool:
     return hmac.compare_digest(expected.encode(), given.encode("utf-8", "surrogatepass"))
 
 
-def find_key(keyring: Keyring, access_key_id: str) -> AccessKey:
+def find_key(keyring: Keyring, access_key_id: str, token: str | None, now: datetime) -> AccessKey:
+    """The key that may be used now; a temporary one only with its session token.
+
+    Raises AuthError: UNKNOWN_KEY, SESSION_TOKEN, EXPIRED_TOKEN.
+    """
+    if token is not None:
+        return _session_key(keyring, access_key_id, token, now)
     key = keyring.find(access_key_id)
     if key is None:
         raise AuthError(
@@ -148,3 +157,17 @@ def find_key(keyring: Keyring, access_key_id: str) -> AccessKey:
             {"AWSAccessKeyId": access_key_id},
         )
     return key
+
+
+def _session_key(keyring: Keyring, access_key_id: str, token: str, now: datetime) -> AccessKey:
+    refusal = AuthError(AuthKind.SESSION_TOKEN, "The provided token is malformed or otherwise invalid.")
+    try:
+        claim = sessions.open_token(keyring.session_key, access_key_id, token)
+    except sessions.BadToken:
+        raise refusal from None
+    parent = keyring.find(claim.parent_access_key_id)
+    if parent is None:
+        raise refusal
+    if claim.expires_at <= now.timestamp():
+        raise AuthError(AuthKind.EXPIRED_TOKEN, "The provided token has expired.")
+    return claim.as_key(parent)

@@ -48,13 +48,12 @@ def verify(request: SignedRequest, resources: Sequence[bytes], keyring: Keyring,
     in_query = any(name in ("AWSAccessKeyId", "Signature", "Expires") for name, _ in request.query)
     if header and in_query:
         raise AuthError(AuthKind.AMBIGUOUS, "Only one auth mechanism allowed.")
-    if request.header("x-amz-security-token"):
-        raise AuthError(AuthKind.SESSION_TOKEN, "The provided token is malformed or otherwise invalid.")
     if header:
         access_key_id, given, date = _header_claim(request, header, now)
     else:
         access_key_id, given, date = _query_claim(request, now)
-    key = find_key(keyring, access_key_id)
+    token = request.header("x-amz-security-token") or request.parameter("x-amz-security-token")
+    key = find_key(keyring, access_key_id, token, now)
     texts = [string_to_sign(request, resource, date) for resource in resources]
     to_sign = texts[0]
     if not any([is_same(signature(text, key.secret_access_key), given) for text in texts]):  # noqa: C419
@@ -78,7 +77,8 @@ def signature(to_sign: bytes, secret_access_key: str) -> str:
 def string_to_sign(request: SignedRequest, resource: bytes, date: str) -> bytes:
     """Method, Content-MD5, Content-Type, date, x-amz-* headers, resource with its signed parameters."""
     md5, kind = request.header("content-md5") or "", request.header("content-type") or ""
-    amz = _amz_headers(request.headers)
+    # A link carries in its query what a request has in x-amz- headers, the session token at least.
+    amz = _amz_headers([*request.headers, *request.query])
     query = _signed_query(request.query)
     head = wire(f"{request.method}\n{md5}\n{kind}\n{date}\n{amz}") + (resource or b"/")
     return head + query.encode("utf-8", "surrogateescape")

@@ -58,9 +58,9 @@ def load_or_make_key(path: Path) -> bytes:
     return key
 
 
-def new_access_key_id() -> str:
-    """`AKIA` and 16 characters, as AWS writes it: tools check the length."""
-    return "AKIA" + "".join(secrets.choice(ALPHABET) for _ in range(16))
+def new_access_key_id(prefix: str = "AKIA") -> str:
+    """`AKIA` and 16 characters, as AWS writes it: tools check the length. Temporary ones begin with ASIA."""
+    return prefix + "".join(secrets.choice(ALPHABET) for _ in range(16))
 
 
 def new_secret() -> str:

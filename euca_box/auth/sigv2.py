@@ -39,8 +39,6 @@ def verify(request: SignedRequest, keyring: Keyring, now: datetime) -> AccessKey
     given = dict(request.query)
     if request.header("authorization"):
         raise AuthError(AuthKind.AMBIGUOUS, "Only one auth mechanism allowed.")
-    if "SecurityToken" in given:
-        raise AuthError(AuthKind.SESSION_TOKEN, "The security token included in the request is invalid.")
     if not given.get("AWSAccessKeyId") or not given.get("Signature"):
         raise AuthError(AuthKind.MISSING, "The request is not signed.")
     if given.get("SignatureVersion") != "2":
@@ -48,7 +46,7 @@ def verify(request: SignedRequest, keyring: Keyring, now: datetime) -> AccessKey
     if given.get("SignatureMethod") not in METHODS:
         raise AuthError(AuthKind.UNSUPPORTED, "SignatureMethod must be HmacSHA256 or HmacSHA1.")
     _check_time(given, now)
-    key = find_key(keyring, given["AWSAccessKeyId"])
+    key = find_key(keyring, given["AWSAccessKeyId"], given.get("SecurityToken"), now)
     expected = signature(request, key.secret_access_key, given["SignatureMethod"])
     if not is_same(expected, given["Signature"]):
         raise AuthError(

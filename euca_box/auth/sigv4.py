@@ -108,7 +108,7 @@ def verify(request: SignedRequest, keyring: Keyring, now: datetime, *, s3: bool)
     claim = read_claim(request)
     _check_time(claim, now)
     _check_signed_headers(request, claim, s3=s3)
-    key = find_key(keyring, claim.access_key_id)
+    key = find_key(keyring, claim.access_key_id, _session_token(request), now)
     payload_hash = _payload_hash(request, claim, s3=s3)
     signing_key = derive_key(key.secret_access_key, claim.date, claim.region, claim.service)
     _check_signature(request, claim, signing_key, payload_hash, s3=s3)
@@ -168,13 +168,20 @@ def read_claim(request: SignedRequest) -> Claim:
         raise AuthError(
             AuthKind.AMBIGUOUS, "Only one auth mechanism allowed; both a header and a query were sent."
         )
-    if request.header("x-amz-security-token") or request.parameter("X-Amz-Security-Token"):
-        raise AuthError(AuthKind.SESSION_TOKEN, "The provided token is malformed or otherwise invalid.")
     if header is not None:
         return _header_claim(request, header)
     if presigned:
         return _query_claim(request)
     raise AuthError(AuthKind.MISSING, "The request is not signed.")
+
+
+def _session_token(request: SignedRequest) -> str | None:
+    """In the header, or in the query of a presigned URL. It is sealed, so it need not be signed as well."""
+    header = request.header("x-amz-security-token")
+    parameter = request.parameter("X-Amz-Security-Token")
+    if header is not None and parameter is not None:
+        raise AuthError(AuthKind.AMBIGUOUS, "The session token is given both in a header and in the query.")
+    return header if parameter is None else parameter
 
 
 def _header_claim(request: SignedRequest, header: str) -> Claim:

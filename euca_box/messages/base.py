@@ -34,6 +34,7 @@ class Call:
     request_id: str
     op_id: str | None = None
     source_ip: str = ""
+    access_key_id: str = ""  # that signed; empty for the console and for the cloud itself
 
     @property
     def account(self) -> str:

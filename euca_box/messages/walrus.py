@@ -1,6 +1,6 @@
 """What other roles ask Walrus. Bytes never travel in these messages."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from euca_box.messages.base import Done, Op
 from euca_box.model.accounts import AccessKey
@@ -48,3 +48,4 @@ class SyncPrincipals(Op[Done], role="walrus", timeout=20):
 
     version: int
     keys: tuple[AccessKey, ...]
+    session_key: bytes = field(default=b"", repr=False)  # opens the session tokens of STS

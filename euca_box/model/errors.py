@@ -57,12 +57,29 @@ class InvalidClientTokenId(ClientFault):
         super().__init__("The security token included in the request is invalid.")
 
 
+class ExpiredToken(ClientFault):
+    """STS API reference, common errors."""
+
+    code = "ExpiredToken"
+    http_status = 403
+
+    def __init__(self) -> None:
+        super().__init__("The security token included in the request is expired")
+
+
 class MissingAuthenticationToken(ClientFault):
     code = "MissingAuthenticationToken"
     http_status = 403
 
     def __init__(self) -> None:
         super().__init__("Request is missing Authentication Token")
+
+
+class AccessDeniedByPolicy(ClientFault):
+    """IAM and STS; EC2 says UnauthorizedOperation."""
+
+    code = "AccessDenied"
+    http_status = 403
 
 
 class IncompleteSignature(ClientFault):
@@ -118,6 +135,12 @@ class InvalidParameterValue(ClientFault):
 
 class InvalidParameterCombination(ClientFault):
     code = "InvalidParameterCombination"
+
+
+class ValidationError(ClientFault):
+    """IAM and STS; EC2 says InvalidParameterValue."""
+
+    code = "ValidationError"
 
 
 class MalformedQueryString(ClientFault):

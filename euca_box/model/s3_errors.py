@@ -94,6 +94,11 @@ class InvalidToken(S3Fault):
     text = "The provided token is malformed or otherwise invalid."
 
 
+class S3ExpiredToken(S3Fault):
+    code = "ExpiredToken"
+    text = "The provided token has expired."
+
+
 class XAmzContentSHA256Mismatch(S3Fault):
     code = "XAmzContentSHA256Mismatch"
     text = "The provided 'x-amz-content-sha256' header does not match what was computed."

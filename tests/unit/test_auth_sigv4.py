@@ -251,9 +251,9 @@ REFUSED = {
         with_header(H, "authorization", lambda v: "AWS4-HMAC-SHA256 "),
         AuthKind.MALFORMED_HEADER,
     ),
-    "a session token": (
+    "a session token added to what was signed": (
         replace(H, headers=[*H.headers, ("x-amz-security-token", "t")]),
-        AuthKind.SESSION_TOKEN,
+        AuthKind.UNSIGNED_HEADERS,
     ),
     "no signature": (SignedRequest("GET", b"/"), AuthKind.MISSING),
     "presigned: another key": (replace(P, raw_path=b"/b/l"), AuthKind.BAD_SIGNATURE),

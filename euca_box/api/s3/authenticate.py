@@ -25,6 +25,7 @@ _FAULTS: dict[AuthKind, type[S3Error]] = {
     AuthKind.BAD_DATE: s3_errors.AccessDenied,
     AuthKind.UNSIGNED_HEADERS: s3_errors.AccessDenied,
     AuthKind.SESSION_TOKEN: s3_errors.InvalidToken,
+    AuthKind.EXPIRED_TOKEN: s3_errors.S3ExpiredToken,
     AuthKind.BAD_PAYLOAD: s3_errors.InvalidRequest,
     AuthKind.BODY_MISMATCH: s3_errors.XAmzContentSHA256Mismatch,
     AuthKind.INCOMPLETE_BODY: s3_errors.IncompleteBody,

@@ -72,7 +72,7 @@ async def push_groups(clc: "Clc") -> None:
 async def push_principals(clc: "Clc") -> None:
     """All access keys to Walrus: on change, and again now and then (it may have been restored)."""
     while True:
-        op = SyncPrincipals(clc.keyring.version, tuple(clc.keyring.all_keys()))
+        op = SyncPrincipals(clc.keyring.version, tuple(clc.keyring.all_keys()), clc.keyring.session_key)
         try:
             await clc.bus.ask("walrus", op, system_call("principals"))
             clc.problems.pop("principals", None)

@@ -12,6 +12,7 @@ from euca_box.model import accounts
 from euca_box.model.accounts import AccessKey, Principal, UserState
 from euca_box.model.ec2_errors import EntityAlreadyExists, NoSuchEntity
 from euca_box.model.errors import InvalidParameterValue
+from euca_box.roles.clc import sessions
 from euca_box.store.store import Conflict, Row, Statement, Store, Value, insert, one
 
 if TYPE_CHECKING:
@@ -127,7 +128,8 @@ async def refresh_keyring(clc: "Clc") -> None:
             "DO UPDATE SET value = CAST(CAST(value AS integer) + 1 AS text) RETURNING value"
         )
     )
-    clc.keyring.replace(int(row["value"]), [_access_key(clc, r) for r in rows])
+    keys = [_access_key(clc, r) for r in rows]
+    clc.keyring.replace(int(row["value"]), keys, await sessions.session_key(clc))
     clc.principals_bell.ring()
 
 

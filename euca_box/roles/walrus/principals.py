@@ -12,6 +12,8 @@ from euca_box.store.store import Statement, insert
 if TYPE_CHECKING:
     from euca_box.roles.walrus.role import Walrus
 
+SESSION_KEY = "session_key"  # the row of meta
+
 
 async def sync_principals(walrus: "Walrus", call: Call, op: SyncPrincipals) -> Done:
     """All keys at once; an older version than the one here is ignored."""
@@ -23,11 +25,12 @@ async def sync_principals(walrus: "Walrus", call: Call, op: SyncPrincipals) -> D
             )
             for k in op.keys
         ]
-        await walrus.store.write(Statement("DELETE FROM principal"), *rows)
-        take(walrus, op.version, op.keys)
+        session_key = insert("meta", {"name": SESSION_KEY, "value": op.session_key.hex()}, or_replace=True)
+        await walrus.store.write(Statement("DELETE FROM principal"), *rows, session_key)
+        take(walrus, op.version, op.keys, op.session_key)
     return Done()
 
 
-def take(walrus: "Walrus", version: int, keys: Iterable[AccessKey]) -> None:
+def take(walrus: "Walrus", version: int, keys: Iterable[AccessKey], session_key: bytes) -> None:
     """Use these keys from now on, and our own beside them."""
-    walrus.keyring.replace(version, [*keys, walrus.lender])
+    walrus.keyring.replace(version, [*keys, walrus.lender], session_key)

@@ -52,7 +52,9 @@ class Walrus:
         """The keys that were pushed last, so that S3 works before the CLC is there."""
         rows = await self.store.read("SELECT version, record FROM principal")
         keys = [base.decode(row["record"], AccessKey) for row in rows]
-        principals.take(self, max((row["version"] for row in rows), default=0), keys)
+        meta = await self.store.read("SELECT value FROM meta WHERE name = ?", principals.SESSION_KEY)
+        session_key = bytes.fromhex(meta[0]["value"]) if meta else b""
+        principals.take(self, max((row["version"] for row in rows), default=0), keys, session_key)
 
 
 async def run(
