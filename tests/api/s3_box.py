@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -88,7 +88,9 @@ def read_all(connection: socket.socket, silence_seconds: float = 10.0) -> bytes:
 
 
 @contextlib.contextmanager
-def running_s3(folder: Path, settings: S3Settings | None = None, **options: Any) -> Iterator[S3Box]:
+def running_s3(
+    folder: Path, settings: S3Settings | None = None, keys: Iterable[AccessKey] = KEYS, **options: Any
+) -> Iterator[S3Box]:
     started: dict[str, Any] = {}
     ready = threading.Event()
 
@@ -96,7 +98,7 @@ def running_s3(folder: Path, settings: S3Settings | None = None, **options: Any)
         store = await open_store(folder / "walrus.db", MIGRATIONS)
         objects = await Objects.open(store, folder, **options)
         keyring = Keyring()
-        keyring.replace(1, KEYS)
+        keyring.replace(1, keys)
         listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
         config = Config()
         config.bind = [f"fd://{listener.detach()}"]
