@@ -199,7 +199,9 @@ class App:
         with_clc = "clc" in self.roles
         domains = (self.config.api.domain,) if self.config.api.domain else ()
         return front.Front(
-            ec2=Ec2Query(self.ask, self.keyring, _now) if with_clc else None,
+            ec2=Ec2Query(self.ask, self.keyring, _now, old_signatures=self.config.api.old_signatures)
+            if with_clc
+            else None,
             iam=IamQuery(self.ask, self.keyring, _now) if with_clc else None,
             s3=s3_app(
                 objects,
@@ -313,6 +315,7 @@ class App:
             admin_account=cloud.account,
             endpoint=self.endpoint,
             vm_types=types,
+            id_digits=cloud.id_digits,
             max_instances=cloud.max_instances,
             images_public=cloud.images_public,
             max_addresses=cloud.max_addresses,

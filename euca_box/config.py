@@ -89,6 +89,10 @@ class Api:
         "auto: plain on loopback and on the guests' bridge, TLS elsewhere. on, off: everywhere.",
         choices=("auto", "on", "off"),
     )
+    old_signatures: bool = setting(
+        False,
+        "Also accept signature versions 0 and 1 of EC2; who listens can forge them.",
+    )
     domain: str = setting("", "Host name under which buckets are BUCKET.DOMAIN. Empty: path style only.")
 
 
@@ -108,6 +112,9 @@ class Cloud:
     )
     account: str = setting(
         "000000000001", "Account of the first administrator.", check=shaped(r"\d{12}", "12 digits")
+    )
+    id_digits: int = setting(
+        8, "Hex digits of new ids: 8 as Eucalyptus had them, 17 as AWS has now.", choices=(8, 17)
     )
     max_instances: int = setting(64, "Instances an account may have at once.", check=at_least(0))
     images_public: bool = setting(

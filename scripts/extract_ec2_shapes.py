@@ -24,6 +24,7 @@ ACTIONS = [
     "DescribeInstanceStatus",
     "UnmonitorInstances",
     "GetPasswordData",
+    "GetConsoleScreenshot",
     "DescribeAccountAttributes",
     "DescribeInstanceTypeOfferings",
     "CreateTags",

@@ -94,8 +94,10 @@ async def read_query(scope: Scope, receive: Receive) -> Query:
     return Query(signed, str(uuid.uuid4()), str(client[0]))
 
 
-def believe(query: Query, keyring: Keyring, now: datetime, query_string: bytes) -> tuple[Call, str | None]:
-    """Who asks, and the service of the scope (None with SigV2).
+def believe(
+    query: Query, keyring: Keyring, now: datetime, query_string: bytes, *, oldest: int = 2
+) -> tuple[Call, str | None]:
+    """Who asks, and the service of the scope (None with SigV2 and older, down to version `oldest`).
 
     Raises AuthError, MissingAuthenticationToken.
     """
@@ -113,7 +115,7 @@ def believe(query: Query, keyring: Keyring, now: datetime, query_string: bytes) 
             raise AuthError(AuthKind.BAD_SIGNATURE, "The signature is for another service.")
         return _call(query, verified.access_key), verified.service
     if sigv2.is_signed(query.signed):
-        return _call(query, sigv2.verify(query.signed, keyring, now)), None
+        return _call(query, sigv2.verify(query.signed, keyring, now, oldest=oldest)), None
     raise MissingAuthenticationToken
 
 

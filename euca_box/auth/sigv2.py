@@ -1,7 +1,8 @@
 """Signature Version 2 of Query requests (EC2, IAM, STS of 2009): HmacSHA256 or HmacSHA1 over the parameters.
 
-Source: AWS General Reference, "Signature Version 2 signing process". Versions 0 and 1, which
-concatenate without separators, can be forged by moving text between parameters: refused.
+Source: AWS General Reference, "Signature Version 2 signing process"; versions 0 and 1 from the EC2
+developer guide of 2007. Those two concatenate without separators, so they can be forged by moving text
+between parameters: refused unless the operator wants them.
 """
 
 import hashlib
@@ -28,8 +29,10 @@ def is_signed(request: SignedRequest) -> bool:
     return any(name in ("SignatureVersion", "AWSAccessKeyId", "Signature") for name, _ in request.query)
 
 
-def verify(request: SignedRequest, keyring: Keyring, now: datetime) -> AccessKey:
+def verify(request: SignedRequest, keyring: Keyring, now: datetime, *, oldest: int = 2) -> AccessKey:
     """The key that signed. `request.query` holds all parameters, those of a form body included.
+
+    `oldest` is the lowest signature version that is believed.
 
     Raises AuthError.
     """
@@ -41,13 +44,17 @@ def verify(request: SignedRequest, keyring: Keyring, now: datetime) -> AccessKey
         raise AuthError(AuthKind.AMBIGUOUS, "Only one auth mechanism allowed.")
     if not given.get("AWSAccessKeyId") or not given.get("Signature"):
         raise AuthError(AuthKind.MISSING, "The request is not signed.")
-    if given.get("SignatureVersion") != "2":
+    version = given.get("SignatureVersion", "0")
+    if version not in ("0", "1", "2") or int(version) < oldest:
         raise AuthError(AuthKind.UNSUPPORTED, "Only SignatureVersion 2 and Signature Version 4 are accepted.")
-    if given.get("SignatureMethod") not in METHODS:
+    if version == "2" and given.get("SignatureMethod") not in METHODS:
         raise AuthError(AuthKind.UNSUPPORTED, "SignatureMethod must be HmacSHA256 or HmacSHA1.")
     _check_time(given, now)
     key = find_key(keyring, given["AWSAccessKeyId"], given.get("SecurityToken"), now)
-    expected = signature(request, key.secret_access_key, given["SignatureMethod"])
+    if version == "2":
+        expected = signature(request, key.secret_access_key, given["SignatureMethod"])
+    else:
+        expected = _old_signature(given, key.secret_access_key, version)
     if not is_same(expected, given["Signature"]):
         raise AuthError(
             AuthKind.BAD_SIGNATURE,
@@ -60,6 +67,17 @@ def signature(request: SignedRequest, secret_access_key: str, method: str = "Hma
     """The base64 signature of all parameters but Signature."""
     text = string_to_sign(request).encode("utf-8", "surrogateescape")
     return b64encode(hmac.digest(secret_access_key.encode(), text, METHODS[method])).decode()
+
+
+def _old_signature(given: dict[str, str], secret_access_key: str, version: str) -> str:
+    """Version 0 signs Action and Timestamp only, version 1 names and values in alphabetical order."""
+    if version == "0":
+        text = given.get("Action", "") + given.get("Timestamp", given.get("Expires", ""))
+    else:
+        pairs = sorted(given.items(), key=lambda pair: pair[0].lower())
+        text = "".join(name + value for name, value in pairs if name != "Signature")
+    data = text.encode("utf-8", "surrogateescape")
+    return b64encode(hmac.digest(secret_access_key.encode(), data, hashlib.sha1)).decode()
 
 
 def string_to_sign(request: SignedRequest) -> str:

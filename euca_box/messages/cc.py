@@ -122,6 +122,17 @@ class CcGetConsoleOutput(Op[ConsoleOutput], role="cc", timeout=20):
 
 
 @dataclass(frozen=True)
+class Screenshot:
+    jpeg: bytes
+
+
+@dataclass(frozen=True)
+class CcGetConsoleScreenshot(Op[Screenshot], role="cc", timeout=20):
+    instance_id: str
+    wake_up: bool = False
+
+
+@dataclass(frozen=True)
 class Reports:
     """`version` is what to ask after next. `complete`: every node has answered lately."""
 

@@ -244,3 +244,20 @@ class GetConsoleOutput(Op[GetConsoleOutputResult], role="clc"):
     instance_id: str
     latest: bool = False
     dry_run: bool = False
+
+
+@dataclass(frozen=True)
+class GetConsoleScreenshotResult:
+    """`image_data` is a JPEG in base64."""
+
+    instance_id: str
+    image_data: str
+
+
+@dataclass(frozen=True)
+class GetConsoleScreenshot(Op[GetConsoleScreenshotResult], role="clc"):
+    """The screen of a running instance. `wake_up` presses a key first, because a text console goes blank."""
+
+    instance_id: str
+    wake_up: bool = False
+    dry_run: bool = False

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from euca_box.messages.base import Done, Op
-from euca_box.messages.cc import ConsoleOutput, Reports
+from euca_box.messages.cc import ConsoleOutput, Reports, Screenshot
 from euca_box.messages.instance_spec import GroupRules, GroupsInForce, InstanceSpec, Placement
 from euca_box.model.metadata import InstanceMetadata
 
@@ -55,6 +55,14 @@ class NcRebootInstance(Op[Done], role="nc", timeout=30):
 @dataclass(frozen=True)
 class NcGetConsoleOutput(Op[ConsoleOutput], role="nc", timeout=10):
     instance_id: str
+
+
+@dataclass(frozen=True)
+class NcGetConsoleScreenshot(Op[Screenshot], role="nc", timeout=15):
+    """What the guest's screen shows now. `wake_up`: press Shift first."""
+
+    instance_id: str
+    wake_up: bool = False
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Ids of resources: a prefix and 8 lower-case hex digits, as Eucalyptus wrote them.
+"""Ids of resources: a prefix and 8 lower-case hex digits, as Eucalyptus wrote them, or 17 by setting.
 
 AWS writes 17 digits today; clients take both. Ids are looked up in any case (1.6.2 wrote upper case).
 """
@@ -10,6 +10,7 @@ from collections.abc import Callable
 from euca_box.model.ec2_errors import InvalidIDMalformed
 
 DIGITS = 8
+LONG_DIGITS = 17
 
 # What AWS answers for an id that does not even look like one; the rest use Invalid<Kind>ID.Malformed.
 MALFORMED = {
@@ -33,12 +34,12 @@ _SHAPE = re.compile(r"([a-z]+)-([0-9a-f]{8}|[0-9a-f]{17})")
 NewId = Callable[[str], str]
 
 
-def id_maker(randomness: random.Random) -> NewId:
+def id_maker(randomness: random.Random, digits: int = DIGITS) -> NewId:
     """A function `new_id("i") -> "i-4e9f08a1"`. A clash with a row is a
     Conflict of the store; `unused` makes it rarer still."""
 
     def new_id(prefix: str) -> str:
-        return f"{prefix}-{randomness.getrandbits(4 * DIGITS):0{DIGITS}x}"
+        return f"{prefix}-{randomness.getrandbits(4 * digits):0{digits}x}"
 
     return new_id
 
@@ -75,7 +76,15 @@ def checked(value: str, *prefixes: str) -> str:
     return match[0]
 
 
+def wire_digits(instance_id: str) -> str:
+    """The digits by which a network knows an instance: all of a short id, the last 8 of a long one.
+
+    An interface name and a MAC have room for no more, so no two instances may share them.
+    """
+    return instance_id.partition("-")[2][-DIGITS:].rjust(DIGITS, "0")
+
+
 def mac_of(instance_id: str) -> str:
-    """d0:0d and the four bytes of the instance id, as Eucalyptus made it."""
-    digits = instance_id.partition("-")[2][:DIGITS].rjust(DIGITS, "0")
+    """d0:0d and four bytes of the instance id, as Eucalyptus made it."""
+    digits = wire_digits(instance_id)
     return ":".join(["d0", "0d", *(digits[i : i + 2] for i in range(0, DIGITS, 2))])

@@ -14,7 +14,7 @@ from typing import Protocol
 
 METADATA_ADDRESS = IPv4Address("169.254.169.254")  # where every guest looks for its metadata
 
-_INSTANCE_ID = re.compile(r"i-[0-9a-f]{8}")
+_INSTANCE_ID = re.compile(r"i-([0-9a-f]{8}|[0-9a-f]{17})")
 _GROUP_ID = re.compile(r"sg-[0-9a-f]{8,17}")
 _MAC = re.compile(r"d0:0d(:[0-9a-f]{2}){4}")
 _HOSTNAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", re.IGNORECASE)
@@ -164,8 +164,8 @@ def way_back(bridge: str) -> str:
 
 
 def device_of(instance_id: str) -> str:
-    """The tap's name: i-1234abcd -> t1234abcd (an interface name has at most 15 characters)."""
-    return "t" + _matched(_INSTANCE_ID, instance_id, "instance id").removeprefix("i-")
+    """The tap's name: i-1234abcd -> t1234abcd, of 17 digits the last 8 (a name has at most 15 characters)."""
+    return "t" + _matched(_INSTANCE_ID, instance_id, "instance id")[-8:]
 
 
 def check_port(settings: NetworkSettings, port: Port) -> None:

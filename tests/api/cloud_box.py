@@ -37,6 +37,7 @@ from euca_box.drivers import Drivers
 from euca_box.initialise import initialise
 from euca_box.kvm.accelerator import Accelerator
 from euca_box.kvm.fake import FakeHypervisor
+from euca_box.kvm.vnc import VncError
 from euca_box.net.fake import FakeNetwork
 from euca_box.net.network import NetworkSettings
 from euca_box.network_plan import NetworkPlan
@@ -77,6 +78,11 @@ class BoxWorkbench(HostWorkbench):
 
     def console(self, socket: Path, log: Path) -> Any:
         return SilentConsole()
+
+    async def screenshot(self, socket: Path, *, wake_up: bool) -> bytes:
+        if not wake_up:
+            raise VncError("the screen is blank")
+        return b"\xff\xd8\xffjpeg"
 
     def console_tail(self, log: Path) -> bytes:
         return self.printed.get(log.parent.name, b"")
@@ -237,11 +243,15 @@ class CloudBox:
 
 @contextlib.contextmanager
 def running_cloud(
-    folder: Path, *, users: tuple[str, ...] = ("alice", "mallory"), **cloud: Any
+    folder: Path,
+    *,
+    users: tuple[str, ...] = ("alice", "mallory"),
+    api: dict[str, Any] | None = None,
+    **cloud: Any,
 ) -> Iterator[CloudBox]:
     """The box with the user admin and these, each in an account of its own.
 
-    `cloud`: settings of [cloud]; images are public unless it says otherwise.
+    `cloud`: settings of [cloud]; images are public unless it says otherwise. `api`: settings of [api].
     """
     started: list[CloudBox] = []
     ready = threading.Event()
@@ -250,7 +260,7 @@ def running_cloud(
     def run() -> None:
         try:
             with asyncio.Runner() as runner:
-                runner.run(_main(folder, cloud, started, ready))
+                runner.run(_main(folder, _config(cloud, api or {}), started, ready))
         except BaseException as error:
             broken.append(error)
         finally:
@@ -297,8 +307,7 @@ def _is_up(box: CloudBox) -> bool:
         return False  # the admin socket is made a moment after the first answer of the API
 
 
-async def _main(folder: Path, cloud: dict[str, Any], started: list[CloudBox], ready: threading.Event) -> None:
-    config = _config(cloud)
+async def _main(folder: Path, config: Config, started: list[CloudBox], ready: threading.Event) -> None:
     data = DataDir(folder / "data")
     roles, left_out = roles_that_can_run(config, root=True)
     # Not as a node: there is no QEMU whose user would have to pass through pytest's private folders.
@@ -321,9 +330,9 @@ async def _main(folder: Path, cloud: dict[str, Any], started: list[CloudBox], re
         shutil.rmtree(data.run_dir, ignore_errors=True)
 
 
-def _config(cloud: dict[str, Any]) -> Config:
+def _config(cloud: dict[str, Any], more: dict[str, Any]) -> Config:
     config = Config()
-    api = attrs.evolve(config.api, listen=["127.0.0.1"], port=0, console_port=0, metadata_port=0)
+    api = attrs.evolve(config.api, listen=["127.0.0.1"], port=0, console_port=0, metadata_port=0, **more)
     return attrs.evolve(
         config,
         api=api,

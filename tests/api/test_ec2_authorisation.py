@@ -135,6 +135,7 @@ ROWS = [
     row("StartInstances", "stopped", reaches=True)(InstanceId__1="{stopped}"),
     row("RebootInstances", "instance", reaches=True)(InstanceId__1="{instance}"),
     row("GetConsoleOutput", "instance", reaches=True)(InstanceId="{instance}"),
+    row("GetConsoleScreenshot", "instance", reaches=True)(InstanceId="{instance}", WakeUp="true"),
     row("GetPasswordData", "instance")(InstanceId="{instance}"),
     row("UnmonitorInstances", "instance")(InstanceId__1="{instance}"),
     row("ConfirmProductInstance", "instance")(InstanceId="{instance}", ProductCode="x"),

@@ -441,6 +441,17 @@ def test_get_console_output_gives_the_bytes_that_the_guest_printed(box, ec2, run
     assert ec2.get_console_output(InstanceId=running).get("Output", "") == ""
 
 
+def test_get_console_screenshot_gives_a_jpeg_of_a_running_guest(box, ec2, running):
+    reply = ec2.get_console_screenshot(InstanceId=running, WakeUp=True)
+    assert reply["InstanceId"] == running
+    assert base64.b64decode(reply["ImageData"]).startswith(b"\xff\xd8\xff")
+    assert refused(ec2.get_console_screenshot, InstanceId=running) == ("Unavailable", 503)
+    assert refused(ec2.get_console_screenshot, InstanceId=ABSENT)[0] == "InvalidInstanceID.NotFound"
+    assert refused(ec2.get_console_screenshot, InstanceId=running, DryRun=True)[0] == "DryRunOperation"
+    box.terminate([running])
+    assert refused(ec2.get_console_screenshot, InstanceId=running)[0] == "IncorrectInstanceState"
+
+
 def test_a_guest_that_switches_itself_off_is_terminated_with_the_reason(box, running):
     box.in_trio(box.hypervisor.power_off, running)
     ended = box.until_state(running, "terminated")

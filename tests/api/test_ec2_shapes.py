@@ -50,6 +50,7 @@ def test_every_action_answers_in_the_shape_of_the_model(box):
     box.until_state(instance, "running")
     box.workbench.printed[instance] = b"hello"
     ec2.get_console_output(InstanceId=instance)
+    ec2.get_console_screenshot(InstanceId=instance, WakeUp=True)
     ec2.reboot_instances(InstanceIds=[instance])
     vpc = ec2.describe_vpcs()["Vpcs"][0]["VpcId"]
     ec2.describe_vpc_attribute(VpcId=vpc, Attribute="enableDnsSupport")

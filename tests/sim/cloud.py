@@ -88,6 +88,9 @@ class FakeWorkbench:
     def console(self, socket, log):
         return FakeConsole()
 
+    async def screenshot(self, socket, *, wake_up):
+        return b"jpeg"
+
     def console_tail(self, log):
         return b"booted\n"
 

@@ -1,7 +1,9 @@
 """The signatures of 2006 to 2010: EC2 Query version 2, and S3 REST."""
 
+import hmac
 import json
 import re
+from base64 import b64encode
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -73,6 +75,45 @@ def query_request(**changes: str) -> SignedRequest:
 @pytest.mark.parametrize("method", ["HmacSHA256", "HmacSHA1"])
 def test_a_signed_query_is_believed(method: str, keyring: Keyring) -> None:
     assert sigv2.verify(query_request(SignatureMethod=method), keyring, NOW) == KEY
+
+
+def old_request(version: str, text: str, **more: str) -> SignedRequest:
+    """As the EC2 developer guide of 2007 signs: HMAC-SHA1 over the text."""
+    params = {"Action": "DescribeInstances", "AWSAccessKeyId": KEY.access_key_id, **more}
+    params |= {"SignatureVersion": version, "Timestamp": "2026-05-24T12:00:00Z"}
+    digest = hmac.digest(KEY.secret_access_key.encode(), text.encode(), "sha1")
+    query = [*params.items(), ("Signature", b64encode(digest).decode())]
+    return SignedRequest("GET", b"/", query, [("host", "h")])
+
+
+V0 = "DescribeInstances2026-05-24T12:00:00Z"
+V1 = (
+    f"ActionDescribeInstancesAWSAccessKeyId{KEY.access_key_id}instanceId.1i-1"
+    "SignatureVersion1Timestamp2026-05-24T12:00:00Z"
+)
+
+
+def test_signatures_of_2006_are_believed_when_the_operator_wants_them(keyring: Keyring) -> None:
+    asked = [old_request("0", V0), old_request("1", V1, **{"instanceId.1": "i-1"})]
+    for request in asked:
+        assert sigv2.verify(request, keyring, NOW, oldest=0) == KEY
+        with pytest.raises(AuthError) as error:
+            sigv2.verify(request, keyring, NOW)
+        assert error.value.kind is AuthKind.UNSUPPORTED
+
+
+def test_a_changed_request_of_2006_is_refused(keyring: Keyring) -> None:
+    changed = [
+        old_request("0", V0 + "x"),
+        old_request("1", V1, **{"instanceId.1": "i-2"}),
+        replace(old_request("1", V1), query=old_request("1", V1).query[:-1]),
+        old_request("3", V0),
+        old_request("-1", V0),
+        old_request("²", V0),
+    ]
+    for request in changed:
+        with pytest.raises(AuthError):
+            sigv2.verify(request, keyring, NOW, oldest=0)
 
 
 def test_what_botocore_signs_is_believed(keyring: Keyring) -> None:

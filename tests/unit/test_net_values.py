@@ -19,6 +19,7 @@ GROUP = SecurityGroup(
 
 def test_a_tap_is_named_after_its_instance() -> None:
     assert device_of("i-1234abcd") == "t1234abcd"
+    assert device_of("i-0123456789abcdef0") == "t9abcdef0"
 
 
 @pytest.mark.parametrize("text", ["", "i-1234ABCD", "i-1234abcd\n", "i-1234abcde", "x-1234abcd", "i-../../x"])

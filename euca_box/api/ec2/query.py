@@ -37,10 +37,13 @@ Ask = Callable[[str, Op[Any], Call], Awaitable[Any]]
 class Ec2Query:
     """A pure ASGI application. `ask` is the bus, seen from asyncio."""
 
-    def __init__(self, ask: Ask, keyring: Keyring, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self, ask: Ask, keyring: Keyring, now: Callable[[], datetime], *, old_signatures: bool = False
+    ) -> None:
         self._ask = ask
         self._keyring = keyring
         self._now = now
+        self._oldest = 0 if old_signatures else 2
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         head = scope["method"] == "HEAD"
@@ -60,7 +63,7 @@ class Ec2Query:
         token = logs.request_id.set(query.request_id)
         action = "?"
         try:
-            call, _ = believe(query, self._keyring, self._now(), query_string)
+            call, _ = believe(query, self._keyring, self._now(), query_string, oldest=self._oldest)
             action = query.one("Action") or ""
             op = self._operation(query, action)
             version = _version(query.one("Version"))  # refused before anything is done

@@ -7,7 +7,7 @@ import trio
 from euca_box.messages import cc as messages
 from euca_box.messages.base import Call, Done
 from euca_box.messages.instance_spec import InstanceReport, Placement
-from euca_box.messages.nc import NcGetConsoleOutput, NcRebootInstance
+from euca_box.messages.nc import NcGetConsoleOutput, NcGetConsoleScreenshot, NcRebootInstance
 from euca_box.model.ec2_errors import InsufficientInstanceCapacity, InvalidInstanceIDNotFound
 from euca_box.model.errors import IncorrectState
 from euca_box.observe.failpoints import fp
@@ -64,6 +64,13 @@ async def reboot_instance(cc: "Cc", call: Call, op: messages.CcRebootInstance) -
 async def get_console_output(cc: "Cc", call: Call, op: messages.CcGetConsoleOutput) -> messages.ConsoleOutput:
     placed = _alive(cc, op.instance_id)
     return await cc.bus.ask(placed.placement.node, NcGetConsoleOutput(op.instance_id), call)
+
+
+async def get_console_screenshot(
+    cc: "Cc", call: Call, op: messages.CcGetConsoleScreenshot
+) -> messages.Screenshot:
+    placed = _alive(cc, op.instance_id)
+    return await cc.bus.ask(placed.placement.node, NcGetConsoleScreenshot(op.instance_id, op.wake_up), call)
 
 
 async def describe_instances(cc: "Cc", call: Call, op: messages.CcDescribeInstances) -> messages.Reports:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from euca_box.messages import base
 from euca_box.messages import ec2_instances as ec2
 from euca_box.messages.base import Call, Done
-from euca_box.messages.cc import CcGetConsoleOutput, CcRebootInstance
+from euca_box.messages.cc import CcGetConsoleOutput, CcGetConsoleScreenshot, CcRebootInstance
 from euca_box.model import ids
 from euca_box.model.ec2_errors import IncorrectInstanceState, InvalidInstanceIDNotFound
 from euca_box.model.errors import IdempotentParameterMismatch, MissingParameter, OperationNotPermitted
@@ -73,7 +73,8 @@ async def run_instances(clc: "Clc", call: Call, op: ec2.RunInstances) -> ec2.Res
         return known
     wish = await admission.admit(clc, call, op)
     stop_if_dry_run(op.dry_run)
-    records = [_record(clc, call, op, wish, index) for index in range(wish.count)]
+    new_ids = _new_ids(clc, wish.count)
+    records = [_record(clc, call, op, wish, index, new_ids[index]) for index in range(wish.count)]
     reservation_id = clc.new_id("r")
     records = [replace(r, reservation_id=reservation_id) for r in records]
     try:
@@ -168,6 +169,20 @@ async def get_console_output(clc: "Clc", call: Call, op: ec2.GetConsoleOutput) -
     return ec2.GetConsoleOutputResult(record.instance_id, views.time_view(at), text)
 
 
+async def get_console_screenshot(
+    clc: "Clc", call: Call, op: ec2.GetConsoleScreenshot
+) -> ec2.GetConsoleScreenshotResult:
+    """Raises IncorrectInstanceState unless it runs."""
+    [record] = reachable(clc, call, (op.instance_id,))
+    if record.state is not InstanceState.RUNNING:
+        raise IncorrectInstanceState(
+            f"The instance '{record.instance_id}' is not in a state for this operation ({record.state})."
+        )
+    stop_if_dry_run(op.dry_run)
+    found = await clc.bus.ask(clc.cc, CcGetConsoleScreenshot(record.instance_id, op.wake_up), call)
+    return ec2.GetConsoleScreenshotResult(record.instance_id, base64.b64encode(found.jpeg).decode())
+
+
 def owned(clc: "Clc", account: str, instance_ids: Iterable[str]) -> list[Instance]:
     """The account's instances, each once, in the order asked. One that is not there refuses all."""
     return _named(instance_ids, lambda instance_id: clc.instances.owned(account, instance_id))
@@ -246,10 +261,24 @@ def _with_rows(
     return rows
 
 
-def _record(clc: "Clc", call: Call, op: ec2.RunInstances, wish: "admission.Wish", index: int) -> Instance:
+def _new_ids(clc: "Clc", count: int) -> list[str]:
+    """Ids whose devices and MACs no other instance has."""
+    taken = {ids.wire_digits(r.instance_id) for r in clc.instances.all()}
+    made: list[str] = []
+    while len(made) < count:
+        instance_id = clc.new_id("i")
+        if (digits := ids.wire_digits(instance_id)) not in taken:
+            taken.add(digits)
+            made.append(instance_id)
+    return made
+
+
+def _record(
+    clc: "Clc", call: Call, op: ec2.RunInstances, wish: "admission.Wish", index: int, instance_id: str
+) -> Instance:
     options = op.metadata_options or ec2.InstanceMetadataOptionsRequest()
     return Instance(
-        instance_id=clc.new_id("i"),
+        instance_id=instance_id,
         reservation_id="",
         account=call.account,
         image_id=wish.image.image_id,

@@ -73,6 +73,7 @@ class ClcSettings:
     admin_account: str
     endpoint: str
     vm_types: tuple[VmType, ...]
+    id_digits: int = 8
     images_public: bool = False
     max_instances: int = 64
     max_addresses: int = 5
@@ -105,7 +106,7 @@ class Clc:
         self.keyring = keyring
         self.sealer = sealer
         self.now = now
-        self.new_id: NewId = id_maker(randomness)
+        self.new_id: NewId = id_maker(randomness, settings.id_digits)
         self.randomness = randomness
         self.instances: Records[Instance] = Records(store, "instance", Instance, lambda r: r.instance_id)
         self.images: Records[Image] = Records(store, "image", Image, lambda r: r.image_id)
@@ -172,6 +173,7 @@ OPERATIONS: Operations = {
     ec2_account.DescribeAccountAttributes: account.describe_account_attributes,
     ec2_instances.RebootInstances: instances.reboot_instances,
     ec2_instances.GetConsoleOutput: instances.get_console_output,
+    ec2_instances.GetConsoleScreenshot: instances.get_console_screenshot,
     ec2_images.RegisterImage: images.register_image,
     ec2_images.DeregisterImage: images.deregister_image,
     ec2_images.DescribeImages: images.describe_images,

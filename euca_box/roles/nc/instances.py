@@ -8,10 +8,10 @@ import trio
 from euca_box.kvm.hypervisor import KvmError
 from euca_box.messages import nc as messages
 from euca_box.messages.base import Call, Done
-from euca_box.messages.cc import ConsoleOutput, Reports
+from euca_box.messages.cc import ConsoleOutput, Reports, Screenshot
 from euca_box.messages.instance_spec import InstanceReport
 from euca_box.model.ec2_errors import IncorrectInstanceState, InvalidInstanceIDNotFound
-from euca_box.model.errors import IncorrectState
+from euca_box.model.errors import IncorrectState, Unavailable
 from euca_box.model.instances import USER_REQUEST, NodeState
 from euca_box.store.store import Statement
 
@@ -65,6 +65,17 @@ async def get_console_output(nc: "Nc", call: Call, op: messages.NcGetConsoleOutp
         raise InvalidInstanceIDNotFound(op.instance_id)
     log_file = nc.folder_of(op.instance_id) / "console.log"
     return ConsoleOutput(nc.workbench.console_tail(log_file), nc.now())
+
+
+async def get_console_screenshot(nc: "Nc", call: Call, op: messages.NcGetConsoleScreenshot) -> Screenshot:
+    if op.instance_id not in nc.running:
+        raise IncorrectInstanceState(f"The instance '{op.instance_id}' does not run.")
+    socket = nc.sockets_of(op.instance_id) / "vnc.sock"
+    try:
+        return Screenshot(await nc.workbench.screenshot(socket, wake_up=op.wake_up))
+    except KvmError as error:
+        log.warning("%s: no screenshot: %s", op.instance_id, error)
+        raise Unavailable(f"The screen of '{op.instance_id}' does not answer. Try again.") from error
 
 
 async def describe_instances(nc: "Nc", call: Call, op: messages.NcDescribeInstances) -> Reports:

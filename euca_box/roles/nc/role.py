@@ -183,6 +183,7 @@ OPERATIONS: Operations = {
     nc.NcStartInstance: stops.start_instance,
     nc.NcRebootInstance: instances.reboot_instance,
     nc.NcGetConsoleOutput: instances.get_console_output,
+    nc.NcGetConsoleScreenshot: instances.get_console_screenshot,
     nc.NcDescribeInstances: instances.describe_instances,
     nc.NcDescribeResource: resources.describe_resource,
     nc.NcConfigureGroups: groups.configure_groups,

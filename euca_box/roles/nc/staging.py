@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 GIB = 1024**3
+LONGEST_SERIAL = 20  # characters, VIRTIO_BLK_ID_BYTES
 DISK_FULL = "the disk of the node is full"
 
 
@@ -121,7 +122,7 @@ async def _disk(nc: "Nc", resident: "Resident", base: Path) -> Disk:
     folder = nc.folder_of(spec.instance_id)
     base_format = cast(Literal["raw", "qcow2"], spec.image.format)
     path = folder / "disk.qcow2"
-    disk = Disk(path, "qcow2", "vda", f"{spec.instance_id}-root", ((base, base_format),))
+    disk = Disk(path, "qcow2", "vda", f"{spec.instance_id}-root"[-LONGEST_SERIAL:], ((base, base_format),))
     if resident.launched:
         return disk
     nc.workbench.make_folder(folder.parent, for_qemu=False)
@@ -161,5 +162,6 @@ async def _create(
 
 def uuid_of(instance_id: str) -> str:
     """A UUID that begins with ec2, by which cloud-init knows where it is; the rest is the instance id."""
-    digits = instance_id.partition("-")[2][:8].rjust(8, "0")
-    return f"ec2{digits[:5]}-{digits[5:]}0-4000-8000-0000{digits}"
+    digits = instance_id.partition("-")[2].rjust(ids.DIGITS, "0")
+    rest = digits if len(digits) == ids.DIGITS else digits[5:]
+    return f"ec2{digits[:5]}-{digits[5:8]}0-4000-8000-{rest.rjust(12, '0')}"

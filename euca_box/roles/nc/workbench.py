@@ -11,7 +11,7 @@ from typing import Protocol
 import trio
 
 from euca_box.images import download
-from euca_box.kvm import disks
+from euca_box.kvm import disks, vnc
 from euca_box.kvm.console import ConsoleReader, ConsoleRing, Viewer
 from euca_box.kvm.hypervisor import DiskFormat
 from euca_box.messages.walrus import ImageUrl
@@ -45,6 +45,9 @@ class Workbench(Protocol):
     def console(self, socket: Path, log: Path) -> Console: ...
 
     def console_tail(self, log: Path) -> bytes: ...
+
+    async def screenshot(self, socket: Path, *, wake_up: bool) -> bytes:
+        """JPEG of what the VNC server behind the socket shows. Raises KvmError."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +92,9 @@ class HostWorkbench:
 
     def console(self, socket: Path, log: Path) -> Console:
         return ConsoleReader(socket, ConsoleRing(log, self.console_bytes))
+
+    async def screenshot(self, socket: Path, *, wake_up: bool) -> bytes:
+        return await vnc.screenshot(socket, wake_up=wake_up)
 
     def console_tail(self, log: Path) -> bytes:
         if not log.exists():
