@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 from euca_box.model.s3_errors import BadDigest, EntityTooLarge, EntityTooSmall, InvalidPart, InvalidPartOrder
-from euca_box.objects.crc64 import POLYNOMIALS, join_crc
+from euca_box.objects.crcs import WIDTH_BYTES, join_crc
 from euca_box.objects.digests import checksum_hash
 from euca_box.objects.rows import LARGEST_OBJECT_BYTES, SMALLEST_PART_BYTES, Checksum, Part, Upload
 
@@ -71,8 +71,7 @@ def joined_checksum(upload: Upload, parts: Sequence[Part]) -> Checksum | None:
     crc = int.from_bytes(digests[0], "big")
     for part, digest in zip(parts[1:], digests[1:], strict=True):
         crc = join_crc(algorithm, crc, int.from_bytes(digest, "big"), part.size_bytes)
-    width_bytes = POLYNOMIALS[algorithm][1] // 8
-    return Checksum(algorithm, b64encode(crc.to_bytes(width_bytes, "big")).decode())
+    return Checksum(algorithm, b64encode(crc.to_bytes(WIDTH_BYTES[algorithm], "big")).decode())
 
 
 def check_claims(claims: Mapping[str, str], checksum: Checksum | None) -> None:

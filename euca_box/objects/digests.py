@@ -6,16 +6,13 @@ client signed the body. One additional checksum is taken when the client asks fo
 
 import binascii
 import hashlib
-import zlib
 from base64 import b64decode, b64encode
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-import google_crc32c
-
 from euca_box.model.s3_errors import BadDigest, InvalidDigest, XAmzContentSHA256Mismatch
-from euca_box.objects.crc64 import crc64nvme
+from euca_box.objects.crcs import CRCS, WIDTH_BYTES, Crc
 from euca_box.objects.rows import Checksum
 
 DIGEST_BYTES = {"CRC32": 4, "CRC32C": 4, "CRC64NVME": 8, "SHA1": 20, "SHA256": 32}
@@ -29,28 +26,20 @@ class Hash(Protocol):
 class _Crc:
     """A CRC with the face of a hash."""
 
-    def __init__(self, extend: Callable[[int, bytes], int], width_bytes: int) -> None:
-        self._extend, self._width, self._value = extend, width_bytes, 0
+    def __init__(self, crc: Crc, width_bytes: int) -> None:
+        self._crc, self._width, self._value = crc, width_bytes, 0
 
     def update(self, data: bytes, /) -> None:
-        self._value = self._extend(self._value, data)
+        self._value = self._crc(data, self._value)
 
     def digest(self) -> bytes:
         return self._value.to_bytes(self._width, "big")
 
 
 def checksum_hash(algorithm: str) -> Hash:
-    match algorithm:
-        case "CRC32":
-            return _Crc(lambda crc, data: zlib.crc32(data, crc), 4)
-        case "CRC32C":
-            return _Crc(google_crc32c.extend, 4)
-        case "CRC64NVME":
-            return _Crc(lambda crc, data: crc64nvme(data, crc), 8)
-        case "SHA1":
-            return hashlib.sha1(usedforsecurity=False)
-        case _:
-            return hashlib.sha256()
+    if algorithm in CRCS:
+        return _Crc(CRCS[algorithm], WIDTH_BYTES[algorithm])
+    return hashlib.sha1(usedforsecurity=False) if algorithm == "SHA1" else hashlib.sha256()
 
 
 @dataclass(frozen=True, slots=True)

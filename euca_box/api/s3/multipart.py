@@ -17,7 +17,7 @@ from euca_box.model.s3_errors import (
     MalformedXML,
 )
 from euca_box.objects.completion import NamedPart
-from euca_box.objects.crc64 import POLYNOMIALS
+from euca_box.objects.crcs import CRCS
 from euca_box.objects.digests import DIGEST_BYTES, Expectation
 from euca_box.objects.rows import LARGEST_PART_BYTES, MIB, MOST_PARTS, Checksum, Part
 
@@ -53,7 +53,7 @@ def _checksum_wish(request: S3Request) -> tuple[str, str]:
         raise InvalidRequest("Checksum algorithm provided is unsupported.")
     kind = kind or ("FULL_OBJECT" if algorithm == "CRC64NVME" else "COMPOSITE")
     allowed = {"FULL_OBJECT"} if algorithm == "CRC64NVME" else {"COMPOSITE"}
-    allowed |= {"FULL_OBJECT"} if algorithm in POLYNOMIALS else set()
+    allowed |= {"FULL_OBJECT"} if algorithm in CRCS else set()
     if kind not in allowed:
         raise InvalidRequest(
             f"The {kind} checksum type cannot be used with the {algorithm} checksum algorithm."
