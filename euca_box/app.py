@@ -26,6 +26,7 @@ from euca_box.api.ec2.query import Ec2Query
 from euca_box.api.health import Health
 from euca_box.api.iam.query import IamQuery
 from euca_box.api.metadata.app import metadata_app
+from euca_box.api.metadata.identity import IdentitySigner
 from euca_box.api.s3.app import s3_app
 from euca_box.api.s3.settings import S3Settings
 from euca_box.auth import secrets
@@ -187,7 +188,8 @@ class App:
             for listener in self.consoles:
                 group.create_task(server.run_server(console_app(self.ask, self.status), listener, wait))
             if self.metadata is not None:
-                app = metadata_app(self._describe_guest, clock=time.time)
+                signer = IdentitySigner(*self.data.identity)
+                app = metadata_app(self._describe_guest, clock=time.time, signer=signer)
                 group.create_task(server.run_server(app, self.metadata, wait))
             admin = server.bind_unix(self.data.admin_socket)
             group.create_task(server.run_server(admin_app(self.ask, self.status), admin, wait))

@@ -2,7 +2,7 @@
 
 data_dir/           0711: QEMU's user passes through to nc/
   .lock             flock of the process that runs
-  ca.pem ca.key tls.pem tls.key master.key
+  ca.pem ca.key tls.pem tls.key identity.pem identity.key master.key
   clc/ walrus/ cc/  0700: rows and objects
   nc/               instances, image cache, rows
   libvirt/          libvirt's own files (qemu:///embed)
@@ -50,6 +50,11 @@ class DataDir:
     @property
     def tls(self) -> tuple[Path, Path]:
         return self.path / "tls.pem", self.path / "tls.key"
+
+    @property
+    def identity(self) -> tuple[Path, Path]:
+        """Certificate and key by which instance identity documents are signed."""
+        return self.path / "identity.pem", self.path / "identity.key"
 
     @property
     def flag(self) -> str:

@@ -8,8 +8,10 @@ from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 
 CA_DAYS = 3650
 SERVER_DAYS = 825  # the longest that Apple's clients accept
@@ -33,8 +35,7 @@ def make_ca(certificate: Path, key: Path) -> None:
 def issue(ca: Path, ca_key: Path, certificate: Path, key: Path, names: Iterable[str]) -> None:
     """A server certificate for host names and addresses; the file holds the chain."""
     authority = x509.load_pem_x509_certificate(ca.read_bytes())
-    signer = serialization.load_pem_private_key(ca_key.read_bytes(), None)
-    assert isinstance(signer, ec.EllipticCurvePrivateKey)
+    signer = _authority_key(ca_key)
     private = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "euca-box")])
     built = (
@@ -53,6 +54,30 @@ def issue(ca: Path, ca_key: Path, certificate: Path, key: Path, names: Iterable[
     _write(certificate, chain, 0o644)
 
 
+def issue_identity(ca: Path, ca_key: Path, certificate: Path, key: Path) -> None:
+    """The RSA-2048 key that signs instance identity documents, and its certificate under the authority."""
+    authority = x509.load_pem_x509_certificate(ca.read_bytes())
+    signer = _authority_key(ca_key)
+    private = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "euca-box instance identity")])
+    built = (
+        _builder(subject, authority.subject, private, CA_DAYS)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(_usage(signs_certificates=False), critical=True)
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.EMAIL_PROTECTION]), critical=False)
+        .add_extension(_issued_by(signer), critical=False)
+        .sign(signer, hashes.SHA256())
+    )
+    _write(key, _pem(private), 0o600)
+    _write(certificate, built.public_bytes(serialization.Encoding.PEM), 0o644)
+
+
+def _authority_key(path: Path) -> ec.EllipticCurvePrivateKey:
+    signer = serialization.load_pem_private_key(path.read_bytes(), None)
+    assert isinstance(signer, ec.EllipticCurvePrivateKey)
+    return signer
+
+
 def covers(certificate: Path, names: Iterable[str]) -> bool:
     """Whether the certificate names all of them and is good for another month."""
     try:
@@ -66,7 +91,7 @@ def covers(certificate: Path, names: Iterable[str]) -> bool:
 
 
 def _builder(
-    subject: x509.Name, issuer: x509.Name, private: ec.EllipticCurvePrivateKey, days: int
+    subject: x509.Name, issuer: x509.Name, private: PrivateKey, days: int
 ) -> x509.CertificateBuilder:
     now = datetime.now(UTC)
     return (
@@ -111,7 +136,7 @@ def _usage(*, signs_certificates: bool) -> x509.KeyUsage:
     )
 
 
-def _pem(private: ec.EllipticCurvePrivateKey) -> bytes:
+def _pem(private: PrivateKey) -> bytes:
     return private.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )

@@ -96,4 +96,5 @@ class ModifyInstanceMetadataOptions(Op[ModifyInstanceMetadataOptionsResult], rol
     http_tokens: str | None = None
     http_put_response_hop_limit: int | None = None
     http_endpoint: str | None = None
+    instance_metadata_tags: str | None = None
     dry_run: bool = False

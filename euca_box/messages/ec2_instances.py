@@ -24,6 +24,21 @@ class InstanceMetadataOptionsRequest:
     http_tokens: str | None = None
     http_put_response_hop_limit: int | None = None
     http_endpoint: str | None = None
+    instance_metadata_tags: str | None = None
+
+
+@dataclass(frozen=True)
+class InstanceNetworkInterfaceSpecification:
+    """The one interface of an instance, asked for in words of its own: subnet, groups and addresses."""
+
+    device_index: int | None = None
+    subnet_id: str | None = None
+    groups: tuple[str, ...] = ()
+    private_ip_address: str | None = None
+    associate_public_ip_address: bool | None = None
+    delete_on_termination: bool | None = None
+    network_interface_id: str | None = None
+    description: str | None = None
 
 
 @dataclass(frozen=True)
@@ -49,6 +64,7 @@ class InstanceMetadataOptions:
     http_tokens: str = "optional"
     http_put_response_hop_limit: int = 1
     http_endpoint: str = "enabled"
+    instance_metadata_tags: str = "disabled"
 
 
 @dataclass(frozen=True)
@@ -144,6 +160,8 @@ class RunInstances(Op[Reservation], role="clc"):
     kernel_id: str | None = None
     ramdisk_id: str | None = None
     subnet_id: str | None = None
+    private_ip_address: str | None = None
+    network_interfaces: tuple[InstanceNetworkInterfaceSpecification, ...] = ()
     client_token: str | None = None
     additional_info: str | None = None
     ebs_optimized: bool = False

@@ -33,6 +33,8 @@ class InstanceSpec:
     http_tokens: str = "optional"
     http_endpoint: str = "enabled"
     hop_limit: int = 1
+    metadata_tags: str = "disabled"
+    wanted_private_ip: str | None = None
     wants_public_ip: bool = True
     tags: tuple[tuple[str, str], ...] = ()
     generation: int = 0  # of the wish: an older one undoes no newer one
@@ -61,6 +63,7 @@ class InstanceChanges:
     ramdisk: ImageData | None = None
     user_data: bytes = b""
     tags: tuple[tuple[str, str], ...] = ()
+    metadata_tags: str = "disabled"
 
 
 def changed_spec(spec: InstanceSpec, changes: InstanceChanges) -> InstanceSpec:
@@ -78,6 +81,7 @@ def changed_spec(spec: InstanceSpec, changes: InstanceChanges) -> InstanceSpec:
         http_tokens=changes.http_tokens,
         http_endpoint=changes.http_endpoint,
         hop_limit=changes.hop_limit,
+        metadata_tags=changes.metadata_tags,
         shutdown_behavior=changes.shutdown_behavior,
         kernel_id=changes.kernel_id,
         kernel=kernel,

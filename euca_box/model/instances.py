@@ -129,6 +129,8 @@ class Instance:
     http_tokens: str = "optional"
     http_endpoint: str = "enabled"
     hop_limit: int = 1
+    metadata_tags: str = "disabled"  # or enabled: the guest sees its tags
+    wanted_private_ip: str | None = None
     wants_public_ip: bool = True
     generation: int = 0  # grows with every wish that a node must hear of; an older one undoes no newer one
     starts: int = 0  # how often it was started again; a pending one with a start has its disk already

@@ -205,7 +205,7 @@ def test_metadata_options_reach_the_service_of_the_node(box, ec2, running):
         ({"HttpEndpoint": "on"}, "InvalidParameterValue"),
         ({"HttpPutResponseHopLimit": 65}, "InvalidParameterValue"),
         ({"HttpPutResponseHopLimit": 0}, "InvalidParameterValue"),
-        ({"InstanceMetadataTags": "enabled"}, "UnsupportedOperation"),
+        ({"InstanceMetadataTags": "maybe"}, "InvalidParameterValue"),
         ({"HttpProtocolIpv6": "enabled"}, "UnsupportedOperation"),
     ],
 )

@@ -1,13 +1,18 @@
 """The metadata service, as guests and cloud-init use it."""
 
+import base64
 import json
+import subprocess
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from euca_box.api.metadata.app import metadata_app
+from euca_box.api.metadata.identity import IdentitySigner
+from euca_box.auth import certificates
 from euca_box.model.metadata import InstanceMetadata
 
 pytestmark = pytest.mark.anyio
@@ -48,10 +53,10 @@ OTHER = replace(
 class Service:
     """The application, asked from chosen addresses at a chosen time."""
 
-    def __init__(self) -> None:
+    def __init__(self, signer: IdentitySigner) -> None:
         self.now = 1_000_000.0
         self.instances = {MINE.private_ip: MINE, OTHER.private_ip: OTHER}
-        self.app = metadata_app(self._describe, clock=lambda: self.now)
+        self.app = metadata_app(self._describe, clock=lambda: self.now, signer=signer)
 
     async def _describe(self, source_ip: str) -> InstanceMetadata | None:
         return self.instances.get(source_ip)
@@ -95,9 +100,19 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("authority")
+    certificates.make_ca(folder / "ca.pem", folder / "ca.key")
+    certificates.issue_identity(
+        folder / "ca.pem", folder / "ca.key", folder / "identity.pem", folder / "identity.key"
+    )
+    return folder
+
+
 @pytest.fixture
-def service() -> Service:
-    return Service()
+def service(authority: Path) -> Service:
+    return Service(IdentitySigner(authority / "identity.pem", authority / "identity.key"))
 
 
 @pytest.mark.parametrize("version", ["1.0", "2009-04-04", "2016-09-02", "2021-03-23", "latest"])
@@ -148,6 +163,38 @@ async def test_user_data_passes_through_untouched_and_is_absent_when_there_is_no
     assert await response.get_data() == MINE.user_data
     assert response.headers["Content-Type"] == "application/octet-stream"
     assert (await service.ask("/latest/user-data", source=OTHER.private_ip)).status_code == 404
+
+
+IDENTITY = "/latest/dynamic/instance-identity"
+
+
+async def test_whoever_trusts_the_cloud_can_check_the_identity_document(
+    service: Service, authority: Path, tmp_path: Path
+) -> None:
+    document = await service.body(f"{IDENTITY}/document")
+    for leaf in ("pkcs7", "rsa2048"):
+        text = await service.body(f"{IDENTITY}/{leaf}")
+        (tmp_path / leaf).write_bytes(b"-----BEGIN PKCS7-----\n" + text + b"\n-----END PKCS7-----\n")
+        argv = ["openssl", "smime", "-verify", "-inform", "PEM", "-in", tmp_path / leaf]
+        argv += ["-CAfile", authority / "ca.pem"]
+        verified = subprocess.run(argv, capture_output=True, check=True).stdout
+        assert verified == document
+    signature = base64.b64decode(await service.body(f"{IDENTITY}/signature"))
+    (tmp_path / "signature").write_bytes(signature)
+    public = ["openssl", "x509", "-in", authority / "identity.pem", "-pubkey", "-noout"]
+    (tmp_path / "key").write_bytes(subprocess.run(public, capture_output=True, check=True).stdout)
+    argv = ["openssl", "dgst", "-sha256", "-verify", tmp_path / "key", "-signature", tmp_path / "signature"]
+    subprocess.run(argv, input=document, capture_output=True, check=True)
+    changed = document.replace(b"i-4e9f08a1", b"i-4e9f08a2")
+    assert subprocess.run(argv, input=changed, capture_output=True, check=False).returncode != 0
+
+
+async def test_each_guest_proves_itself_and_no_other(service: Service) -> None:
+    mine = await service.body(f"{IDENTITY}/signature")
+    assert mine == await service.body(f"{IDENTITY}/signature")
+    assert mine != await service.body(f"{IDENTITY}/signature", source=OTHER.private_ip)
+    listed = (await service.body(f"{IDENTITY}/")).decode().split()
+    assert listed == ["document", "pkcs7", "rsa2048", "signature"]
 
 
 async def test_the_identity_document_is_json(service: Service) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 
 from quart import Quart, Response, request
 
+from euca_box.api.metadata.identity import IdentitySigner
 from euca_box.api.metadata.tokens import LONGEST_SECONDS, SHORTEST_SECONDS, is_valid_token, make_token
 from euca_box.api.metadata.tree import VERSIONS, listing, metadata_tree
 from euca_box.model.metadata import InstanceMetadata
@@ -33,7 +34,13 @@ _PHRASES = {
 }
 
 
-def metadata_app(describe: Describe, *, clock: Callable[[], float], token_key: bytes | None = None) -> Quart:
+def metadata_app(
+    describe: Describe,
+    *,
+    clock: Callable[[], float],
+    signer: IdentitySigner,
+    token_key: bytes | None = None,
+) -> Quart:
     """A Quart application that answers each guest about itself.
 
     `describe(source_ip)` gives the instance that has the address, or None; `clock` is seconds since 1970.
@@ -50,12 +57,14 @@ def metadata_app(describe: Describe, *, clock: Callable[[], float], token_key: b
         metadata = await describe(request.remote_addr or "")
         if metadata is None:
             return _refusal(404)
-        return _answer(metadata, path, key, clock())
+        return _answer(metadata, path, key, clock(), signer)
 
     return app
 
 
-def _answer(metadata: InstanceMetadata, path: str, key: bytes, now: float) -> Response:
+def _answer(
+    metadata: InstanceMetadata, path: str, key: bytes, now: float, signer: IdentitySigner
+) -> Response:
     refused = _reason_to_refuse(metadata, path)
     if refused:
         return _refusal(refused)
@@ -69,7 +78,7 @@ def _answer(metadata: InstanceMetadata, path: str, key: bytes, now: float) -> Re
         return _refusal(401)
     if token is not None and not is_valid_token(key, metadata.instance_id, token, now):
         return _refusal(401)
-    return _page(metadata, clean_path, is_directory=path.endswith("/"))
+    return _page(metadata, clean_path, signer, is_directory=path.endswith("/"))
 
 
 def _reason_to_refuse(metadata: InstanceMetadata, path: str) -> int:
@@ -94,14 +103,14 @@ def _token(metadata: InstanceMetadata, key: bytes, now: float) -> Response:
     return response
 
 
-def _page(metadata: InstanceMetadata, path: str, *, is_directory: bool) -> Response:
+def _page(metadata: InstanceMetadata, path: str, signer: IdentitySigner, *, is_directory: bool) -> Response:
     """A leaf, or a directory with or without a slash behind it."""
     if not path:
         return _text("\n".join(VERSIONS))
     version, _, below = path.partition("/")
     if version not in VERSIONS:
         return _refusal(404)
-    tree = metadata_tree(metadata, version)
+    tree = metadata_tree(metadata, version, lambda document: signer.proofs(document).leaves())
     leaf = tree.get(below)
     if leaf is not None and not is_directory:
         kind = "application/octet-stream" if below == "user-data" else "text/plain"

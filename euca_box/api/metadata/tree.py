@@ -6,7 +6,7 @@ because cloud-init's crawler gives up at the first leaf that cannot.
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from euca_box.model.metadata import InstanceMetadata
 
@@ -31,17 +31,20 @@ _TAG_KEY = re.compile(r"[A-Za-z0-9+\-=.,_:@]{1,128}")  # what EC2 allows when ta
 _KEYS = "meta-data/public-keys"
 
 Tree = Mapping[str, bytes]
+Prove = Callable[[str], Mapping[str, str]]
 
 
-def metadata_tree(metadata: InstanceMetadata, version: str) -> Tree:
-    """Every leaf below /{version}/.
+def metadata_tree(metadata: InstanceMetadata, version: str, prove: Prove) -> Tree:
+    """Every leaf below /{version}/. `prove` has the leaves that sign the identity document.
 
     Leaves without content are left out, except that user data may be any bytes.
     """
+    document = identity_document(metadata)
     texts = {
         **{f"meta-data/{path}": text for path, text in _instance_leaves(metadata)},
         **{f"meta-data/{path}": text for path, text in _network_leaves(metadata)},
-        "dynamic/instance-identity/document": identity_document(metadata),
+        "dynamic/instance-identity/document": document,
+        **prove(document),
     }
     if metadata.tags_shown and (version == "latest" or version >= _FIRST_WITH_TAGS):
         tags = {key: value for key, value in metadata.tags.items() if _is_path_name(key)}
@@ -111,6 +114,7 @@ def _instance_leaves(metadata: InstanceMetadata) -> Iterator[tuple[str, str]]:
     yield "mac", metadata.mac
     yield "placement/availability-zone", metadata.zone
     yield "placement/region", metadata.region
+    yield "profile", "default-hvm"
     yield "product-codes", "\n".join(metadata.product_codes)
     yield "public-hostname", metadata.public_hostname
     yield "public-ipv4", metadata.public_ip

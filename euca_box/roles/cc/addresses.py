@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from euca_box.model.ec2_errors import InsufficientInstanceCapacity
+from euca_box.model.ec2_errors import InsufficientInstanceCapacity, InvalidIPAddressInUse
 from euca_box.store.store import Statement
 
 if TYPE_CHECKING:
@@ -11,8 +11,16 @@ if TYPE_CHECKING:
 RESERVED = 4  # AWS keeps the first four addresses of a subnet: network, router, DNS, future
 
 
-async def choose_private(cc: "Cc") -> str:
-    """The lowest address that has no owner and has rested. Raises InsufficientInstanceCapacity."""
+async def choose_private(cc: "Cc", wanted: str | None = None) -> str:
+    """The one wanted if it has no owner, else the lowest that has none and has rested.
+
+    Raises InvalidIPAddressInUse, InsufficientInstanceCapacity.
+    """
+    if wanted is not None:
+        owned = "SELECT 1 FROM private_address WHERE ip = ? AND instance_id IS NOT NULL"
+        if await cc.store.read(owned, wanted):
+            raise InvalidIPAddressInUse(wanted)
+        return wanted
     rows = await cc.store.read(
         "SELECT ip FROM private_address WHERE instance_id IS NOT NULL OR free_after > ?", cc.now()
     )

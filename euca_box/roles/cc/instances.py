@@ -31,7 +31,7 @@ async def run_instance(cc: "Cc", call: Call, op: messages.CcRunInstance) -> Plac
             raise InsufficientInstanceCapacity(
                 f"No node of {cc.settings.zone} has room for {op.spec.vm_type.name}."
             )
-        private_ip = await addresses.choose_private(cc)
+        private_ip = await addresses.choose_private(cc, op.spec.wanted_private_ip)
         public_ip = await addresses.choose_public(cc) if op.spec.wants_public_ip else None
         placement = Placement(node.address, private_ip, public_ip)
         await cc.keep(_placed(op, placement), *addresses.claim(instance_id, private_ip, public_ip))

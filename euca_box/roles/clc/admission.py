@@ -20,7 +20,7 @@ from euca_box.model.errors import InvalidParameterCombination, InvalidParameterV
 from euca_box.model.groups import DEFAULT
 from euca_box.model.images import Image, ImageType
 from euca_box.model.instances import Instance, VmType
-from euca_box.roles.clc import groups, images, keypairs, places
+from euca_box.roles.clc import groups, images, interfaces, keypairs, places
 from euca_box.roles.clc.rules import Tags, tags_for
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ class Wish:
     public_key: str
     user_data: bytes
     tags: Tags
+    private_ip: str | None
 
 
 async def admit(clc: "Clc", call: Call, op: ec2.RunInstances) -> Wish:
@@ -54,6 +55,7 @@ async def admit(clc: "Clc", call: Call, op: ec2.RunInstances) -> Wish:
     _check_counts(op)
     user_data = decoded_user_data(op.user_data)
     _check_options(clc, op)
+    private_ip = interfaces.checked_private_ip(clc, op)
     tags = tags_for("instance", op.tag_specifications)
     image, kernel, ramdisk = _boot_images(clc, call, op)
     key = keypairs.find_by_name(clc, call.account, op.key_name) if op.key_name is not None else None
@@ -64,7 +66,16 @@ async def admit(clc: "Clc", call: Call, op: ec2.RunInstances) -> Wish:
     _check_limit(clc, call, op)
     count = await _fitting(clc, call, op, vm_type)
     return Wish(
-        count, image, kernel, ramdisk, vm_type, group_ids, key.public_key if key else "", user_data, tags
+        count=count,
+        image=image,
+        kernel=kernel,
+        ramdisk=ramdisk,
+        vm_type=vm_type,
+        group_ids=group_ids,
+        public_key=key.public_key if key else "",
+        user_data=user_data,
+        tags=tags,
+        private_ip=private_ip,
     )
 
 
@@ -121,6 +132,8 @@ def check_metadata_options(options: ec2.InstanceMetadataOptionsRequest) -> None:
         raise InvalidParameterValue("HttpTokens is optional or required.")
     if options.http_endpoint not in (None, "enabled", "disabled"):
         raise InvalidParameterValue("HttpEndpoint is enabled or disabled.")
+    if options.instance_metadata_tags not in (None, "enabled", "disabled"):
+        raise InvalidParameterValue("InstanceMetadataTags is enabled or disabled.")
     hops = options.http_put_response_hop_limit
     if hops is not None and not 1 <= hops <= 64:
         raise InvalidParameterValue("HttpPutResponseHopLimit is 1 to 64.")

@@ -94,7 +94,9 @@ async def modify_instance_metadata_options(
     clc: "Clc", call: Call, op: ec2.ModifyInstanceMetadataOptions
 ) -> ec2.ModifyInstanceMetadataOptionsResult:
     [record] = instances.owned(clc, call.account, (op.instance_id,))
-    asked = InstanceMetadataOptionsRequest(op.http_tokens, op.http_put_response_hop_limit, op.http_endpoint)
+    asked = InstanceMetadataOptionsRequest(
+        op.http_tokens, op.http_put_response_hop_limit, op.http_endpoint, op.instance_metadata_tags
+    )
     admission.check_metadata_options(asked)
     if asked == InstanceMetadataOptionsRequest():
         raise MissingParameter("HttpTokens")
@@ -105,6 +107,7 @@ async def modify_instance_metadata_options(
             http_tokens=op.http_tokens or current.http_tokens,
             http_endpoint=op.http_endpoint or current.http_endpoint,
             hop_limit=op.http_put_response_hop_limit or current.hop_limit,
+            metadata_tags=op.instance_metadata_tags or current.metadata_tags,
         )
 
     change = _Change(apply, below=True)
@@ -115,7 +118,11 @@ async def modify_instance_metadata_options(
     return ec2.ModifyInstanceMetadataOptionsResult(
         record.instance_id,
         InstanceMetadataOptions(
-            "applied" if in_force else "pending", now.http_tokens, now.hop_limit, now.http_endpoint
+            "applied" if in_force else "pending",
+            now.http_tokens,
+            now.hop_limit,
+            now.http_endpoint,
+            now.metadata_tags,
         ),
     )
 
@@ -273,8 +280,13 @@ async def _commit(clc: "Clc", record: Instance, change: _Change) -> bool:
     after = await clc.instances.change(record.instance_id, apply, *change.rows)
     if after is None or not change.below or after.state is InstanceState.STOPPED:
         return True
+    return await have_in_force(clc, record.instance_id)
+
+
+async def have_in_force(clc: "Clc", instance_id: str) -> bool:
+    """Have the node take what was changed; False when that comes later."""
     try:
-        return await stops.push_changes(clc, record.instance_id)
+        return await stops.push_changes(clc, instance_id)
     except EucaError as error:
-        log.warning("%s is not changed yet: %s", record.instance_id, error.message)
+        log.warning("%s is not changed yet: %s", instance_id, error.message)
         return False

@@ -25,7 +25,7 @@ from euca_box.model.instances import (
 )
 from euca_box.model.paging import page
 from euca_box.observe.failpoints import fp
-from euca_box.roles.clc import admission, views
+from euca_box.roles.clc import admission, interfaces, views
 from euca_box.roles.clc.rules import names_owner, stop_if_dry_run
 from euca_box.store.store import Conflict, Statement, Value, insert, one
 
@@ -71,6 +71,7 @@ async def run_instances(clc: "Clc", call: Call, op: ec2.RunInstances) -> ec2.Res
     fingerprint = hashlib.sha256(base.encode(op).encode()).hexdigest()
     if op.client_token and (known := await _by_token(clc, call, op.client_token, fingerprint)):
         return known
+    op = interfaces.folded(op)
     wish = await admission.admit(clc, call, op)
     stop_if_dry_run(op.dry_run)
     new_ids = _new_ids(clc, wish.count)
@@ -298,6 +299,8 @@ def _record(
         http_tokens=options.http_tokens or "optional",
         http_endpoint=options.http_endpoint or "enabled",
         hop_limit=options.http_put_response_hop_limit or 1,
+        metadata_tags=options.instance_metadata_tags or "disabled",
+        wanted_private_ip=wish.private_ip,
         wants_public_ip=op.addressing_type != "private",
         shutdown_behavior=op.instance_initiated_shutdown_behavior or "terminate",
         disable_api_termination=op.disable_api_termination,

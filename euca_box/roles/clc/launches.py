@@ -224,6 +224,7 @@ async def _spec(clc: "Clc", record: Instance) -> InstanceSpec | None:
         vpc_id=clc.settings.vpc_id,
         subnet_id=clc.settings.subnet_id,
         wants_public_ip=record.wants_public_ip,
+        wanted_private_ip=record.wanted_private_ip,
     )
     return changed_spec(spec, changes)
 

@@ -28,7 +28,9 @@ from euca_box.model.errors import (
 )
 from euca_box.model.filters import filtered
 from euca_box.model.images import Image
+from euca_box.model.instances import Instance
 from euca_box.model.paging import page
+from euca_box.roles.clc import attributes
 from euca_box.roles.clc.records import Records
 from euca_box.roles.clc.rules import MOST_TAGS, Tags, checked_tags, stop_if_dry_run
 
@@ -165,9 +167,18 @@ def _resource(clc: "Clc", account: str, resource_id: str) -> tuple[Kind, str]:
 
 
 async def _change(clc: "Clc", kind: Kind, resource_id: str, change: Callable[[Tags], Tags]) -> None:
-    found = await kind.records(clc).change(resource_id, lambda r: replace(r, tags=change(r.tags)))
+    found = await kind.records(clc).change(resource_id, lambda r: _tagged(r, change(r.tags)))
     if found is None:
         raise kind.absent(resource_id)
+    if isinstance(found, Instance) and found.metadata_tags == "enabled":
+        await attributes.have_in_force(clc, resource_id)
+
+
+def _tagged(record: Any, tags: Tags) -> Any:
+    """The guest is told when it may see its tags: that is a wish for its node."""
+    if isinstance(record, Instance) and record.metadata_tags == "enabled" and tags != record.tags:
+        return replace(record, tags=tags, generation=record.generation + 1)
+    return replace(record, tags=tags)
 
 
 def _merged(tags: Tags, new: Tags) -> Tags:

@@ -99,6 +99,7 @@ class Views:
                 http_tokens=record.http_tokens,
                 http_put_response_hop_limit=record.hop_limit,
                 http_endpoint=record.http_endpoint,
+                instance_metadata_tags=record.metadata_tags,
             ),
         )
 

@@ -51,6 +51,7 @@ def _metadata(nc: "Nc", resident: "Resident") -> InstanceMetadata:
         group_names=spec.group_names,
         group_ids=spec.group_ids,
         block_devices={
+            "emi": spec.root_device_name.removeprefix("/dev/"),
             "ami": spec.root_device_name.removeprefix("/dev/"),
             "root": spec.root_device_name,
         },
@@ -60,6 +61,7 @@ def _metadata(nc: "Nc", resident: "Resident") -> InstanceMetadata:
         vpc_cidr=nc.settings.subnet_cidr,
         subnet_cidr=nc.settings.subnet_cidr,
         tags=dict(spec.tags),
+        tags_shown=spec.metadata_tags == "enabled",
         http_tokens=spec.http_tokens,
         http_endpoint=spec.http_endpoint,
         hop_limit=spec.hop_limit,
