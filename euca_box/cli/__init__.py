@@ -17,6 +17,7 @@ COMMANDS = {
     "credentials": "users",
     "user": "users",
     "image": "images",
+    "vm-type": "vm_types",
     "launch": "instances",
     "ssh": "instances",
     "console": "instances",
@@ -36,7 +37,9 @@ class LazyGroup(click.Group):
         module = COMMANDS.get(cmd_name)
         if module is None:
             return None
-        found: Any = getattr(importlib.import_module(f"euca_box.cli.{module}"), cmd_name + "_command")
+        found: Any = getattr(
+            importlib.import_module(f"euca_box.cli.{module}"), cmd_name.replace("-", "_") + "_command"
+        )
         command: click.Command = found
         return command
 

@@ -72,6 +72,48 @@ class SetPassword(Op[Done], role="clc"):
 
 
 @dataclass(frozen=True)
+class VmTypeRow:
+    """`origin` is configured, changed or added."""
+
+    name: str
+    cpu: int
+    memory_mib: int
+    disk_gib: int
+    origin: str
+    instances: int
+
+
+@dataclass(frozen=True)
+class VmTypes:
+    vm_types: tuple[VmTypeRow, ...]
+
+
+@dataclass(frozen=True)
+class ListVmTypes(Op[VmTypes], role="clc"):
+    pass
+
+
+@dataclass(frozen=True)
+class SetVmType(Op[Done], role="clc"):
+    """What is not given stays; a new type needs all three."""
+
+    name: str
+    cpu: int | None = None
+    memory_mib: int | None = None
+    disk_gib: int | None = None
+
+
+@dataclass(frozen=True)
+class RemoveVmType(Op[Done], role="clc"):
+    name: str
+
+
+@dataclass(frozen=True)
+class ResetVmType(Op[Done], role="clc"):
+    name: str
+
+
+@dataclass(frozen=True)
 class CloudStatus:
     region: str
     zone: str

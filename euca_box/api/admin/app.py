@@ -22,6 +22,10 @@ OPERATIONS: dict[str, type[Op[Any]]] = {
         admin.ListUsers,
         admin.SetUserState,
         admin.SetPassword,
+        admin.ListVmTypes,
+        admin.SetVmType,
+        admin.RemoveVmType,
+        admin.ResetVmType,
         admin.DescribeCloud,
     )
 }

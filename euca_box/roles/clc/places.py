@@ -64,7 +64,7 @@ async def describe_availability_zones(
         for value in wanted:
             if value != known and not (verbose and value == VERBOSE):
                 raise InvalidParameterValue(f"Invalid availability zone: [{value[:64]}]")
-    found = await resources(clc, call, *(clc.settings.vm_types if verbose else ()))
+    found = await resources(clc, call, *(clc.vm_types.values() if verbose else ()))
     state = "available" if found is not None else "unavailable"
     zone = ec2.AvailabilityZone(
         zone_name=name,
@@ -95,7 +95,7 @@ async def describe_instance_types(
     stop_if_dry_run(op.dry_run)
     if absent := [name[:64] for name in op.instance_types if name not in clc.vm_types]:
         raise InvalidInstanceType(*absent)
-    wanted = [vm for vm in clc.settings.vm_types if not op.instance_types or vm.name in op.instance_types]
+    wanted = [vm for vm in clc.vm_types.values() if not op.instance_types or vm.name in op.instance_types]
     views = filtered([_type_view(vm) for vm in wanted], op.filters, TYPE_FILTERS)
     shown, token = page(
         sorted(views, key=lambda v: v.instance_type),
@@ -120,7 +120,7 @@ async def describe_instance_type_offerings(
     }
     if kind not in places:
         raise InvalidParameterValue(f"The location type '{kind[:64]}' is not one of {', '.join(places)}.")
-    offered = [ec2.InstanceTypeOffering(vm.name, kind, places[kind]) for vm in clc.settings.vm_types]
+    offered = [ec2.InstanceTypeOffering(vm.name, kind, places[kind]) for vm in clc.vm_types.values()]
     shown, token = page(
         sorted(filtered(offered, op.filters, OFFERING_FILTERS), key=lambda o: o.instance_type),
         lambda o: o.instance_type,
@@ -161,7 +161,7 @@ def _capacity_lines(clc: "Clc", found: Resources) -> list[ec2.AvailabilityZone]:
     region = clc.settings.region
     free = {available.instance_type: available for available in found.types}
     lines = [("|- vm types", "free / max   cpu   ram  disk")]
-    for vm in clc.settings.vm_types:
+    for vm in clc.vm_types.values():
         now, most = free[vm.name].available, free[vm.name].most
         numbers = f"{now:04d} / {most:04d}  {vm.cpu:2d}   {vm.memory_mib:4d}  {vm.disk_gib:4d}"
         lines.append((f"|- {vm.name}", numbers))

@@ -56,6 +56,7 @@ from euca_box.roles.clc import (
     storage,
     tags,
     users,
+    vm_types,
     vpcs,
 )
 from euca_box.roles.clc.records import Records
@@ -140,6 +141,7 @@ class Clc:
         await self.key_pairs.load()
         await self.groups.load()
         await self.addresses.load()
+        await vm_types.load(self)
         await users.make_admin(self.store, self.sealer, self.settings.admin_account, self.now())
         await users.refresh_keyring(self)
 
@@ -225,5 +227,9 @@ OPERATIONS: Operations = {
     admin.ListUsers: users.list_users,
     admin.SetUserState: users.set_user_state,
     admin.SetPassword: users.set_password,
+    admin.ListVmTypes: vm_types.list_vm_types,
+    admin.SetVmType: vm_types.set_vm_type,
+    admin.RemoveVmType: vm_types.remove_vm_type,
+    admin.ResetVmType: vm_types.reset_vm_type,
     admin.DescribeCloud: places.describe_cloud,
 }
