@@ -224,7 +224,7 @@ def _s3() -> Iterator[str]:
     yield "## S3"
     yield ""
     yield "REST, path style and virtual-hosted style (`api.domain`). Signature version 4 in header or URL,"
-    yield "signed chunks and trailing checksums included; that of 2006; none where an ACL allows it."
+    yield "signed chunks and trailing checksums included; that of 2006; none where an ACL or a policy allows it."
     yield ""
     yield "| Operation | Request |"
     yield "|---|---|"
@@ -234,7 +234,7 @@ def _s3() -> Iterator[str]:
     yield ""
     yield f"Subresources that are refused with `NotImplemented`: {_code(refused)}."
     yield ""
-    yield "Buckets have no versions, and ACLs are set by the canned ones (`x-amz-acl`) only."
+    yield "Buckets have no versions."
 
 
 def _s3_rows() -> set[tuple[str, str]]:

@@ -293,3 +293,56 @@ class OperationAborted(S3Fault):
     code = "OperationAborted"
     http_status = 409
     text = "A conflicting conditional operation is currently in progress against this resource. Try again."
+
+
+class AccessControlListNotSupported(S3Fault):
+    code = "AccessControlListNotSupported"
+    text = "The bucket does not allow ACLs"
+
+
+class InvalidBucketAclWithObjectOwnership(S3Fault):
+    code = "InvalidBucketAclWithObjectOwnership"
+    text = "Bucket cannot have ACLs set with ObjectOwnership's BucketOwnerEnforced setting"
+
+
+class UnresolvableGrantByEmailAddress(S3Fault):
+    code = "UnresolvableGrantByEmailAddress"
+    text = "The e-mail address you provided does not match any account on record."
+
+
+class MalformedAclError(S3Fault):
+    code = "MalformedACLError"
+    text = "The XML you provided was not well-formed or did not validate against our published schema"
+
+
+class MalformedPolicy(S3Fault):
+    code = "MalformedPolicy"
+    text = "Policies must be valid JSON and the first byte must be '{'"
+
+
+class NoSuchBucketPolicy(S3Fault):
+    code = "NoSuchBucketPolicy"
+    http_status = 404
+    text = "The bucket policy does not exist"
+
+
+class NoSuchPublicAccessBlockConfiguration(S3Fault):
+    code = "NoSuchPublicAccessBlockConfiguration"
+    http_status = 404
+    text = "The public access block configuration was not found"
+
+
+class OwnershipControlsNotFoundError(S3Fault):
+    code = "OwnershipControlsNotFoundError"
+    http_status = 404
+    text = "The bucket ownership controls were not found"
+
+
+class MissingSecurityHeader(S3Fault):
+    code = "MissingSecurityHeader"
+    text = "Your request was missing a required header"
+
+
+class UnexpectedContent(S3Fault):
+    code = "UnexpectedContent"
+    text = "This request does not support content"

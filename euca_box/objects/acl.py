@@ -1,62 +1,242 @@
 """May this principal do that? The one place where rights on buckets and objects are decided.
 
-Owner means account: all users of an account share its buckets. Nobody stands above it, the cloud's
-administrator included. Source: S3 developer guide, "Canned ACL" and "Mapping of ACL permissions".
+In order: a Deny of the bucket's policy, what the public access block takes away, an Allow of the
+policy, ownership, the ACL. Owner means account: all users of an account share its buckets. Nobody
+stands above it, the cloud's administrator included. Source: S3 user guide, "How Amazon S3 authorizes a
+request", "Mapping of ACL permissions and access policy permissions".
 """
 
 import enum
 
-from euca_box.model.accounts import LENDER, Principal
-from euca_box.model.s3_errors import AccessDenied
-from euca_box.objects.rows import Bucket, CannedAcl, StoredObject
+from euca_box.model.accounts import LENDER, Principal, arn
+from euca_box.model.acls import Acl, CannedAcl, Grant, Group, Permission
+from euca_box.model.bucket_settings import ObjectOwnership, PublicAccessBlock
+from euca_box.model.policies import Asker, Decision, Policy, Question
+from euca_box.model.policy_text import Context
+from euca_box.model.s3_errors import AccessControlListNotSupported, AccessDenied
+from euca_box.objects.circumstances import CIRCUMSTANCES
+from euca_box.objects.rows import ANONYMOUS, Bucket, Owner, StoredObject, owner_of
 
 
-class Action(enum.Enum):
-    LIST = "list a bucket"
-    WRITE = "write or delete objects of a bucket"
-    READ = "read an object"
-    OWN_BUCKET = "read the ACL of a bucket, delete or configure it"
-    OWN_OBJECT = "read or write the ACL of an object"
+class Action(enum.StrEnum):
+    """Service authorization reference, "Actions defined by Amazon S3"."""
+
+    LIST_BUCKET = "s3:ListBucket"
+    LIST_BUCKET_VERSIONS = "s3:ListBucketVersions"
+    LIST_BUCKET_MULTIPART_UPLOADS = "s3:ListBucketMultipartUploads"
+    GET_BUCKET_LOCATION = "s3:GetBucketLocation"
+    DELETE_BUCKET = "s3:DeleteBucket"
+    GET_BUCKET_ACL = "s3:GetBucketAcl"
+    PUT_BUCKET_ACL = "s3:PutBucketAcl"
+    GET_BUCKET_POLICY = "s3:GetBucketPolicy"
+    PUT_BUCKET_POLICY = "s3:PutBucketPolicy"
+    DELETE_BUCKET_POLICY = "s3:DeleteBucketPolicy"
+    GET_BUCKET_POLICY_STATUS = "s3:GetBucketPolicyStatus"
+    GET_BUCKET_PUBLIC_ACCESS_BLOCK = "s3:GetBucketPublicAccessBlock"
+    PUT_BUCKET_PUBLIC_ACCESS_BLOCK = "s3:PutBucketPublicAccessBlock"
+    GET_BUCKET_OWNERSHIP_CONTROLS = "s3:GetBucketOwnershipControls"
+    PUT_BUCKET_OWNERSHIP_CONTROLS = "s3:PutBucketOwnershipControls"
+    GET_BUCKET_VERSIONING = "s3:GetBucketVersioning"
+    PUT_BUCKET_VERSIONING = "s3:PutBucketVersioning"
+    GET_BUCKET_OBJECT_LOCK = "s3:GetBucketObjectLockConfiguration"
+    PUT_BUCKET_OBJECT_LOCK = "s3:PutBucketObjectLockConfiguration"
+    GET_BUCKET_TAGGING = "s3:GetBucketTagging"
+    PUT_BUCKET_TAGGING = "s3:PutBucketTagging"
+    GET_BUCKET_CORS = "s3:GetBucketCORS"
+    PUT_BUCKET_CORS = "s3:PutBucketCORS"
+    GET_BUCKET_WEBSITE = "s3:GetBucketWebsite"
+    PUT_BUCKET_WEBSITE = "s3:PutBucketWebsite"
+    DELETE_BUCKET_WEBSITE = "s3:DeleteBucketWebsite"
+    GET_LIFECYCLE = "s3:GetLifecycleConfiguration"
+    PUT_LIFECYCLE = "s3:PutLifecycleConfiguration"
+    GET_ENCRYPTION = "s3:GetEncryptionConfiguration"
+    PUT_ENCRYPTION = "s3:PutEncryptionConfiguration"
+    GET_BUCKET_REQUEST_PAYMENT = "s3:GetBucketRequestPayment"
+    PUT_BUCKET_REQUEST_PAYMENT = "s3:PutBucketRequestPayment"
+    GET_BUCKET_LOGGING = "s3:GetBucketLogging"
+    PUT_BUCKET_LOGGING = "s3:PutBucketLogging"
+    GET_BUCKET_NOTIFICATION = "s3:GetBucketNotification"
+    PUT_BUCKET_NOTIFICATION = "s3:PutBucketNotification"
+    # From here on: of an object.
+    GET_OBJECT = "s3:GetObject"
+    GET_OBJECT_VERSION = "s3:GetObjectVersion"
+    GET_OBJECT_ATTRIBUTES = "s3:GetObjectAttributes"
+    PUT_OBJECT = "s3:PutObject"
+    DELETE_OBJECT = "s3:DeleteObject"
+    DELETE_OBJECT_VERSION = "s3:DeleteObjectVersion"
+    GET_OBJECT_ACL = "s3:GetObjectAcl"
+    GET_OBJECT_VERSION_ACL = "s3:GetObjectVersionAcl"
+    PUT_OBJECT_ACL = "s3:PutObjectAcl"
+    PUT_OBJECT_VERSION_ACL = "s3:PutObjectVersionAcl"
+    GET_OBJECT_TAGGING = "s3:GetObjectTagging"
+    GET_OBJECT_VERSION_TAGGING = "s3:GetObjectVersionTagging"
+    PUT_OBJECT_TAGGING = "s3:PutObjectTagging"
+    PUT_OBJECT_VERSION_TAGGING = "s3:PutObjectVersionTagging"
+    DELETE_OBJECT_TAGGING = "s3:DeleteObjectTagging"
+    DELETE_OBJECT_VERSION_TAGGING = "s3:DeleteObjectVersionTagging"
+    GET_OBJECT_RETENTION = "s3:GetObjectRetention"
+    PUT_OBJECT_RETENTION = "s3:PutObjectRetention"
+    BYPASS_GOVERNANCE_RETENTION = "s3:BypassGovernanceRetention"
+    GET_OBJECT_LEGAL_HOLD = "s3:GetObjectLegalHold"
+    PUT_OBJECT_LEGAL_HOLD = "s3:PutObjectLegalHold"
+    ABORT_MULTIPART_UPLOAD = "s3:AbortMultipartUpload"
+    LIST_MULTIPART_UPLOAD_PARTS = "s3:ListMultipartUploadParts"
 
 
-_EVERYBODY_READS = {CannedAcl.PUBLIC_READ, CannedAcl.PUBLIC_READ_WRITE}
-_BUCKET_OWNER_READS = {CannedAcl.BUCKET_OWNER_READ, CannedAcl.BUCKET_OWNER_FULL_CONTROL}
+# The permission of the bucket's ACL, or of the object's, that allows an action to others than the owner.
+_BY_BUCKET_ACL = {
+    Action.LIST_BUCKET: Permission.READ,
+    Action.LIST_BUCKET_VERSIONS: Permission.READ,
+    Action.LIST_BUCKET_MULTIPART_UPLOADS: Permission.READ,
+    Action.PUT_OBJECT: Permission.WRITE,
+    Action.DELETE_OBJECT: Permission.WRITE,
+    Action.ABORT_MULTIPART_UPLOAD: Permission.WRITE,
+    Action.LIST_MULTIPART_UPLOAD_PARTS: Permission.WRITE,
+    Action.GET_BUCKET_ACL: Permission.READ_ACP,
+    Action.PUT_BUCKET_ACL: Permission.WRITE_ACP,
+}
+_BY_OBJECT_ACL = {
+    Action.GET_OBJECT: Permission.READ,
+    Action.GET_OBJECT_VERSION: Permission.READ,
+    Action.GET_OBJECT_ATTRIBUTES: Permission.READ,
+    Action.GET_OBJECT_ACL: Permission.READ_ACP,
+    Action.GET_OBJECT_VERSION_ACL: Permission.READ_ACP,
+    Action.PUT_OBJECT_ACL: Permission.WRITE_ACP,
+    Action.PUT_OBJECT_VERSION_ACL: Permission.WRITE_ACP,
+}
+_OF_OBJECT = frozenset(list(Action)[list(Action).index(Action.GET_OBJECT) :])
+_ACL_OF_ACLS = (Permission.READ_ACP, Permission.WRITE_ACP)
+# An owner cannot shut itself out of its policy (S3 API, PutBucketPolicy).
+_OF_THE_POLICY = (Action.GET_BUCKET_POLICY, Action.PUT_BUCKET_POLICY, Action.DELETE_BUCKET_POLICY)
 
 
 def is_allowed(
-    principal: Principal | None, action: Action, bucket: Bucket, stored: StoredObject | None = None
+    principal: Principal | None,
+    action: Action,
+    bucket: Bucket,
+    stored: StoredObject | None = None,
+    *,
+    key: str = "",
 ) -> bool:
-    if principal == LENDER:
+    """`key` is the object that a policy may name, where there is no `stored` (yet)."""
+    if principal is not None and principal.account == LENDER.account:
         # A node reads an image by a URL that Walrus signed, after the owner's rights were checked.
         # LIST lets it tell a deleted object from a forbidden one; the URLs it signs name one object.
-        return action is Action.LIST or (action is Action.READ and stored is not None)
-    account = principal.account if principal else None
-    owns_bucket = account == bucket.owner.account
-    owns_object = stored is not None and account == stored.owner.account
-    match action:
-        case Action.LIST:
-            return owns_bucket or _may_read(bucket.acl, account)
-        case Action.WRITE:
-            return owns_bucket or bucket.acl is CannedAcl.PUBLIC_READ_WRITE
-        case Action.OWN_BUCKET:
-            return owns_bucket
-        case Action.OWN_OBJECT:
-            full = stored is not None and stored.acl is CannedAcl.BUCKET_OWNER_FULL_CONTROL
-            return owns_object or (owns_bucket and full)
-        case Action.READ:
-            if stored is None:
-                return False
-            granted = owns_bucket and stored.acl in _BUCKET_OWNER_READS
-            return owns_object or granted or _may_read(stored.acl, account)
-
-
-def _may_read(acl: CannedAcl, account: str | None) -> bool:
-    return acl in _EVERYBODY_READS or (acl is CannedAcl.AUTHENTICATED_READ and account is not None)
+        return action is Action.LIST_BUCKET or (action is Action.GET_OBJECT and stored is not None)
+    owns_bucket = principal is not None and principal.account == bucket.owner.account
+    policy = bucket.policy
+    if policy is not None and not (owns_bucket and action in _OF_THE_POLICY):
+        decision = policy.decide(_question(principal, action, bucket, stored, key))
+        if decision is Decision.DENY or (not owns_bucket and _is_restricted(bucket, policy)):
+            return False
+        if decision is Decision.ALLOW and (stored is None or _is_of_bucket_owner(bucket, stored)):
+            return True
+    return _by_ownership(principal, action, bucket, stored)
 
 
 def authorize(
-    principal: Principal | None, action: Action, bucket: Bucket, stored: StoredObject | None = None
+    principal: Principal | None,
+    action: Action,
+    bucket: Bucket,
+    stored: StoredObject | None = None,
+    *,
+    key: str = "",
 ) -> None:
     """Raises AccessDenied."""
-    if not is_allowed(principal, action, bucket, stored):
+    if not is_allowed(principal, action, bucket, stored, key=key):
         raise AccessDenied()
+
+
+def _by_ownership(
+    principal: Principal | None, action: Action, bucket: Bucket, stored: StoredObject | None
+) -> bool:
+    account = principal.account if principal is not None else None
+    owns_bucket = account == bucket.owner.account
+    owner = owner_in(bucket, stored.owner) if stored is not None else bucket.owner
+    if (wanted := _BY_OBJECT_ACL.get(action)) is not None:
+        if stored is None:
+            return False
+        acl, owns = stored.acl, account == owner.account
+    elif (wanted := _BY_BUCKET_ACL.get(action)) is not None:
+        acl, owner, owns = bucket.acl, bucket.owner, owns_bucket
+    else:
+        return owns_bucket or (stored is not None and account == owner.account)
+    if owns and (acl.canned is not None or wanted in _ACL_OF_ACLS):
+        return True
+    if bucket.ownership is ObjectOwnership.BUCKET_OWNER_ENFORCED:
+        return owns
+    ignores_public = _block_of(bucket).ignore_public_acls
+    return any(
+        grant.allows(wanted) and _is_meant(grant, principal, ignores_public=ignores_public)
+        for grant in acl.grants(owner.canonical_id, bucket.owner.canonical_id)
+    )
+
+
+def _is_meant(grant: Grant, principal: Principal | None, *, ignores_public: bool) -> bool:
+    match grant.grantee:
+        case Group.ALL_USERS:
+            return not ignores_public
+        case Group.AUTHENTICATED_USERS:
+            return principal is not None and not ignores_public
+        case Group.LOG_DELIVERY:
+            return False  # the cloud delivers logs itself, and asks before it does
+        case canonical_id:
+            return principal is not None and principal.canonical_id == canonical_id
+
+
+def owner_in(bucket: Bucket, owner: Owner) -> Owner:
+    """Whose an object of that owner is now: the bucket owner may have taken all of them."""
+    return bucket.owner if bucket.ownership is ObjectOwnership.BUCKET_OWNER_ENFORCED else owner
+
+
+def new_owner(principal: Principal | None, bucket: Bucket, acl: Acl | None) -> Owner:
+    """Whose an object will be that the principal writes with this ACL."""
+    owner = owner_of(principal) if principal else ANONYMOUS
+    preferred = bucket.ownership is ObjectOwnership.BUCKET_OWNER_PREFERRED
+    if preferred and acl is not None and acl.canned is CannedAcl.BUCKET_OWNER_FULL_CONTROL:
+        return bucket.owner
+    return owner_in(bucket, owner)
+
+
+def check_acl(bucket: Bucket, acl: Acl | None) -> None:
+    """May this ACL be set in the bucket? None: no ACL was given.
+
+    Raises AccessControlListNotSupported, AccessDenied.
+    """
+    if acl is None:
+        return
+    enforced = bucket.ownership is ObjectOwnership.BUCKET_OWNER_ENFORCED
+    if enforced and acl.canned is not CannedAcl.BUCKET_OWNER_FULL_CONTROL:
+        raise AccessControlListNotSupported()
+    if _block_of(bucket).block_public_acls and acl.is_public():
+        raise AccessDenied()
+
+
+def _block_of(bucket: Bucket) -> PublicAccessBlock:
+    return bucket.setting(PublicAccessBlock) or _NOTHING_BLOCKED
+
+
+_NOTHING_BLOCKED = PublicAccessBlock()
+
+
+def _is_restricted(bucket: Bucket, policy: Policy) -> bool:
+    return _block_of(bucket).restrict_public_buckets and policy.is_public
+
+
+def _is_of_bucket_owner(bucket: Bucket, stored: StoredObject) -> bool:
+    """A policy gives away what is the bucket owner's, and nothing of others."""
+    return owner_in(bucket, stored.owner).account == bucket.owner.account
+
+
+def _question(
+    principal: Principal | None, action: Action, bucket: Bucket, stored: StoredObject | None, key: str
+) -> Question:
+    resource, name = f"arn:aws:s3:::{bucket.name}", stored.key if stored is not None else key
+    of_object = action in _OF_OBJECT
+    context: Context = CIRCUMSTANCES.get()()
+    if not of_object and name:
+        context = {**context, "s3:prefix": (name,)}  # an absent key: may its name be known?
+    asker = Asker()
+    if principal is not None:
+        asker = Asker(principal.account, arn(principal), principal.canonical_id)
+    return Question(asker, action.value, f"{resource}/{name}" if of_object else resource, context)

@@ -1,10 +1,13 @@
 """Buckets: all of them in memory, written through."""
 
+import contextlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from ipaddress import AddressValueError, IPv4Address
+from typing import Any
 
 from euca_box.model.accounts import Principal
+from euca_box.model.acls import PRIVATE, Acl
 from euca_box.model.s3_errors import (
     AccessDenied,
     BucketAlreadyExists,
@@ -14,11 +17,12 @@ from euca_box.model.s3_errors import (
     NoSuchBucket,
 )
 from euca_box.objects import index
-from euca_box.objects.acl import Action, authorize
+from euca_box.objects.acl import Action, authorize, check_acl
 from euca_box.objects.commits import Commits
-from euca_box.objects.rows import Bucket, CannedAcl, bucket_from, owner_of
+from euca_box.objects.rows import Bucket, bucket_from, owner_of
+from euca_box.objects.settings import read_setting, setting_name, write_setting
 from euca_box.store.sqlite_store import SqliteStore
-from euca_box.store.store import Conflict, Statement
+from euca_box.store.store import Conflict, Statement, insert
 
 # "services" is the first step of the paths of 1.6.2, /services/Walrus/bucket/key.
 _TAKEN = {"services"}
@@ -32,7 +36,11 @@ class Buckets:
 
     async def load(self) -> None:
         rows = await self._store.read("SELECT * FROM bucket")
-        self._buckets = {row["name"]: bucket_from(row) for row in rows}
+        settings: dict[str, dict[type, Any]] = {}
+        for row in await self._store.read("SELECT * FROM bucket_setting"):
+            kind, value = read_setting(row["name"], row["document"])
+            settings.setdefault(row["bucket"], {})[kind] = value
+        self._buckets = {row["name"]: bucket_from(row, settings.get(row["name"], {})) for row in rows}
 
     def find(self, name: str) -> Bucket:
         """Raises NoSuchBucket."""
@@ -49,7 +57,8 @@ class Buckets:
         principal: Principal | None,
         name: str,
         location: str = "",
-        acl: CannedAcl = CannedAcl.PRIVATE,
+        acl: Acl = PRIVATE,
+        settings: Sequence[Any] = (),
     ) -> Bucket:
         """A new bucket; in us-east-1 one's own existing bucket is answered as new, as AWS does.
 
@@ -59,16 +68,19 @@ class Buckets:
             raise AccessDenied()
         if not is_bucket_name(name):
             raise InvalidBucketName(BucketName=name)
-        bucket = Bucket(name, owner_of(principal), self._now_ms(), location, acl)
+        bucket = Bucket(
+            name, owner_of(principal), self._now_ms(), location, acl, {type(s): s for s in settings}
+        )
         if (old := self._buckets.get(name)) is None:
             try:
-                await self._commits.commit([index.insert_bucket(bucket)])
+                await self._commits.commit([index.insert_bucket(bucket), *(_set(name, s) for s in settings)])
             except Conflict:
                 old = (await self._reread(name)) or bucket
             else:
                 self._buckets[name] = bucket
                 return bucket
-        if old.owner.account != principal.account:
+        if old.owner.account != principal.account or old.acl != acl:
+            # With another ACL it is another wish, and a 200 would say that it was fulfilled.
             raise BucketAlreadyExists(BucketName=name)
         if self._region != "us-east-1":
             raise BucketAlreadyOwnedByYou(BucketName=name)
@@ -76,26 +88,51 @@ class Buckets:
 
     async def _reread(self, name: str) -> Bucket | None:
         rows = await self._store.read("SELECT * FROM bucket WHERE name = ?", name)
+        documents = await self._store.read("SELECT * FROM bucket_setting WHERE bucket = ?", name)
+        settings = dict(read_setting(row["name"], row["document"]) for row in documents)
         for row in rows:
-            self._buckets[name] = bucket_from(row)
+            self._buckets[name] = bucket_from(row, settings)
+        if not rows:
+            self._buckets.pop(name, None)
         return self._buckets.get(name)
 
-    async def set_acl(self, principal: Principal | None, name: str, acl: CannedAcl) -> None:
+    async def set_acl(self, principal: Principal | None, name: str, acl: Acl) -> None:
+        """Raises NoSuchBucket, AccessDenied, AccessControlListNotSupported."""
         bucket = self.find(name)
-        authorize(principal, Action.OWN_BUCKET, bucket)
-        change = Statement("UPDATE bucket SET acl = ? WHERE name = ?", (acl.value, name), expect=1)
-        await self._commits.commit([change])
+        authorize(principal, Action.PUT_BUCKET_ACL, bucket)
+        check_acl(bucket, acl)
+        await self._change(name, Statement("UPDATE bucket SET acl = ? WHERE name = ?", (acl.value, name)))
+
+    async def put_setting(self, name: str, value: Any) -> None:
+        """Set the document of the value's type; who may was asked before. Raises NoSuchBucket."""
+        await self._change(name, _set(name, value))
+
+    async def delete_setting(self, name: str, kind: type) -> None:
+        """What is not set stays so. Works on a full disk. Raises NoSuchBucket."""
+        sql = "DELETE FROM bucket_setting WHERE bucket = ? AND name = ?"
+        await self._change(name, Statement(sql, (name, setting_name(kind))), removes=True)
+
+    async def _change(self, name: str, change: Statement, *, removes: bool = False) -> None:
+        is_there = Statement("UPDATE bucket SET name = name WHERE name = ?", (name,), expect=1)
+        with contextlib.suppress(Conflict):
+            await self._commits.commit([is_there, change], removes=removes)
         await self._reread(name)
+        self.find(name)
 
     async def delete(self, principal: Principal | None, name: str) -> None:
         """Raises NoSuchBucket, AccessDenied, BucketNotEmpty. Open uploads end with the bucket."""
-        authorize(principal, Action.OWN_BUCKET, self.find(name))
+        authorize(principal, Action.DELETE_BUCKET, self.find(name))
         try:
             await self._commits.commit(index.delete_bucket(name), removes=True)
         except Conflict:
             if await self._store.read("SELECT 1 FROM bucket WHERE name = ?", name):
                 raise BucketNotEmpty(BucketName=name) from None
         self._buckets.pop(name, None)
+
+
+def _set(name: str, value: Any) -> Statement:
+    row = {"bucket": name, "name": setting_name(type(value)), "document": write_setting(value)}
+    return insert("bucket_setting", row, or_replace=True)
 
 
 def is_bucket_name(name: str) -> bool:

@@ -13,9 +13,10 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from pathlib import Path
 
 from euca_box.model.accounts import Principal
+from euca_box.model.acls import Acl
 from euca_box.model.s3_errors import AccessDenied, KeyTooLongError, NoSuchKey, S3InternalError
 from euca_box.objects import index
-from euca_box.objects.acl import Action, authorize, is_allowed
+from euca_box.objects.acl import Action, authorize, check_acl, is_allowed, new_owner
 from euca_box.objects.buckets import Buckets
 from euca_box.objects.cache import Cache, Found
 from euca_box.objects.commits import Commits
@@ -23,7 +24,7 @@ from euca_box.objects.digests import Digests
 from euca_box.objects.files import Files
 from euca_box.objects.intake import Content, receive
 from euca_box.objects.listing import Page, read_page
-from euca_box.objects.rows import LARGEST_OBJECT_BYTES, MIB, CannedAcl, ObjectFacts, Piece, StoredObject
+from euca_box.objects.rows import LARGEST_OBJECT_BYTES, MIB, ObjectFacts, Owner, Piece, StoredObject
 from euca_box.objects.space import Space
 from euca_box.objects.uploads import Uploads
 from euca_box.objects.versions import Facts, Versions, Wish
@@ -86,17 +87,22 @@ class Objects:
         Raises NoSuchBucket, AccessDenied, KeyTooLongError, BadDigest, XAmzContentSHA256Mismatch,
         PreconditionFailed, EntityTooLarge, InsufficientStorage, and what the body raises.
         """
-        self.authorize_put(principal, bucket, key)
+        owner = self.authorize_put(principal, bucket, key, wish.acl)
         digests = Digests(wish.expect)
         content = await receive(self._files, digests, body, largest_bytes=LARGEST_OBJECT_BYTES)
         facts = Facts(digests.etag, digests.checksum, digests.sha256)
-        return await self._versions.make(principal, bucket, key, content, facts, wish)
+        return await self._versions.make(owner, bucket, key, content, facts, wish)
 
-    def authorize_put(self, principal: Principal | None, bucket: str, key: str) -> None:
-        """May the principal write this key? Asked before a byte of the body is taken."""
-        authorize(principal, Action.WRITE, self.buckets.find(bucket))
+    def authorize_put(
+        self, principal: Principal | None, bucket: str, key: str, acl: Acl | None = None
+    ) -> Owner:
+        """Whose the key will be, if the principal may write it: asked before a byte of the body is taken."""
+        held = self.buckets.find(bucket)
+        authorize(principal, Action.PUT_OBJECT, held, key=key)
+        check_acl(held, acl)
         if len(key.encode()) > LONGEST_KEY_BYTES:
             raise KeyTooLongError(MaxSizeAllowed=str(LONGEST_KEY_BYTES))
+        return new_owner(principal, held, acl)
 
     async def find(self, principal: Principal | None, bucket: str, key: str) -> Found:
         """The current version, if the principal may read it.
@@ -107,10 +113,10 @@ class Objects:
         found = await self._versions.find(bucket, key)
         held = self.buckets.find(bucket)
         if found is None:
-            if not is_allowed(principal, Action.LIST, held):
+            if not is_allowed(principal, Action.LIST_BUCKET, held, key=key):
                 raise AccessDenied()
             raise NoSuchKey(Key=key)
-        authorize(principal, Action.READ, held, found.stored)
+        authorize(principal, Action.GET_OBJECT, held, found.stored)
         return found
 
     @contextlib.asynccontextmanager
@@ -135,8 +141,9 @@ class Objects:
 
     async def delete(self, principal: Principal | None, bucket: str, keys: Iterable[str]) -> None:
         """Delete keys; absent ones are no error. Works on a full disk. Raises NoSuchBucket, AccessDenied."""
-        authorize(principal, Action.WRITE, self.buckets.find(bucket))
-        wanted = list(keys)
+        held, wanted = self.buckets.find(bucket), list(keys)
+        for key in wanted:
+            authorize(principal, Action.DELETE_OBJECT, held, key=key)
         batch = index.delete_objects(bucket, wanted)
         await self._commits.commit(batch, [(bucket, key) for key in wanted], removes=True)
 
@@ -147,10 +154,10 @@ class Objects:
 
         `source` is opened and stays so. Raises as `put`.
         """
-        self.authorize_put(principal, bucket, key)
+        owner = self.authorize_put(principal, bucket, key, wish.acl)
         content = await self._same_bytes(source)
         facts = Facts(source.stored.etag, source.stored.checksum, source.stored.sha256)
-        return await self._versions.make(principal, bucket, key, content, facts, wish)
+        return await self._versions.make(owner, bucket, key, content, facts, wish)
 
     async def _same_bytes(self, source: Found) -> Content:
         if source.inline is not None:
@@ -170,17 +177,20 @@ class Objects:
         if not linking.cancelled() and linking.exception() is None:
             self._files.release(-1, linking.result())
 
-    async def owned(self, principal: Principal | None, bucket: str, key: str) -> StoredObject:
-        """The object, if the principal may read and change its ACL. Raises as `find`."""
+    async def known(self, principal: Principal | None, action: Action, bucket: str, key: str) -> StoredObject:
+        """The object, if the principal may do that to it. Raises as `find`."""
         held = self.buckets.find(bucket)
         found = await self._versions.find(bucket, key)
         if found is None:
-            raise NoSuchKey(Key=key) if is_allowed(principal, Action.LIST, held) else AccessDenied()
-        authorize(principal, Action.OWN_OBJECT, held, found.stored)
+            may_list = is_allowed(principal, Action.LIST_BUCKET, held, key=key)
+            raise NoSuchKey(Key=key) if may_list else AccessDenied()
+        authorize(principal, action, held, found.stored)
         return found.stored
 
-    async def set_acl(self, principal: Principal | None, bucket: str, key: str, acl: CannedAcl) -> None:
-        stored = await self.owned(principal, bucket, key)
+    async def set_acl(self, principal: Principal | None, bucket: str, key: str, acl: Acl) -> None:
+        """Raises as `find`, and as `check_acl`."""
+        stored = await self.known(principal, Action.PUT_OBJECT_ACL, bucket, key)
+        check_acl(self.buckets.find(bucket), acl)
         sql = "UPDATE object SET acl = ? WHERE bucket = ? AND key = ? AND generation = ?"
         change = Statement(sql, (acl.value, bucket, key, stored.generation))
         await self._commits.commit([change], [(bucket, key)])
@@ -196,7 +206,7 @@ class Objects:
         limit: int = 1000,
     ) -> Page:
         """One page of keys in UTF-8 order. Raises NoSuchBucket, AccessDenied."""
-        authorize(principal, Action.LIST, self.buckets.find(bucket))
+        authorize(principal, Action.LIST_BUCKET, self.buckets.find(bucket))
         return await self._store.read_with(lambda db: read_page(db, bucket, prefix, delimiter, after, limit))
 
     async def stat(self, principal: Principal | None, bucket: str, key: str) -> ObjectFacts:

@@ -119,6 +119,7 @@ def delete_bucket(name: str) -> list[Statement]:
     return [
         Statement(parts, (name,)),
         Statement("DELETE FROM upload WHERE bucket = ?", (name,)),
+        Statement("DELETE FROM bucket_setting WHERE bucket = ?", (name,)),
         Statement("DELETE FROM bucket WHERE name = ?", (name,), expect=1),
     ]
 

@@ -1,29 +1,22 @@
 """What the object store keeps: buckets, objects, their checksums and pieces. Pure values."""
 
-import enum
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from euca_box.model.accounts import Principal
+from euca_box.model.acls import Acl, parse_acl
+from euca_box.model.bucket_settings import ObjectOwnership
+from euca_box.model.policies import Policy
+
+T = TypeVar("T")
 
 MIB = 1 << 20
 LARGEST_OBJECT_BYTES = 5 << 40
 LARGEST_PART_BYTES = 5 << 30
 SMALLEST_PART_BYTES = 5 * MIB
 MOST_PARTS = 10_000
-
-
-class CannedAcl(enum.StrEnum):
-    """S3 developer guide, "Canned ACL"."""
-
-    PRIVATE = "private"
-    PUBLIC_READ = "public-read"
-    PUBLIC_READ_WRITE = "public-read-write"
-    AUTHENTICATED_READ = "authenticated-read"
-    BUCKET_OWNER_READ = "bucket-owner-read"
-    BUCKET_OWNER_FULL_CONTROL = "bucket-owner-full-control"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +26,9 @@ class Owner:
     account: str
     canonical_id: str
     display_name: str
+
+
+ANONYMOUS = Owner("", "65a011a29cdf8ec533ec3d1ccaae921c", "anonymous")  # the id that AWS shows
 
 
 def owner_of(principal: Principal) -> Owner:
@@ -61,7 +57,21 @@ class Bucket:
     owner: Owner
     created_ms: int
     location: str
-    acl: CannedAcl
+    acl: Acl
+    settings: Mapping[type, Any] = field(default_factory=dict)
+
+    def setting(self, kind: type[T]) -> T | None:
+        """What was set on the bucket of that kind."""
+        return self.settings.get(kind)
+
+    @property
+    def policy(self) -> Policy | None:
+        return self.settings.get(Policy)
+
+    @property
+    def ownership(self) -> ObjectOwnership:
+        """Without a setting the writer of an object owns it, as it was when S3 began."""
+        return self.setting(ObjectOwnership) or ObjectOwnership.OBJECT_WRITER
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +88,7 @@ class StoredObject:
     etag: str
     modified_ms: int
     owner: Owner
-    acl: CannedAcl
+    acl: Acl
     checksum: Checksum | None = None
     sha256: str | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -108,8 +118,9 @@ class Upload:
     bucket: str
     key: str
     owner: Owner
+    initiator: Owner
     started_ms: int
-    acl: CannedAcl
+    acl: Acl
     headers: Mapping[str, str]
     algorithm: str
     checksum_type: str
@@ -127,8 +138,10 @@ class Part:
     modified_ms: int
 
 
-def bucket_from(row: Mapping[str, Any]) -> Bucket:
-    return Bucket(row["name"], _owner(row), row["created_ms"], row["location"], CannedAcl(row["acl"]))
+def bucket_from(row: Mapping[str, Any], settings: Mapping[type, Any]) -> Bucket:
+    return Bucket(
+        row["name"], _owner(row), row["created_ms"], row["location"], parse_acl(row["acl"]), settings
+    )
 
 
 def object_from(row: Mapping[str, Any]) -> StoredObject:
@@ -140,7 +153,7 @@ def object_from(row: Mapping[str, Any]) -> StoredObject:
         etag=row["etag"],
         modified_ms=row["modified_ms"],
         owner=_owner(row),
-        acl=CannedAcl(row["acl"]),
+        acl=parse_acl(row["acl"]),
         checksum=parse_checksum(row["checksum"]),
         sha256=row["sha256"] or None,
         headers=json.loads(row["headers"]),
@@ -153,8 +166,9 @@ def upload_from(row: Mapping[str, Any]) -> Upload:
         bucket=row["bucket"],
         key=row["key"],
         owner=_owner(row),
+        initiator=_initiator(row),
         started_ms=row["started_ms"],
-        acl=CannedAcl(row["acl"]),
+        acl=parse_acl(row["acl"]),
         headers=json.loads(row["headers"]),
         algorithm=row["algorithm"],
         checksum_type=row["checksum_type"],
@@ -176,3 +190,9 @@ def part_from(row: Mapping[str, Any]) -> Part:
 
 def _owner(row: Mapping[str, Any]) -> Owner:
     return Owner(row["owner"], row["owner_id"], row["owner_name"])
+
+
+def _initiator(row: Mapping[str, Any]) -> Owner:
+    if not row["initiator_id"]:
+        return _owner(row)
+    return Owner(row["initiator"], row["initiator_id"], row["initiator_name"])

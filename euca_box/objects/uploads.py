@@ -9,6 +9,7 @@ import secrets
 from collections.abc import AsyncIterator, Mapping, Sequence
 
 from euca_box.model.accounts import Principal
+from euca_box.model.acls import PRIVATE
 from euca_box.model.s3_errors import (
     AccessDenied,
     InvalidArgument,
@@ -16,7 +17,7 @@ from euca_box.model.s3_errors import (
     NoSuchUpload,
     OperationAborted,
 )
-from euca_box.objects.acl import Action, authorize
+from euca_box.objects.acl import Action, authorize, check_acl, new_owner
 from euca_box.objects.buckets import Buckets
 from euca_box.objects.commits import Commits
 from euca_box.objects.completion import NamedPart, check_claims, chosen_parts, joined_checksum, joined_etag
@@ -24,6 +25,7 @@ from euca_box.objects.digests import Digests, Expectation
 from euca_box.objects.files import Files
 from euca_box.objects.intake import Content, receive
 from euca_box.objects.rows import (
+    ANONYMOUS,
     LARGEST_PART_BYTES,
     MOST_PARTS,
     Checksum,
@@ -35,7 +37,7 @@ from euca_box.objects.rows import (
     part_from,
     upload_from,
 )
-from euca_box.objects.versions import ANONYMOUS, Facts, Versions, Wish
+from euca_box.objects.versions import Facts, Versions, Wish
 from euca_box.store.sqlite_store import SqliteStore
 from euca_box.store.store import Conflict, Statement, Value, insert
 
@@ -64,8 +66,11 @@ class Uploads:
         checksum_type: str = "",
     ) -> Upload:
         """Begin an upload. Raises NoSuchBucket, AccessDenied."""
-        authorize(principal, Action.WRITE, self._buckets.find(bucket))
-        owner = owner_of(principal) if principal else ANONYMOUS
+        held = self._buckets.find(bucket)
+        authorize(principal, Action.PUT_OBJECT, held, key=key)
+        check_acl(held, wish.acl)
+        owner = new_owner(principal, held, wish.acl)
+        initiator = owner_of(principal) if principal else ANONYMOUS
         upload_id = secrets.token_urlsafe(48)
         row: dict[str, Value] = {
             "upload_id": upload_id,
@@ -74,8 +79,11 @@ class Uploads:
             "owner": owner.account,
             "owner_id": owner.canonical_id,
             "owner_name": owner.display_name,
+            "initiator": initiator.account,
+            "initiator_id": initiator.canonical_id,
+            "initiator_name": initiator.display_name,
             "started_ms": self._versions.now_ms(),
-            "acl": wish.acl.value,
+            "acl": (wish.acl or PRIVATE).value,
             "headers": json.dumps(dict(wish.headers)),
             "algorithm": algorithm,
             "checksum_type": checksum_type,
@@ -86,10 +94,10 @@ class Uploads:
     async def find(self, principal: Principal | None, bucket: str, key: str, upload_id: str) -> Upload:
         """An open upload of that key that the principal may go on with. Raises NoSuchUpload, AccessDenied."""
         held = self._buckets.find(bucket)
-        authorize(principal, Action.WRITE, held)
+        authorize(principal, Action.PUT_OBJECT, held, key=key)
         upload = await self._find(bucket, key, upload_id)
         account = principal.account if principal else ""
-        if account not in (upload.owner.account, held.owner.account):
+        if account not in (upload.initiator.account, held.owner.account):
             raise AccessDenied()
         if upload.etag:
             raise NoSuchUpload(UploadId=upload_id)
@@ -161,14 +169,14 @@ class Uploads:
         are the x-amz-checksum-* headers of the whole object.
         Raises NoSuchUpload, InvalidPart, InvalidPartOrder, EntityTooSmall, BadDigest, PreconditionFailed.
         """
-        authorize(principal, Action.WRITE, self._buckets.find(bucket))
+        authorize(principal, Action.PUT_OBJECT, self._buckets.find(bucket), key=key)
         for _ in range(_TRIES):
             upload = await self._find(bucket, key, upload_id)
             if upload.etag:
                 return await self._answer_again(upload)
             await self.find(principal, bucket, key, upload_id)
             try:
-                return await self._complete(principal, upload, named, wish, claims or {})
+                return await self._complete(upload, named, wish, claims or {})
             except OperationAborted:
                 continue
             except InvalidPart:
@@ -178,7 +186,6 @@ class Uploads:
 
     async def _complete(
         self,
-        principal: Principal | None,
         upload: Upload,
         named: Sequence[NamedPart],
         wish: Wish,
@@ -198,7 +205,7 @@ class Uploads:
         )
         first = _close_upload(upload, facts, self._versions.now_ms())
         await self._versions.make(
-            principal, upload.bucket, upload.key, content, facts, wish, with_statements=first, new_files=()
+            upload.owner, upload.bucket, upload.key, content, facts, wish, with_statements=first, new_files=()
         )
         return facts
 
@@ -219,7 +226,7 @@ class Uploads:
         limit: int = 1000,
     ) -> tuple[list[Upload], bool]:
         """Open uploads by key and upload id, and whether there are more. Raises AccessDenied."""
-        authorize(principal, Action.OWN_BUCKET, self._buckets.find(bucket))
+        authorize(principal, Action.LIST_BUCKET_MULTIPART_UPLOADS, self._buckets.find(bucket))
         sql = (
             "SELECT * FROM upload WHERE bucket = ? AND etag = '' AND substr(key, 1, ?) = ?"
             " AND (key > ? OR (key = ? AND upload_id > ?)) ORDER BY key, upload_id LIMIT ?"

@@ -5,7 +5,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from euca_box.model.accounts import Principal
+from euca_box.model.acls import PRIVATE, Acl
 from euca_box.model.s3_errors import NoSuchBucket, NoSuchKey, OperationAborted, PreconditionFailed
 from euca_box.objects import index
 from euca_box.objects.cache import Cache, Found
@@ -13,11 +13,9 @@ from euca_box.objects.commits import Commits
 from euca_box.objects.digests import Expectation
 from euca_box.objects.files import Files
 from euca_box.objects.intake import Content
-from euca_box.objects.rows import CannedAcl, Checksum, Owner, Piece, StoredObject, owner_of
+from euca_box.objects.rows import Checksum, Owner, Piece, StoredObject
 from euca_box.store.sqlite_store import SqliteStore
 from euca_box.store.store import Conflict, Statement
-
-ANONYMOUS = Owner("", "65a011a29cdf8ec533ec3d1ccaae921c", "anonymous")  # the id that AWS shows
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +23,7 @@ class Wish:
     """What a PUT says besides the bytes. Conditions: the key must be absent, or have this ETag ("*": any)."""
 
     headers: Mapping[str, str] = field(default_factory=dict)
-    acl: CannedAcl = CannedAcl.PRIVATE
+    acl: Acl | None = None  # none was given: private
     expect: Expectation = field(default_factory=Expectation)
     only_if_absent: bool = False
     only_if_etag: str | None = None
@@ -72,7 +70,7 @@ class Versions:
 
     async def make(
         self,
-        principal: Principal | None,
+        owner: Owner,
         bucket: str,
         key: str,
         content: Content,
@@ -95,8 +93,8 @@ class Versions:
             size_bytes=content.size_bytes,
             etag=facts.etag,
             modified_ms=self.now_ms(),
-            owner=owner_of(principal) if principal else ANONYMOUS,
-            acl=wish.acl,
+            owner=owner,
+            acl=wish.acl or PRIVATE,
             checksum=facts.checksum,
             sha256=facts.sha256,
             headers=wish.headers,

@@ -89,7 +89,7 @@ def test_every_error_is_written_as_s3_does(box: S3Box) -> None:
         ("PUT", "/bucket/k?append&position=0", "NotImplemented"),
         ("PUT", "/bucket/k?uploadId=x", "NotImplemented"),
         ("PUT", "/bucket?website", "NotImplemented"),
-        ("DELETE", "/bucket?policy", "NotImplemented"),
+        ("DELETE", "/bucket?replication", "NotImplemented"),
         ("DELETE", "/bucket/k?tagging", "NotImplemented"),
         ("DELETE", "/bucket/k?versionId=1", "NoSuchVersion"),
         ("GET", "/bucket/k?versionId=1", "NoSuchVersion"),

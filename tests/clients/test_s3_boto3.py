@@ -307,7 +307,7 @@ def test_what_is_not_there_says_so(s3: Any, bucket: str) -> None:
         lambda: s3.put_object(Bucket=bucket, Key="k", Body=b"y", ServerSideEncryption="AES256"),
         lambda: s3.put_object(Bucket=bucket, Key="k", Body=b"y", Tagging="a=b"),
         lambda: s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"}),
-        lambda: s3.get_bucket_policy(Bucket=bucket),
+        lambda: s3.get_bucket_replication(Bucket=bucket),
         lambda: s3.get_object_attributes(Bucket=bucket, Key="k", ObjectAttributes=["ETag"]),
     ]
     for attempt in refused:

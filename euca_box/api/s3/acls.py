@@ -1,78 +1,87 @@
-"""Access control lists: canned ones are set, all are shown as grants."""
+"""Access control lists: set by name, by headers or by a document; always shown as grants."""
 
+from euca_box.api.s3.grants import acl_of_document, acl_of_headers
 from euca_box.api.s3.operations import Front
 from euca_box.api.s3.request import S3Request
 from euca_box.api.s3.responses import NAMESPACE, Response, element, xml_response
-from euca_box.api.s3.uploading import acl_of, refuse_unknown
-from euca_box.model.s3_errors import S3NotImplemented
-from euca_box.objects.acl import Action, authorize
-from euca_box.objects.rows import CannedAcl, Owner
+from euca_box.api.s3.uploading import read_document
+from euca_box.auth.keyring import Keyring
+from euca_box.model.acls import PRIVATE, Acl, Grant, Group
+from euca_box.model.bucket_settings import ObjectOwnership
+from euca_box.model.s3_errors import AccessControlListNotSupported, MissingSecurityHeader, UnexpectedContent
+from euca_box.objects.acl import Action, authorize, owner_in
+from euca_box.objects.rows import ANONYMOUS, MIB, Bucket, Owner
 
 _XSI = 'xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"'
-_ALL = "http://acs.amazonaws.com/groups/global/AllUsers"
-_AUTHENTICATED = "http://acs.amazonaws.com/groups/global/AuthenticatedUsers"
-_GROUPS = {
-    CannedAcl.PUBLIC_READ: [(_ALL, "READ")],
-    CannedAcl.PUBLIC_READ_WRITE: [(_ALL, "READ"), (_ALL, "WRITE")],
-    CannedAcl.AUTHENTICATED_READ: [(_AUTHENTICATED, "READ")],
-}
-_BUCKET_OWNER = {
-    CannedAcl.BUCKET_OWNER_READ: "READ",
-    CannedAcl.BUCKET_OWNER_FULL_CONTROL: "FULL_CONTROL",
-}
 
 
 async def get_bucket_acl(front: Front, request: S3Request) -> Response:
     bucket = front.objects.buckets.find(request.bucket)
-    authorize(request.principal, Action.OWN_BUCKET, bucket)
-    return _policy(bucket.owner, bucket.acl, None)
+    authorize(request.principal, Action.GET_BUCKET_ACL, bucket)
+    return _policy(front.keyring, bucket, bucket.owner, bucket.acl)
 
 
 async def get_object_acl(front: Front, request: S3Request) -> Response:
-    stored = await front.objects.owned(request.principal, request.bucket, request.key)
-    return _policy(stored.owner, stored.acl, front.objects.buckets.find(request.bucket).owner)
+    bucket = front.objects.buckets.find(request.bucket)
+    stored = await front.objects.known(request.principal, Action.GET_OBJECT_ACL, request.bucket, request.key)
+    return _policy(front.keyring, bucket, owner_in(bucket, stored.owner), stored.acl)
 
 
 async def put_bucket_acl(front: Front, request: S3Request) -> Response:
-    acl = _canned_only(request)
+    bucket = front.objects.buckets.find(request.bucket)
+    authorize(request.principal, Action.PUT_BUCKET_ACL, bucket)
+    acl = await _given(front, request, bucket, bucket.owner)
     await front.objects.buckets.set_acl(request.principal, request.bucket, acl)
     return Response()
 
 
 async def put_object_acl(front: Front, request: S3Request) -> Response:
-    acl = _canned_only(request)
+    bucket = front.objects.buckets.find(request.bucket)
+    stored = await front.objects.known(request.principal, Action.PUT_OBJECT_ACL, request.bucket, request.key)
+    acl = await _given(front, request, bucket, stored.owner)
     await front.objects.set_acl(request.principal, request.bucket, request.key, acl)
     return Response()
 
 
-def _canned_only(request: S3Request) -> CannedAcl:
-    refuse_unknown(request)
-    if "x-amz-acl" not in request.headers:
-        raise S3NotImplemented("Only canned ACLs (x-amz-acl) can be set.")
-    return acl_of(request)
+async def _given(front: Front, request: S3Request, bucket: Bucket, owner: Owner) -> Acl:
+    """The ACL of the request. Raises MissingSecurityHeader, UnexpectedContent, and as `grants`."""
+    if bucket.ownership is ObjectOwnership.BUCKET_OWNER_ENFORCED:
+        raise AccessControlListNotSupported()
+    in_headers = acl_of_headers(request, front.keyring)
+    document = await read_document(request, MIB)
+    if in_headers is not None:
+        if document.strip():
+            raise UnexpectedContent()
+        return in_headers
+    if not document.strip():
+        raise MissingSecurityHeader(MissingHeaderName="x-amz-acl")
+    return acl_of_document(document, owner.canonical_id, front.keyring)
 
 
-def _policy(owner: Owner, acl: CannedAcl, bucket_owner: Owner | None) -> Response:
-    grants = _user_grant(owner, "FULL_CONTROL")
-    grants += "".join(
-        f'<Grant><Grantee {_XSI} xsi:type="Group"><URI>{uri}</URI></Grantee>'
-        f"<Permission>{permission}</Permission></Grant>"
-        for uri, permission in _GROUPS.get(acl, [])
+def _policy(keyring: Keyring, bucket: Bucket, owner: Owner, acl: Acl) -> Response:
+    shown = PRIVATE if bucket.ownership is ObjectOwnership.BUCKET_OWNER_ENFORCED else acl
+    grants = "".join(
+        f"<Grant>{_grantee(grant, keyring, owner)}<Permission>{grant.permission}</Permission></Grant>"
+        for grant in shown.grants(owner.canonical_id, bucket.owner.canonical_id)
     )
-    if bucket_owner is not None and acl in _BUCKET_OWNER and bucket_owner.account != owner.account:
-        grants += _user_grant(bucket_owner, _BUCKET_OWNER[acl])
     return xml_response(
         f'<AccessControlPolicy xmlns="{NAMESPACE}"><Owner>{_person(owner)}</Owner>'
         f"<AccessControlList>{grants}</AccessControlList></AccessControlPolicy>"
     )
 
 
-def _user_grant(owner: Owner, permission: str) -> str:
-    return (
-        f'<Grant><Grantee {_XSI} xsi:type="CanonicalUser">{_person(owner)}</Grantee>'
-        f"<Permission>{permission}</Permission></Grant>"
-    )
+def _grantee(grant: Grant, keyring: Keyring, owner: Owner) -> str:
+    if isinstance(grant.grantee, Group):
+        return f'<Grantee {_XSI} xsi:type="Group"><URI>{grant.grantee}</URI></Grantee>'
+    who = owner if grant.grantee == owner.canonical_id else _known(grant.grantee, keyring)
+    return f'<Grantee {_XSI} xsi:type="CanonicalUser">{_person(who)}</Grantee>'
+
+
+def _known(canonical_id: str, keyring: Keyring) -> Owner:
+    principal = keyring.by_canonical_id(canonical_id)
+    name = principal.display_name if principal is not None else ""
+    return ANONYMOUS if canonical_id == ANONYMOUS.canonical_id else Owner("", canonical_id, name)
 
 
 def _person(owner: Owner) -> str:
-    return element("ID", owner.canonical_id) + element("DisplayName", owner.display_name)
+    return element("ID", owner.canonical_id) + element("DisplayName", owner.display_name or None)

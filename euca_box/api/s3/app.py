@@ -6,6 +6,7 @@ from base64 import b64encode
 
 from euca_box.api.s3.asgi import App, ClientGone, Receive, Scope, Send
 from euca_box.api.s3.authenticate import authenticate, s3_fault
+from euca_box.api.s3.circumstances import circumstances_of
 from euca_box.api.s3.operations import Front
 from euca_box.api.s3.request import S3Request, read_request
 from euca_box.api.s3.responses import Response, error_response, send_response
@@ -15,6 +16,7 @@ from euca_box.auth.keyring import Keyring
 from euca_box.auth.requests import AuthError
 from euca_box.model.errors import EucaError
 from euca_box.model.s3_errors import S3Error, S3InternalError, S3NotImplemented
+from euca_box.objects.circumstances import CIRCUMSTANCES
 from euca_box.objects.engine import Objects
 
 log = logging.getLogger(__name__)
@@ -63,6 +65,7 @@ async def _answer(front: Front, request: S3Request) -> Response:
         raise S3NotImplemented(Header="Content-Encoding")
     try:
         authenticate(request, front.keyring, front.settings.now())
+        CIRCUMSTANCES.set(lambda: circumstances_of(request, front.settings.now()))
         return await operation_of(request)(front, request)
     except (EucaError, AuthError, ClientGone):
         raise

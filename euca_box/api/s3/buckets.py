@@ -1,11 +1,14 @@
 """Operations on buckets, except their listings."""
 
+from euca_box.api.s3.grants import acl_of_headers
 from euca_box.api.s3.operations import Front
 from euca_box.api.s3.request import S3Request
 from euca_box.api.s3.responses import NAMESPACE, Response, element, iso_time, xml_response
-from euca_box.api.s3.uploading import acl_of, read_document, refuse_unknown
+from euca_box.api.s3.uploading import read_document, refuse_unknown
 from euca_box.api.s3.xml_in import parse_xml, text_of
-from euca_box.model.s3_errors import AccessDenied, InvalidLocationConstraint
+from euca_box.model.acls import PRIVATE
+from euca_box.model.bucket_settings import ObjectOwnership
+from euca_box.model.s3_errors import AccessDenied, InvalidArgument, InvalidLocationConstraint
 from euca_box.objects.acl import Action, authorize
 from euca_box.objects.rows import MIB
 
@@ -45,13 +48,24 @@ async def create_bucket(front: Front, request: S3Request) -> Response:
             raise InvalidLocationConstraint(LocationConstraint=location)
         location = region
     stored = "" if location in _CLASSIC else location
-    await front.objects.buckets.create(request.principal, request.bucket, stored, acl_of(request))
+    acl, settings = acl_of_headers(request, front.keyring), _ownership(request)
+    await front.objects.buckets.create(request.principal, request.bucket, stored, acl or PRIVATE, settings)
     return Response(200, {"location": f"/{request.bucket}"})
+
+
+def _ownership(request: S3Request) -> list[ObjectOwnership]:
+    text = request.headers.get("x-amz-object-ownership")
+    if text is None:
+        return []
+    try:
+        return [ObjectOwnership(text)]
+    except ValueError:
+        raise InvalidArgument(ArgumentName="x-amz-object-ownership", ArgumentValue=text) from None
 
 
 async def head_bucket(front: Front, request: S3Request) -> Response:
     bucket = front.objects.buckets.find(request.bucket)
-    authorize(request.principal, Action.LIST, bucket)
+    authorize(request.principal, Action.LIST_BUCKET, bucket)
     return Response(200, {"x-amz-bucket-region": bucket.location or "us-east-1"})
 
 
@@ -62,12 +76,12 @@ async def delete_bucket(front: Front, request: S3Request) -> Response:
 
 async def get_bucket_location(front: Front, request: S3Request) -> Response:
     bucket = front.objects.buckets.find(request.bucket)
-    authorize(request.principal, Action.OWN_BUCKET, bucket)
+    authorize(request.principal, Action.GET_BUCKET_LOCATION, bucket)
     text = f'<LocationConstraint xmlns="{NAMESPACE}">{bucket.location}</LocationConstraint>'
     return xml_response(text)
 
 
 async def get_bucket_versioning(front: Front, request: S3Request) -> Response:
     """Never switched on: an empty configuration, as AWS answers."""
-    authorize(request.principal, Action.OWN_BUCKET, front.objects.buckets.find(request.bucket))
+    authorize(request.principal, Action.GET_BUCKET_VERSIONING, front.objects.buckets.find(request.bucket))
     return xml_response(f'<VersioningConfiguration xmlns="{NAMESPACE}"/>')

@@ -165,7 +165,7 @@ async def list_uploads(front: Front, request: S3Request) -> Response:
     )
     entries = "".join(
         f"<Upload>{element('Key', encode(upload.key))}{element('UploadId', upload.upload_id)}"
-        f"{_owner(upload.owner.canonical_id, upload.owner.display_name, 'Initiator')}"
+        f"{_owner(upload.initiator.canonical_id, upload.initiator.display_name, 'Initiator')}"
         f"{_owner(upload.owner.canonical_id, upload.owner.display_name)}<StorageClass>STANDARD</StorageClass>"
         f"<Initiated>{iso_time(upload.started_ms)}</Initiated></Upload>"
         for upload in uploads

@@ -19,7 +19,7 @@ from euca_box.model.s3_errors import (
 from euca_box.objects.completion import NamedPart
 from euca_box.objects.crcs import CRCS
 from euca_box.objects.digests import DIGEST_BYTES, Expectation
-from euca_box.objects.rows import LARGEST_PART_BYTES, MIB, MOST_PARTS, Checksum, Part
+from euca_box.objects.rows import LARGEST_PART_BYTES, MIB, MOST_PARTS, Checksum, Owner, Part
 
 _LARGEST_COMPLETION_BYTES = 4 * MIB  # 10 000 parts with a SHA-256 each are 2.3 MB
 _COPY_RANGE = re.compile(r"bytes=([0-9]{1,19})-([0-9]{1,19})", re.ASCII)
@@ -27,7 +27,7 @@ _COPY_RANGE = re.compile(r"bytes=([0-9]{1,19})-([0-9]{1,19})", re.ASCII)
 
 async def create_upload(front: Front, request: S3Request) -> Response:
     """S3 API 2006-03-01, Initiate Multipart Upload."""
-    wish = wish_of(request)
+    wish = wish_of(front, request)
     front.objects.authorize_put(request.principal, request.bucket, request.key)
     algorithm, kind = _checksum_wish(request)
     upload = await front.objects.uploads.create(
@@ -119,7 +119,7 @@ def _copy_range(request: S3Request, size: int) -> tuple[int, int]:
 
 async def complete_upload(front: Front, request: S3Request) -> Response:
     """S3 API 2006-03-01, Complete Multipart Upload."""
-    wish = wish_of(request)
+    wish = wish_of(front, request)
     front.objects.authorize_put(request.principal, request.bucket, request.key)
     # The checksum headers of this request are of the whole object, not of its document.
     whole = {n: v for n, v in request.headers.items() if n.startswith("x-amz-checksum-")}
@@ -167,18 +167,22 @@ async def list_parts(front: Front, request: S3Request) -> Response:
         raise InvalidArgument(ArgumentName="part-number-marker", ArgumentValue=marker)
     parts = await front.objects.uploads.parts(upload, int(marker), limit + 1)
     shown, truncated = parts[:limit], len(parts) > limit
-    who = element("ID", upload.owner.canonical_id) + element("DisplayName", upload.owner.display_name)
+    owner, initiator = _person(upload.owner), _person(upload.initiator)
     following = shown[-1].number if shown else int(marker)
     return xml_response(
         f'<ListPartsResult xmlns="{NAMESPACE}">{element("Bucket", request.bucket)}'
         f"{element('Key', request.key)}{element('UploadId', upload.upload_id)}"
-        f"<Initiator>{who}</Initiator><Owner>{who}</Owner><StorageClass>STANDARD</StorageClass>"
+        f"<Initiator>{initiator}</Initiator><Owner>{owner}</Owner><StorageClass>STANDARD</StorageClass>"
         f"{element('ChecksumAlgorithm', upload.algorithm or None)}"
         f"{element('ChecksumType', upload.checksum_type or None)}"
         f"{element('PartNumberMarker', int(marker))}{element('NextPartNumberMarker', following)}"
         f"{element('MaxParts', limit)}<IsTruncated>{'true' if truncated else 'false'}</IsTruncated>"
         f"{''.join(map(_part, shown))}</ListPartsResult>"
     )
+
+
+def _person(owner: Owner) -> str:
+    return element("ID", owner.canonical_id) + element("DisplayName", owner.display_name)
 
 
 def _part(part: Part) -> str:

@@ -10,8 +10,8 @@ from euca_box.api.s3.request import S3Request
 from euca_box.api.s3.responses import NAMESPACE, Response, element, iso_time, xml_response
 from euca_box.api.s3.uploading import body_of, expectation_of, read_document, wish_of
 from euca_box.api.s3.xml_in import children, parse_xml, text_of
-from euca_box.model.s3_errors import InvalidArgument, InvalidRequest, MalformedXML
-from euca_box.objects.acl import Action, authorize
+from euca_box.model.s3_errors import AccessDenied, InvalidArgument, InvalidRequest, MalformedXML
+from euca_box.objects.acl import Action, is_allowed
 from euca_box.objects.cache import Found
 from euca_box.objects.rows import MIB, StoredObject
 
@@ -53,7 +53,7 @@ def _answer(request: S3Request, found: Found) -> tuple[int, dict[str, str], int,
 
 async def put_object(front: Front, request: S3Request) -> Response:
     """S3 API 2006-03-01, PUT Object."""
-    wish = wish_of(request, expectation_of(request))
+    wish = wish_of(front, request, expectation_of(request))
     front.objects.authorize_put(request.principal, request.bucket, request.key)
     body, _ = body_of(request)
     stored = await front.objects.put(request.principal, request.bucket, request.key, body, wish)
@@ -75,7 +75,7 @@ async def delete_object(front: Front, request: S3Request) -> Response:
 
 async def delete_objects(front: Front, request: S3Request) -> Response:
     """S3 API 2006-03-01, Delete Multiple Objects: one commit for all of them."""
-    authorize(request.principal, Action.WRITE, front.objects.buckets.find(request.bucket))
+    bucket = front.objects.buckets.find(request.bucket)
     root = parse_xml(await read_document(request, MIB), "Delete")
     named = children(root, "Object")
     if not 1 <= len(named) <= MOST_DELETED:
@@ -91,6 +91,11 @@ async def delete_objects(front: Front, request: S3Request) -> Response:
                 f"<Error>{element('Key', key)}{element('VersionId', version)}<Code>NoSuchVersion</Code>"
                 "<Message>The specified version does not exist.</Message></Error>"
             )
+        elif not is_allowed(request.principal, Action.DELETE_OBJECT, bucket, key=key):
+            errors += (
+                f"<Error>{element('Key', key)}<Code>AccessDenied</Code>"
+                f"<Message>{AccessDenied.text}</Message></Error>"
+            )
         else:
             wanted.append(key)
     await front.objects.delete(request.principal, request.bucket, wanted)
@@ -101,7 +106,7 @@ async def delete_objects(front: Front, request: S3Request) -> Response:
 
 async def copy_object(front: Front, request: S3Request) -> Response:
     """S3 API 2006-03-01, PUT Object - Copy."""
-    wish = wish_of(request)
+    wish = wish_of(front, request)
     front.objects.authorize_put(request.principal, request.bucket, request.key)
     directive = request.headers.get("x-amz-metadata-directive", "COPY")
     if directive not in ("COPY", "REPLACE"):

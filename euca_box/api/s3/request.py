@@ -42,6 +42,8 @@ class S3Request:
     principal: Principal | None = None
     verified: Verified | None = None
     path: str = field(default="/")
+    source_ip: str = ""
+    is_secure: bool = False
 
     def parameter(self, name: str) -> str:
         return self.query.get(name, "")
@@ -74,6 +76,8 @@ def read_request(scope: Scope, receive: Receive, settings: S3Settings) -> S3Requ
         resources=_resources(raw_path, virtual, key),
         body=Body(receive, _content_length(headers), settings.now),
         path=raw_path.decode("latin-1"),
+        source_ip=(scope.get("client") or ("",))[0],
+        is_secure=scope.get("scheme") == "https",
     )
 
 

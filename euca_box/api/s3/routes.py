@@ -4,7 +4,7 @@ A subresource that is not in the table is answered NotImplemented. It is never d
 must not become a plain PUT of the object.
 """
 
-from euca_box.api.s3 import acls, buckets, listings, multipart, objects
+from euca_box.api.s3 import access, acls, buckets, listings, multipart, objects
 from euca_box.api.s3.operations import Operation
 from euca_box.api.s3.request import S3Request
 from euca_box.model.s3_errors import MethodNotAllowed, NoSuchVersion, S3NotImplemented
@@ -41,6 +41,16 @@ _BUCKET: dict[tuple[str, frozenset[str]], Operation] = {
     ("GET", frozenset({"versioning"})): buckets.get_bucket_versioning,
     ("GET", frozenset({"acl"})): acls.get_bucket_acl,
     ("PUT", frozenset({"acl"})): acls.put_bucket_acl,
+    ("GET", frozenset({"policy"})): access.get_bucket_policy,
+    ("PUT", frozenset({"policy"})): access.put_bucket_policy,
+    ("DELETE", frozenset({"policy"})): access.delete_bucket_policy,
+    ("GET", frozenset({"policyStatus"})): access.get_bucket_policy_status,
+    ("GET", frozenset({"publicAccessBlock"})): access.get_public_access_block,
+    ("PUT", frozenset({"publicAccessBlock"})): access.put_public_access_block,
+    ("DELETE", frozenset({"publicAccessBlock"})): access.delete_public_access_block,
+    ("GET", frozenset({"ownershipControls"})): access.get_bucket_ownership_controls,
+    ("PUT", frozenset({"ownershipControls"})): access.put_bucket_ownership_controls,
+    ("DELETE", frozenset({"ownershipControls"})): access.delete_bucket_ownership_controls,
     ("PUT", frozenset()): buckets.create_bucket,
     ("HEAD", frozenset()): buckets.head_bucket,
     ("DELETE", frozenset()): buckets.delete_bucket,

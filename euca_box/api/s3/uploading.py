@@ -2,6 +2,8 @@
 
 from collections.abc import AsyncIterator
 
+from euca_box.api.s3.grants import acl_of_headers
+from euca_box.api.s3.operations import Front
 from euca_box.api.s3.request import S3Request
 from euca_box.auth.chunked import ChunkDecoder, decoder_for
 from euca_box.model.s3_errors import (
@@ -13,7 +15,7 @@ from euca_box.model.s3_errors import (
     S3NotImplemented,
 )
 from euca_box.objects.digests import DIGEST_BYTES, Digests, Expectation, decoded_digest
-from euca_box.objects.rows import LARGEST_PART_BYTES, CannedAcl
+from euca_box.objects.rows import LARGEST_PART_BYTES
 from euca_box.objects.versions import Wish
 
 LARGEST_METADATA_BYTES = 2048
@@ -28,7 +30,6 @@ _NOT_IMPLEMENTED = (
     "x-amz-bucket-object-lock",
     "x-amz-tagging",
     "x-amz-website-redirect-location",
-    "x-amz-grant-",
     "x-amz-write-offset-bytes",
 )
 
@@ -127,16 +128,7 @@ def kept_headers(request: S3Request) -> dict[str, str]:
     return kept | metadata
 
 
-def acl_of(request: S3Request) -> CannedAcl:
-    """Raises InvalidArgument."""
-    text = request.headers.get("x-amz-acl", "private")
-    try:
-        return CannedAcl(text)
-    except ValueError:
-        raise InvalidArgument(ArgumentName="x-amz-acl", ArgumentValue=text) from None
-
-
-def wish_of(request: S3Request, expect: Expectation | None = None) -> Wish:
+def wish_of(front: Front, request: S3Request, expect: Expectation | None = None) -> Wish:
     """Everything but the bytes. Raises S3NotImplemented, InvalidArgument, MetadataTooLarge."""
     refuse_unknown(request)
     none_match = request.headers.get("if-none-match")
@@ -145,7 +137,7 @@ def wish_of(request: S3Request, expect: Expectation | None = None) -> Wish:
     match = request.headers.get("if-match")
     return Wish(
         headers=kept_headers(request),
-        acl=acl_of(request),
+        acl=acl_of_headers(request, front.keyring),
         expect=expect or Expectation(),
         only_if_absent=none_match is not None,
         only_if_etag=match.strip('"') if match is not None else None,

@@ -1,0 +1,17 @@
+"""Under which circumstances a request is decided: what policies may ask besides who, what and which.
+
+A variable of the context of the request that is being answered, and of no other: the front end sets
+it before anything is decided. It is a function, since few buckets have a policy that would look.
+"""
+
+from collections.abc import Callable
+from contextvars import ContextVar
+
+from euca_box.model.policy_text import Context
+
+
+def _none() -> Context:
+    return {}
+
+
+CIRCUMSTANCES: ContextVar[Callable[[], Context]] = ContextVar("circumstances", default=_none)

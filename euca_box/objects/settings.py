@@ -1,0 +1,39 @@
+"""The documents that may be set on a bucket: how each is stored and read back."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from euca_box.messages.base import decode, encode
+from euca_box.model.bucket_settings import ObjectOwnership, PublicAccessBlock
+from euca_box.model.policies import Policy, parse_policy
+
+Settings = Mapping[type, Any]  # a value by its type
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    name: str  # in the table; never changed once released
+    write: Callable[[Any], str] = encode
+    read: Callable[[str, Any], Any] = decode
+
+
+_KINDS: dict[type, _Kind] = {
+    Policy: _Kind("policy", lambda policy: policy.text, lambda text, _: parse_policy(text, of_resource=True)),
+    PublicAccessBlock: _Kind("public-access-block"),
+    ObjectOwnership: _Kind("ownership"),
+}
+_TYPES = {kind.name: of for of, kind in _KINDS.items()}
+
+
+def setting_name(kind: type) -> str:
+    return _KINDS[kind].name
+
+
+def write_setting(value: Any) -> str:
+    return _KINDS[type(value)].write(value)
+
+
+def read_setting(name: str, document: str) -> tuple[type, Any]:
+    kind = _TYPES[name]
+    return kind, _KINDS[kind].read(document, kind)
