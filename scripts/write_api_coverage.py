@@ -224,7 +224,7 @@ def _s3() -> Iterator[str]:
     yield "## S3"
     yield ""
     yield "REST, path style and virtual-hosted style (`api.domain`). Signature version 4 in header or URL,"
-    yield "signed chunks and trailing checksums included; that of 2006; none where an ACL or a policy allows it."
+    yield "signed chunks and trailing checksums included; that of 2006; none where ACL or policy allow it."
     yield ""
     yield "| Operation | Request |"
     yield "|---|---|"
