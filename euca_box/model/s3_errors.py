@@ -346,3 +346,49 @@ class MissingSecurityHeader(S3Fault):
 class UnexpectedContent(S3Fault):
     code = "UnexpectedContent"
     text = "This request does not support content"
+
+
+class InvalidTag(S3Fault):
+    code = "InvalidTag"
+    text = "The tag provided was not a valid tag"
+
+
+class BadRequest(S3Fault):
+    code = "BadRequest"
+    text = "Bad Request"
+
+
+class AccessForbidden(S3Fault):
+    code = "AccessForbidden"
+    http_status = 403
+    text = "CORSResponse: CORS is not enabled for this bucket."
+
+
+class NoSuchTagSet(S3Fault):
+    code = "NoSuchTagSet"
+    http_status = 404
+    text = "The TagSet does not exist"
+
+
+class NoSuchCorsConfiguration(S3Fault):
+    code = "NoSuchCORSConfiguration"
+    http_status = 404
+    text = "The CORS configuration does not exist"
+
+
+class NoSuchLifecycleConfiguration(S3Fault):
+    code = "NoSuchLifecycleConfiguration"
+    http_status = 404
+    text = "The lifecycle configuration does not exist"
+
+
+class NoSuchWebsiteConfiguration(S3Fault):
+    code = "NoSuchWebsiteConfiguration"
+    http_status = 404
+    text = "The specified bucket does not have a website configuration"
+
+
+class ServerSideEncryptionConfigurationNotFoundError(S3Fault):
+    code = "ServerSideEncryptionConfigurationNotFoundError"
+    http_status = 404
+    text = "The server side encryption configuration was not found"

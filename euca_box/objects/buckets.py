@@ -49,6 +49,10 @@ class Buckets:
             raise NoSuchBucket(BucketName=name)
         return bucket
 
+    def known(self, name: str) -> Bucket | None:
+        """The bucket of that name, if there is one."""
+        return self._buckets.get(name)
+
     def owned_by(self, account: str) -> list[Bucket]:
         return sorted((b for b in self._buckets.values() if b.owner.account == account), key=lambda b: b.name)
 

@@ -5,8 +5,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from euca_box.messages.base import decode, encode
-from euca_box.model.bucket_settings import ObjectOwnership, PublicAccessBlock
+from euca_box.model.bucket_settings import (
+    BucketEncryption,
+    ObjectOwnership,
+    PublicAccessBlock,
+    RequestPayment,
+)
+from euca_box.model.cors import CorsConfiguration
+from euca_box.model.lifecycle import LifecycleConfiguration
 from euca_box.model.policies import Policy, parse_policy
+from euca_box.model.tagging import Tagging
 
 Settings = Mapping[type, Any]  # a value by its type
 
@@ -22,6 +30,11 @@ _KINDS: dict[type, _Kind] = {
     Policy: _Kind("policy", lambda policy: policy.text, lambda text, _: parse_policy(text, of_resource=True)),
     PublicAccessBlock: _Kind("public-access-block"),
     ObjectOwnership: _Kind("ownership"),
+    Tagging: _Kind("tagging"),
+    CorsConfiguration: _Kind("cors"),
+    LifecycleConfiguration: _Kind("lifecycle"),
+    BucketEncryption: _Kind("encryption"),
+    RequestPayment: _Kind("request-payment"),
 }
 _TYPES = {kind.name: of for of, kind in _KINDS.items()}
 

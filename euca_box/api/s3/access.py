@@ -1,12 +1,18 @@
-"""What a bucket's owner sets about access: policy, public access block, object ownership."""
+"""The policy of a bucket, and object ownership, which is set only where no ACL contradicts it."""
 
 from euca_box.api.s3.operations import Front
 from euca_box.api.s3.request import S3Request
-from euca_box.api.s3.responses import NAMESPACE, Response, element, xml_response
+from euca_box.api.s3.responses import Response
 from euca_box.api.s3.uploading import read_document
-from euca_box.api.s3.xml_in import children, parse_xml, text_of
-from euca_box.model.acls import PRIVATE, CannedAcl, Permission
-from euca_box.model.bucket_settings import ObjectOwnership, PublicAccessBlock
+from euca_box.api.s3.xml_shapes import document_response, read_document_as
+from euca_box.model.acls import Permission
+from euca_box.model.bucket_settings import (
+    ObjectOwnership,
+    OwnershipControls,
+    OwnershipRule,
+    PolicyStatus,
+    PublicAccessBlock,
+)
 from euca_box.model.policies import Policy, PolicyError, parse_policy
 from euca_box.model.s3_errors import (
     AccessDenied,
@@ -14,7 +20,6 @@ from euca_box.model.s3_errors import (
     MalformedPolicy,
     MalformedXML,
     NoSuchBucketPolicy,
-    NoSuchPublicAccessBlockConfiguration,
     OwnershipControlsNotFoundError,
 )
 from euca_box.objects.acl import Action, authorize
@@ -22,12 +27,6 @@ from euca_box.objects.rows import MIB, Bucket
 
 LARGEST_POLICY_BYTES = 20 * 1024
 _ARN = "arn:aws:s3:::"
-_BLOCKS = {
-    "BlockPublicAcls": "block_public_acls",
-    "IgnorePublicAcls": "ignore_public_acls",
-    "BlockPublicPolicy": "block_public_policy",
-    "RestrictPublicBuckets": "restrict_public_buckets",
-}
 
 
 def _bucket(front: Front, request: S3Request, action: Action) -> Bucket:
@@ -83,54 +82,23 @@ async def get_bucket_policy_status(front: Front, request: S3Request) -> Response
     """Public by its policy or by its ACL."""
     bucket = _bucket(front, request, Action.GET_BUCKET_POLICY_STATUS)
     is_public = bucket.acl.is_public() or (bucket.policy is not None and bucket.policy.is_public)
-    return xml_response(f'<PolicyStatus xmlns="{NAMESPACE}">{_flag("IsPublic", is_public)}</PolicyStatus>')
-
-
-def _flag(name: str, value: bool) -> str:
-    return element(name, "true" if value else "false")
-
-
-async def get_public_access_block(front: Front, request: S3Request) -> Response:
-    block = _bucket(front, request, Action.GET_BUCKET_PUBLIC_ACCESS_BLOCK).setting(PublicAccessBlock)
-    if block is None:
-        raise NoSuchPublicAccessBlockConfiguration(BucketName=request.bucket)
-    flags = "".join(_flag(name, getattr(block, field)) for name, field in _BLOCKS.items())
-    root = "PublicAccessBlockConfiguration"
-    return xml_response(f'<{root} xmlns="{NAMESPACE}">{flags}</{root}>')
-
-
-async def put_public_access_block(front: Front, request: S3Request) -> Response:
-    _bucket(front, request, Action.PUT_BUCKET_PUBLIC_ACCESS_BLOCK)
-    root = parse_xml(await read_document(request, MIB), "PublicAccessBlockConfiguration")
-    flags = {field: text_of(root, name) for name, field in _BLOCKS.items()}
-    if not all(text in (None, "true", "false", "TRUE", "FALSE") for text in flags.values()):
-        raise MalformedXML()
-    block = PublicAccessBlock(**{field: (text or "").lower() == "true" for field, text in flags.items()})
-    await front.objects.buckets.put_setting(request.bucket, block)
-    return Response()
-
-
-async def delete_public_access_block(front: Front, request: S3Request) -> Response:
-    _bucket(front, request, Action.PUT_BUCKET_PUBLIC_ACCESS_BLOCK)
-    await front.objects.buckets.delete_setting(request.bucket, PublicAccessBlock)
-    return Response(204)
+    return document_response("PolicyStatus", PolicyStatus(is_public))
 
 
 async def get_bucket_ownership_controls(front: Front, request: S3Request) -> Response:
     ownership = _bucket(front, request, Action.GET_BUCKET_OWNERSHIP_CONTROLS).setting(ObjectOwnership)
     if ownership is None:
         raise OwnershipControlsNotFoundError(BucketName=request.bucket)
-    rule = f"<Rule>{element('ObjectOwnership', ownership.value)}</Rule>"
-    return xml_response(f'<OwnershipControls xmlns="{NAMESPACE}">{rule}</OwnershipControls>')
+    return document_response("OwnershipControls", OwnershipControls((OwnershipRule(ownership),)))
 
 
 async def put_bucket_ownership_controls(front: Front, request: S3Request) -> Response:
     bucket = _bucket(front, request, Action.PUT_BUCKET_OWNERSHIP_CONTROLS)
-    rules = children(parse_xml(await read_document(request, MIB), "OwnershipControls"), "Rule")
-    named = text_of(rules[0], "ObjectOwnership") if len(rules) == 1 else None
-    if named not in list(ObjectOwnership):
+    document = await read_document(request, MIB)
+    controls = read_document_as(document, "OwnershipControls", OwnershipControls)
+    if len(controls.rule) != 1:
         raise MalformedXML()
-    ownership = ObjectOwnership(named)
+    ownership = controls.rule[0].object_ownership
     if ownership is ObjectOwnership.BUCKET_OWNER_ENFORCED and _gives_to_others(bucket):
         raise InvalidBucketAclWithObjectOwnership()
     await front.objects.buckets.put_setting(request.bucket, ownership)
@@ -138,12 +106,12 @@ async def put_bucket_ownership_controls(front: Front, request: S3Request) -> Res
 
 
 def _gives_to_others(bucket: Bucket) -> bool:
-    if bucket.acl == PRIVATE or bucket.acl.canned is CannedAcl.BUCKET_OWNER_FULL_CONTROL:
-        return False
+    """Would taking ACLs away take anything from anybody but the owner?"""
     owner = bucket.owner.canonical_id
-    own = [g for g in bucket.acl.grants(owner, owner) if g.grantee == owner]
-    others = [g for g in bucket.acl.grants(owner, owner) if g.grantee != owner]
-    return bool(others) or not any(grant.permission is Permission.FULL_CONTROL for grant in own)
+    grants = list(bucket.acl.grants(owner, owner))
+    return any(grant.grantee != owner for grant in grants) or not any(
+        grant.permission is Permission.FULL_CONTROL for grant in grants
+    )
 
 
 async def delete_bucket_ownership_controls(front: Front, request: S3Request) -> Response:

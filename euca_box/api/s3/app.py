@@ -7,7 +7,9 @@ from base64 import b64encode
 from euca_box.api.s3.asgi import App, ClientGone, Receive, Scope, Send
 from euca_box.api.s3.authenticate import authenticate, s3_fault
 from euca_box.api.s3.circumstances import circumstances_of
+from euca_box.api.s3.cors import cors_headers, preflight
 from euca_box.api.s3.operations import Front
+from euca_box.api.s3.preconditions import charges, check_bucket
 from euca_box.api.s3.request import S3Request, read_request
 from euca_box.api.s3.responses import Response, error_response, send_response
 from euca_box.api.s3.routes import operation_of
@@ -45,6 +47,8 @@ async def _serve(front: Front, scope: Scope, receive: Receive, send: Send) -> No
             response = error_response(_as_s3(error), _resource(scope), request_id, host_id)
         await _finish_body(request, scope, response)
         response.headers |= {"x-amz-request-id": request_id, "x-amz-id-2": host_id}
+        if request is not None and "origin" in request.headers:
+            response.headers |= cors_headers(front, request)
         try:
             await send_response(send, response)
         finally:
@@ -64,9 +68,16 @@ async def _answer(front: Front, request: S3Request) -> Response:
     if "content-encoding" in request.headers and request.method in ("GET", "HEAD", "DELETE"):
         raise S3NotImplemented(Header="Content-Encoding")
     try:
+        if request.method == "OPTIONS":
+            return preflight(front, request)
         authenticate(request, front.keyring, front.settings.now())
         CIRCUMSTANCES.set(lambda: circumstances_of(request, front.settings.now()))
-        return await operation_of(request)(front, request)
+        check_bucket(front, request)
+        charged = charges(front, request)
+        response = await operation_of(request)(front, request)
+        if charged:
+            response.headers["x-amz-request-charged"] = "requester"
+        return response
     except (EucaError, AuthError, ClientGone):
         raise
     except Exception as error:

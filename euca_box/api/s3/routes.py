@@ -4,7 +4,7 @@ A subresource that is not in the table is answered NotImplemented. It is never d
 must not become a plain PUT of the object.
 """
 
-from euca_box.api.s3 import access, acls, buckets, listings, multipart, objects
+from euca_box.api.s3 import access, acls, buckets, configurations, listings, multipart, objects
 from euca_box.api.s3.operations import Operation
 from euca_box.api.s3.request import S3Request
 from euca_box.model.s3_errors import MethodNotAllowed, NoSuchVersion, S3NotImplemented
@@ -45,9 +45,6 @@ _BUCKET: dict[tuple[str, frozenset[str]], Operation] = {
     ("PUT", frozenset({"policy"})): access.put_bucket_policy,
     ("DELETE", frozenset({"policy"})): access.delete_bucket_policy,
     ("GET", frozenset({"policyStatus"})): access.get_bucket_policy_status,
-    ("GET", frozenset({"publicAccessBlock"})): access.get_public_access_block,
-    ("PUT", frozenset({"publicAccessBlock"})): access.put_public_access_block,
-    ("DELETE", frozenset({"publicAccessBlock"})): access.delete_public_access_block,
     ("GET", frozenset({"ownershipControls"})): access.get_bucket_ownership_controls,
     ("PUT", frozenset({"ownershipControls"})): access.put_bucket_ownership_controls,
     ("DELETE", frozenset({"ownershipControls"})): access.delete_bucket_ownership_controls,
@@ -55,6 +52,7 @@ _BUCKET: dict[tuple[str, frozenset[str]], Operation] = {
     ("HEAD", frozenset()): buckets.head_bucket,
     ("DELETE", frozenset()): buckets.delete_bucket,
     ("POST", frozenset({"delete"})): objects.delete_objects,
+    **configurations.operations(),
 }
 
 _OBJECT: dict[tuple[str, frozenset[str]], Operation] = {
