@@ -6,7 +6,7 @@ answer, as BucketName or Key.
 """
 
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import ClassVar, Self
 
 from euca_box.model.errors import EucaError
 
@@ -16,10 +16,16 @@ class S3Error(EucaError):
 
     text: ClassVar[str] = "We encountered an internal error. Please try again."
     fields: Mapping[str, str] = {}
+    headers: Mapping[str, str] = {}
 
     def __init__(self, message: str | None = None, **fields: str) -> None:
         super().__init__(self.text if message is None else message)
         self.fields = fields
+
+    def with_headers(self, headers: Mapping[str, str]) -> Self:
+        """The same, with headers for the answer."""
+        self.headers = headers
+        return self
 
 
 class S3Fault(S3Error):
@@ -287,6 +293,57 @@ class TooManyBuckets(S3Fault):
 class InvalidLocationConstraint(S3Fault):
     code = "InvalidLocationConstraint"
     text = "The specified location-constraint is not valid"
+
+
+class InvalidBucketState(S3Fault):
+    code = "InvalidBucketState"
+    http_status = 409
+    text = "The request is not valid with the current state of the bucket."
+
+
+class IllegalVersioningConfiguration(S3Fault):
+    code = "IllegalVersioningConfigurationException"
+    text = "The versioning configuration specified in the request is not valid."
+
+
+class ObjectLockConfigurationNotFoundError(S3Fault):
+    code = "ObjectLockConfigurationNotFoundError"
+    http_status = 404
+    text = "Object Lock configuration does not exist for this bucket"
+
+
+class NoSuchObjectLockConfiguration(S3Fault):
+    code = "NoSuchObjectLockConfiguration"
+    http_status = 404
+    text = "The specified object does not have a ObjectLock configuration"
+
+
+class InvalidRetentionPeriod(S3Fault):
+    code = "InvalidRetentionPeriod"
+    text = "The retention period must be a positive integer value"
+
+
+class InvalidRedirectLocation(S3Fault):
+    code = "InvalidRedirectLocation"
+    text = "The website redirect location must have a prefix of 'http://' or 'https://' or '/'."
+
+
+class InvalidEncryptionAlgorithmError(S3Fault):
+    code = "InvalidEncryptionAlgorithmError"
+    text = "The encryption request that you specified is not valid. The valid value is AES256."
+
+
+class InvalidStorageClass(S3Fault):
+    code = "InvalidStorageClass"
+    text = "The storage class you specified is not valid"
+
+
+class QuotaExceeded(S3Fault):
+    """Not a code of AWS; that of Ceph's gateway."""
+
+    code = "QuotaExceeded"
+    http_status = 403
+    text = "The account may not store more than its quota allows."
 
 
 class OperationAborted(S3Fault):

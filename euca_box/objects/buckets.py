@@ -3,22 +3,26 @@
 import contextlib
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from ipaddress import AddressValueError, IPv4Address
 from typing import Any
 
 from euca_box.model.accounts import Principal
 from euca_box.model.acls import PRIVATE, Acl
+from euca_box.model.object_lock import DefaultRetention
 from euca_box.model.s3_errors import (
     AccessDenied,
     BucketAlreadyExists,
     BucketAlreadyOwnedByYou,
     BucketNotEmpty,
     InvalidBucketName,
+    InvalidBucketState,
     NoSuchBucket,
 )
 from euca_box.objects import index
 from euca_box.objects.acl import Action, authorize, check_acl
 from euca_box.objects.commits import Commits
+from euca_box.objects.index import ENABLED
 from euca_box.objects.rows import Bucket, bucket_from, owner_of
 from euca_box.objects.settings import read_setting, setting_name, write_setting
 from euca_box.store.sqlite_store import SqliteStore
@@ -63,6 +67,8 @@ class Buckets:
         location: str = "",
         acl: Acl = PRIVATE,
         settings: Sequence[Any] = (),
+        *,
+        object_lock: bool = False,
     ) -> Bucket:
         """A new bucket; in us-east-1 one's own existing bucket is answered as new, as AWS does.
 
@@ -75,6 +81,8 @@ class Buckets:
         bucket = Bucket(
             name, owner_of(principal), self._now_ms(), location, acl, {type(s): s for s in settings}
         )
+        if object_lock:
+            bucket = replace(bucket, versioning=ENABLED, object_lock=DefaultRetention())
         if (old := self._buckets.get(name)) is None:
             try:
                 await self._commits.commit([index.insert_bucket(bucket), *(_set(name, s) for s in settings)])
@@ -122,6 +130,29 @@ class Buckets:
             await self._commits.commit([is_there, change], removes=removes)
         await self._reread(name)
         self.find(name)
+
+    async def set_versioning(self, principal: Principal | None, name: str, status: str) -> None:
+        """Enabled or Suspended. Raises InvalidBucketState: object lock needs all versions."""
+        bucket = self.find(name)
+        authorize(principal, Action.PUT_BUCKET_VERSIONING, bucket)
+        if bucket.object_lock is not None and status != ENABLED:
+            raise InvalidBucketState(
+                "An Object Lock configuration is present on this bucket, so the versioning state cannot be "
+                "changed."
+            )
+        sql = "UPDATE bucket SET versioning = ? WHERE name = ?"
+        await self._change(name, Statement(sql, (status, name)))
+
+    async def set_object_lock(
+        self, principal: Principal | None, name: str, default: DefaultRetention
+    ) -> None:
+        """Raises InvalidBucketState unless versioning is enabled."""
+        bucket = self.find(name)
+        authorize(principal, Action.PUT_BUCKET_OBJECT_LOCK, bucket)
+        if bucket.versioning != ENABLED:
+            raise InvalidBucketState("Versioning must be 'Enabled' on the bucket to apply Object Lock.")
+        sql = "UPDATE bucket SET object_lock = ? WHERE name = ?"
+        await self._change(name, Statement(sql, (default.as_text(), name)))
 
     async def delete(self, principal: Principal | None, name: str) -> None:
         """Raises NoSuchBucket, AccessDenied, BucketNotEmpty. Open uploads end with the bucket."""

@@ -11,11 +11,12 @@ Key = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """An object as the index knows it: inline bytes, or pieces."""
+    """An object as the index knows it: inline bytes, or pieces. Inline bytes are as they are on the disk."""
 
     stored: StoredObject
     inline: bytes | None
     pieces: tuple[Piece, ...] = ()
+    nonce: bytes = b""
 
 
 class Cache:
@@ -60,4 +61,4 @@ class Cache:
 
 
 def _cost(found: Found) -> int:
-    return _ROW_BYTES + len(found.inline or b"") + 64 * len(found.pieces)
+    return _ROW_BYTES + len(found.inline or b"") + sum(64 + len(piece.crcs) for piece in found.pieces)

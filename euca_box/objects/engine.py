@@ -9,27 +9,47 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
+from euca_box.auth.secrets import Sealer, load_or_make_key
 from euca_box.model.accounts import Principal
 from euca_box.model.acls import Acl
-from euca_box.model.s3_errors import AccessDenied, KeyTooLongError, NoSuchKey, S3InternalError
-from euca_box.objects import index
+from euca_box.model.object_lock import Lock
+from euca_box.model.s3_errors import (
+    AccessDenied,
+    KeyTooLongError,
+    NoSuchKey,
+    OperationAborted,
+    S3InternalError,
+)
 from euca_box.objects.acl import Action, authorize, check_acl, is_allowed, new_owner
 from euca_box.objects.buckets import Buckets
 from euca_box.objects.cache import Cache, Found
 from euca_box.objects.commits import Commits
+from euca_box.objects.conditions import NO_CONDITIONS, Conditions
 from euca_box.objects.digests import Digests
+from euca_box.objects.encryption import CustomerKey, DataKeys
 from euca_box.objects.files import Files
+from euca_box.objects.index import as_json
 from euca_box.objects.intake import Content, receive
 from euca_box.objects.listing import Page, read_page
-from euca_box.objects.rows import LARGEST_OBJECT_BYTES, MIB, ObjectFacts, Owner, Piece, StoredObject
+from euca_box.objects.reading import read_object
+from euca_box.objects.rows import (
+    ANONYMOUS,
+    LARGEST_OBJECT_BYTES,
+    MIB,
+    ObjectFacts,
+    Owner,
+    StoredObject,
+    owner_of,
+)
 from euca_box.objects.space import Space
 from euca_box.objects.uploads import Uploads
-from euca_box.objects.versions import Facts, Versions, Wish
+from euca_box.objects.version_listing import VersionPage, read_version_page
+from euca_box.objects.versions import Deleted, Facts, Versions, Wish, not_a_marker
 from euca_box.store.sqlite_store import SqliteStore
-from euca_box.store.store import Statement
 
 log = logging.getLogger(__name__)
 
@@ -40,14 +60,24 @@ class Objects:
     """Open with `Objects.open`. `buckets` and `uploads` are its other parts."""
 
     def __init__(
-        self, store: SqliteStore, files: Files, region: str, now: Callable[[], float], cache_bytes: int
+        self,
+        store: SqliteStore,
+        files: Files,
+        keys: DataKeys,
+        region: str,
+        now: Callable[[], float],
+        cache_bytes: int,
     ) -> None:
-        self._store, self._files = store, files
+        self._store, self._files, self.keys = store, files, keys
         cache = Cache(cache_bytes)
         self._commits = Commits(store, files, cache)
-        self._versions = Versions(store, files, cache, self._commits, now)
-        self.buckets = Buckets(store, self._commits, region, self._versions.now_ms)
-        self.uploads = Uploads(store, files, self._commits, self._versions, self.buckets)
+        self._now = now
+        self.buckets = Buckets(store, self._commits, region, self.now_ms)
+        self._versions = Versions(store, files, cache, self._commits, self.buckets.find, self.now_ms)
+        self.uploads = Uploads(store, files, keys, self._commits, self._versions, self.buckets)
+
+    def now_ms(self) -> int:
+        return int(self._now() * 1000)
 
     @classmethod
     async def open(
@@ -60,11 +90,17 @@ class Objects:
         cache_bytes: int = 64 * MIB,
         reserve_bytes: int = 64 * MIB,
         ballast_bytes: int = 64 * MIB,
+        sealer: Sealer | None = None,
     ) -> "Objects":
-        """Open the data folder and remove what a crash left in it. The store stays the caller's to close."""
+        """Open the data folder and remove what a crash left in it. The store stays the caller's to close.
+
+        `sealer` holds the master key of encrypted objects; by default one of the folder's own.
+        """
         files = Files(folder / "objects", Space(folder, reserve_bytes, ballast_bytes))
         await files.run(files.prepare)
-        self = cls(store, files, region, now, cache_bytes)
+        if sealer is None:
+            sealer = Sealer(load_or_make_key(folder / "objects.key"))
+        self = cls(store, files, DataKeys(sealer), region, now, cache_bytes)
         rows = await store.read("SELECT file FROM piece UNION ALL SELECT file FROM part")
         removed, missing = await files.run(files.sweep, {row["file"] for row in rows})
         if removed or missing:
@@ -89,8 +125,9 @@ class Objects:
         """
         owner = self.authorize_put(principal, bucket, key, wish.acl)
         digests = Digests(wish.expect)
-        content = await receive(self._files, digests, body, largest_bytes=LARGEST_OBJECT_BYTES)
-        facts = Facts(digests.etag, digests.checksum, digests.sha256)
+        data_key, encryption = self.keys.make(wish.encrypt)
+        content = await receive(self._files, digests, body, largest_bytes=LARGEST_OBJECT_BYTES, key=data_key)
+        facts = Facts(digests.etag, digests.checksum, digests.sha256, encryption)
         return await self._versions.make(owner, bucket, key, content, facts, wish)
 
     def authorize_put(
@@ -104,26 +141,41 @@ class Objects:
             raise KeyTooLongError(MaxSizeAllowed=str(LONGEST_KEY_BYTES))
         return new_owner(principal, held, acl)
 
-    async def find(self, principal: Principal | None, bucket: str, key: str) -> Found:
-        """The current version, if the principal may read it.
+    async def find(
+        self, principal: Principal | None, bucket: str, key: str, version_id: str | None = None
+    ) -> Found:
+        """The current version or the one named, if the principal may read it.
 
         Who may not list the bucket cannot tell an absent object from a forbidden one.
-        Raises NoSuchBucket, NoSuchKey, AccessDenied.
+        Raises NoSuchBucket, NoSuchKey, AccessDenied, NoSuchVersion, MethodNotAllowed, InvalidArgument.
         """
-        found = await self._versions.find(bucket, key)
-        held = self.buckets.find(bucket)
-        if found is None:
-            if not is_allowed(principal, Action.LIST_BUCKET, held, key=key):
-                raise AccessDenied()
-            raise NoSuchKey(Key=key)
-        authorize(principal, Action.GET_OBJECT, held, found.stored)
+        found = await self._look_up(principal, bucket, key, version_id)
+        action = Action.GET_OBJECT if version_id is None else Action.GET_OBJECT_VERSION
+        authorize(principal, action, self.buckets.find(bucket), found.stored)
         return found
 
+    async def _look_up(
+        self, principal: Principal | None, bucket: str, key: str, version_id: str | None
+    ) -> Found:
+        if version_id is None:
+            found = await self._versions.find(bucket, key)
+        else:
+            found = await self._versions.find_version(bucket, key, version_id)
+        if found is not None and not found.stored.is_marker:
+            return found
+        if not is_allowed(principal, Action.LIST_BUCKET, self.buckets.find(bucket), key=key):
+            raise AccessDenied()
+        if version_id is not None:
+            return not_a_marker(found, key, version_id)
+        raise await self._versions.absence(bucket, key)
+
     @contextlib.asynccontextmanager
-    async def opened(self, principal: Principal | None, bucket: str, key: str) -> AsyncIterator[Found]:
+    async def opened(
+        self, principal: Principal | None, bucket: str, key: str, version_id: str | None = None
+    ) -> AsyncIterator[Found]:
         """As `find`; the bytes stay readable with `read` until the block ends, whatever is written."""
         for _ in range(5):
-            found = await self.find(principal, bucket, key)
+            found = await self.find(principal, bucket, key, version_id)
             generation = found.stored.generation
             self._files.pin(generation)
             try:
@@ -135,33 +187,74 @@ class Objects:
             self._versions.forget(bucket, key)  # replaced between the look at the row and the pin
         raise S3InternalError()
 
-    def read(self, found: Found, start: int, end: int) -> AsyncIterator[bytes | bytearray]:
+    def read(
+        self, found: Found, start: int, end: int, data_key: bytes | None = None
+    ) -> AsyncIterator[bytes | bytearray]:
         """The bytes [start, end) of an opened object, in pieces of at most 256 KiB."""
-        return self._versions.read(found, start, end)
+        return read_object(self._files, found, start, end, data_key)
 
-    async def delete(self, principal: Principal | None, bucket: str, keys: Iterable[str]) -> None:
-        """Delete keys; absent ones are no error. Works on a full disk. Raises NoSuchBucket, AccessDenied."""
+    async def delete(
+        self,
+        principal: Principal | None,
+        bucket: str,
+        key: str,
+        version_id: str | None = None,
+        conditions: Conditions = NO_CONDITIONS,
+        *,
+        bypass: bool = False,
+    ) -> Deleted:
+        """Delete the current version, or remove the named one. Works on a full disk; absence is no error.
+
+        Raises NoSuchBucket, AccessDenied, PreconditionFailed, NoSuchKey, InvalidArgument.
+        """
+        held = self.buckets.find(bucket)
+        if version_id is None:
+            authorize(principal, Action.DELETE_OBJECT, held, key=key)
+            owner = owner_of(principal) if principal else ANONYMOUS
+            return await self._versions.delete(owner, bucket, key, conditions)
+        authorize(principal, Action.DELETE_OBJECT_VERSION, held, key=key)
+        bypass = bypass and is_allowed(principal, Action.BYPASS_GOVERNANCE_RETENTION, held, key=key)
+        return await self._versions.delete_version(bucket, key, version_id, conditions, bypass=bypass)
+
+    async def delete_plain(self, principal: Principal | None, bucket: str, keys: Iterable[str]) -> None:
+        """Delete keys of a bucket that never had versioning, in one commit. Raises as `delete`."""
         held, wanted = self.buckets.find(bucket), list(keys)
         for key in wanted:
             authorize(principal, Action.DELETE_OBJECT, held, key=key)
-        batch = index.delete_objects(bucket, wanted)
-        await self._commits.commit(batch, [(bucket, key) for key in wanted], removes=True)
+        await self._versions.delete_plain(bucket, wanted)
 
     async def copy(
-        self, principal: Principal | None, source: Found, bucket: str, key: str, wish: Wish
+        self,
+        principal: Principal | None,
+        source: Found,
+        bucket: str,
+        key: str,
+        wish: Wish,
+        customer: CustomerKey | None = None,
     ) -> StoredObject:
-        """A new object of the same bytes; larger ones share their blocks on the disk.
+        """A new object of the same bytes; larger ones share their blocks on the disk where they can.
 
-        `source` is opened and stays so. Raises as `put`.
+        `source` is opened and stays so; `customer` is the key that opens it. Bytes are read and written
+        anew when they must be enciphered otherwise or get another checksum. Raises as `put`.
         """
         owner = self.authorize_put(principal, bucket, key, wish.acl)
+        data_key = self.keys.open(source.stored.encryption, customer)
+        old = source.stored
+        same_checksum = wish.expect.algorithm in ("", old.checksum.algorithm if old.checksum else "")
+        if (data_key is None) != (wish.encrypt is None) or not same_checksum:
+            return await self.put(principal, bucket, key, self._pieces(source, data_key), wish)
+        encryption = self.keys.seal(data_key, wish.encrypt) if data_key and wish.encrypt else ""
         content = await self._same_bytes(source)
-        facts = Facts(source.stored.etag, source.stored.checksum, source.stored.sha256)
+        facts = Facts(old.etag, old.checksum, old.sha256, encryption)
         return await self._versions.make(owner, bucket, key, content, facts, wish)
+
+    async def _pieces(self, source: Found, data_key: bytes | None) -> AsyncIterator[bytes]:
+        async for piece in self.read(source, 0, source.stored.size_bytes, data_key):
+            yield bytes(piece)
 
     async def _same_bytes(self, source: Found) -> Content:
         if source.inline is not None:
-            return Content(source.stored.size_bytes, inline=source.inline)
+            return Content(source.stored.size_bytes, inline=source.inline, nonce=source.nonce)
         linking = self._files.run(self._files.link, [piece.file for piece in source.pieces])
         try:
             names = await asyncio.shield(linking)
@@ -169,31 +262,97 @@ class Objects:
         except BaseException:
             linking.add_done_callback(self._unlink_again)
             raise
-        sizes = [piece.size_bytes for piece in source.pieces]
-        pieces = tuple(Piece(name, size) for name, size in zip(names, sizes, strict=True))
+        pieces = tuple(replace(piece, file=name) for name, piece in zip(names, source.pieces, strict=True))
         return Content(source.stored.size_bytes, pieces=pieces)
 
     def _unlink_again(self, linking: asyncio.Future[list[str]]) -> None:
         if not linking.cancelled() and linking.exception() is None:
             self._files.release(-1, linking.result())
 
-    async def known(self, principal: Principal | None, action: Action, bucket: str, key: str) -> StoredObject:
-        """The object, if the principal may do that to it. Raises as `find`."""
-        held = self.buckets.find(bucket)
-        found = await self._versions.find(bucket, key)
-        if found is None:
-            may_list = is_allowed(principal, Action.LIST_BUCKET, held, key=key)
-            raise NoSuchKey(Key=key) if may_list else AccessDenied()
-        authorize(principal, action, held, found.stored)
+    async def known(
+        self,
+        principal: Principal | None,
+        action: Action,
+        bucket: str,
+        key: str,
+        version_id: str | None = None,
+    ) -> StoredObject:
+        """The object, if the principal may do that with it. Raises as `find`."""
+        found = await self._look_up(principal, bucket, key, version_id)
+        authorize(principal, action, self.buckets.find(bucket), found.stored)
         return found.stored
 
-    async def set_acl(self, principal: Principal | None, bucket: str, key: str, acl: Acl) -> None:
+    async def set_acl(
+        self, principal: Principal | None, bucket: str, key: str, acl: Acl, version_id: str | None = None
+    ) -> StoredObject:
         """Raises as `find`, and as `check_acl`."""
-        stored = await self.known(principal, Action.PUT_OBJECT_ACL, bucket, key)
         check_acl(self.buckets.find(bucket), acl)
-        sql = "UPDATE object SET acl = ? WHERE bucket = ? AND key = ? AND generation = ?"
-        change = Statement(sql, (acl.value, bucket, key, stored.generation))
-        await self._commits.commit([change], [(bucket, key)])
+        action = Action.PUT_OBJECT_ACL if version_id is None else Action.PUT_OBJECT_VERSION_ACL
+
+        async def change(stored: StoredObject) -> bool:
+            return await self._versions.change(stored, "acl", acl.value, stored.acl.value)
+
+        return await self._changed(lambda: self.known(principal, action, bucket, key, version_id), change)
+
+    async def set_tags(
+        self,
+        principal: Principal | None,
+        action: Action,
+        bucket: str,
+        key: str,
+        tags: Mapping[str, str],
+        version_id: str | None = None,
+    ) -> StoredObject:
+        """Replace the tags; `action` is what is asked for, to put or to delete them."""
+
+        async def change(stored: StoredObject) -> bool:
+            return await self._versions.change(stored, "tags", as_json(tags), as_json(stored.tags))
+
+        return await self._changed(lambda: self.known(principal, action, bucket, key, version_id), change)
+
+    async def locked(
+        self,
+        principal: Principal | None,
+        action: Action,
+        bucket: str,
+        key: str,
+        version_id: str | None = None,
+    ) -> StoredObject:
+        """As `known`, in a bucket with object lock. Raises as that, and InvalidRequest."""
+        self._versions.require_lock(bucket)
+        return await self.known(principal, action, bucket, key, version_id)
+
+    async def set_lock(
+        self,
+        principal: Principal | None,
+        action: Action,
+        bucket: str,
+        key: str,
+        edit: Callable[[Lock], Lock],
+        version_id: str | None = None,
+        *,
+        bypass: bool = False,
+    ) -> StoredObject:
+        """Raises AccessDenied when what protects the version now does not allow the change."""
+        held = self.buckets.find(bucket)
+        bypass = bypass and is_allowed(principal, Action.BYPASS_GOVERNANCE_RETENTION, held, key=key)
+
+        async def change(stored: StoredObject) -> bool:
+            return await self._versions.set_lock(stored, edit(stored.lock), bypass=bypass)
+
+        return await self._changed(lambda: self.locked(principal, action, bucket, key, version_id), change)
+
+    async def _changed(
+        self,
+        look: Callable[[], Awaitable[StoredObject]],
+        change: Callable[[StoredObject], Awaitable[bool]],
+    ) -> StoredObject:
+        """Change a version as it was seen; look again when somebody else came first."""
+        for _ in range(5):
+            stored = await look()
+            if await change(stored):
+                return stored
+        raise OperationAborted()
 
     async def list(
         self,
@@ -208,6 +367,26 @@ class Objects:
         """One page of keys in UTF-8 order. Raises NoSuchBucket, AccessDenied."""
         authorize(principal, Action.LIST_BUCKET, self.buckets.find(bucket))
         return await self._store.read_with(lambda db: read_page(db, bucket, prefix, delimiter, after, limit))
+
+    async def list_versions(
+        self,
+        principal: Principal | None,
+        bucket: str,
+        *,
+        prefix: str = "",
+        delimiter: str = "",
+        after: str = "",
+        after_version: str = "",
+        limit: int = 1000,
+    ) -> VersionPage:
+        """One page of versions and delete markers: keys in UTF-8 order, the newest version of each first.
+
+        Raises NoSuchBucket, AccessDenied, InvalidArgument.
+        """
+        authorize(principal, Action.LIST_BUCKET_VERSIONS, self.buckets.find(bucket))
+        return await self._store.read_with(
+            lambda db: read_version_page(db, bucket, prefix, delimiter, after, after_version, limit)
+        )
 
     async def stat(self, principal: Principal | None, bucket: str, key: str) -> ObjectFacts:
         """What an image reader must know. Raises NoSuchBucket, NoSuchKey, AccessDenied."""
@@ -225,7 +404,8 @@ class Objects:
         self._files.pin(generation)
         try:
             end = min(offset + length, found.stored.size_bytes)
-            return b"".join([bytes(data) async for data in self.read(found, offset, end)])
+            data_key = self.keys.open(found.stored.encryption, None)
+            return b"".join([bytes(data) async for data in self.read(found, offset, end, data_key)])
         except FileNotFoundError:
             raise NoSuchKey(Key=key) from None
         finally:
@@ -235,6 +415,7 @@ class Objects:
         """Bytes of all objects and parts. A copy counts in full though it shares its blocks."""
         sql = (
             "SELECT (SELECT COALESCE(SUM(size_bytes), 0) FROM object)"
+            " + (SELECT COALESCE(SUM(size_bytes), 0) FROM version)"
             " + (SELECT COALESCE(SUM(size_bytes), 0) FROM part) AS used"
         )
         [row] = await self._store.read(sql)

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 from euca_box.model.s3_errors import InsufficientStorage
+from euca_box.objects.blocks import BlockCrcs
 from euca_box.objects.space import FULL, Space
 
 log = logging.getLogger(__name__)
@@ -25,7 +26,6 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 THREADS = 8
-READ_BYTES = 256 * 1024
 
 
 class NewFile:
@@ -33,6 +33,7 @@ class NewFile:
 
     def __init__(self, root: Path, name: str, space: Space) -> None:
         self.name = name
+        self.crcs = BlockCrcs()
         self._path = root / name
         self._space = space
         self._fd = -1
@@ -43,8 +44,9 @@ class NewFile:
         try:
             if self._fd < 0:
                 self._fd = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-            for start in range(0, len(pieces), 512):  # IOV_MAX is 1024
-                _write_all(self._fd, b"".join(pieces[start : start + 512]))
+            for piece in pieces:
+                self.crcs.update(piece)
+                _write_all(self._fd, piece)
         except OSError as error:
             if error.errno in FULL:
                 raise InsufficientStorage() from error
@@ -214,8 +216,8 @@ class Files:
         return os.open(self._root / name, os.O_RDONLY | os.O_CLOEXEC)
 
     async def read(self, fd: int, offset: int, length: int) -> bytes | bytearray:
-        """Up to READ_BYTES: at once if the page cache has them, else in a thread."""
-        buffer = bytearray(min(length, READ_BYTES))
+        """That many bytes, fewer at the end: at once if the page cache has them, else in a thread."""
+        buffer = bytearray(length)
         try:
             count = os.preadv(fd, [buffer], offset, os.RWF_NOWAIT)
         except OSError as error:
@@ -224,7 +226,7 @@ class Files:
             count = 0
         if count == len(buffer):
             return buffer
-        return await self.run(os.pread, fd, len(buffer), offset)
+        return await self.run(_pread_all, fd, length, offset)
 
     def link(self, names: Sequence[str]) -> list[str]:
         """New names for the same data (a copy that takes no room). Blocks; the folders are not synced."""
@@ -239,6 +241,13 @@ class Files:
                 self._unlink(made)
             raise
         return made
+
+
+def _pread_all(fd: int, length: int, offset: int) -> bytes:
+    data = b""
+    while more := os.pread(fd, length - len(data), offset + len(data)):
+        data += more
+    return data
 
 
 def _write_all(fd: int, data: bytes) -> None:

@@ -1,77 +1,198 @@
-"""The SQL of buckets and objects: one batch of statements for each change, all in it or nothing."""
+"""The SQL of objects: one batch of statements for each change, all in it or nothing.
+
+`object` has the current version of each key and nothing else, so that GET and LIST never meet an old one;
+`version` has the older ones and delete markers (docs/design/0009-versions.md).
+"""
 
 import json
+import re
+import secrets
 import sqlite3
 from collections.abc import Iterable, Sequence
 
+from euca_box.model.s3_errors import InvalidArgument, S3InternalError
 from euca_box.objects.cache import Found
+from euca_box.objects.conditions import Conditions
+from euca_box.objects.crcs import crc32c
 from euca_box.objects.intake import Content
-from euca_box.objects.rows import Bucket, Owner, Piece, StoredObject, object_from
-from euca_box.store.store import Row, Statement, insert
+from euca_box.objects.rows import NULL_VERSION, Bucket, Owner, Piece, StoredObject, object_from
+from euca_box.store.store import Row, Statement, Value, insert
 
-_UPSERT = (
-    "INSERT INTO object (bucket, key, generation, size_bytes, etag, modified_ms, owner, owner_id, owner_name,"
-    " acl, checksum, sha256, headers) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT "
+ENABLED, SUSPENDED = "Enabled", "Suspended"
+Name = tuple[str, str]  # bucket and key
+
+_COLUMNS = (
+    "bucket, key, generation, version_id, size_bytes, etag, modified_ms, owner, owner_id, owner_name, acl,"
+    " checksum, sha256, headers, tags, lock, encryption, storage_class"
 )
-_REPLACE = (
-    "(bucket, key) DO UPDATE SET generation = excluded.generation, size_bytes = excluded.size_bytes,"
-    " etag = excluded.etag, modified_ms = excluded.modified_ms, owner = excluded.owner,"
-    " owner_id = excluded.owner_id, owner_name = excluded.owner_name, acl = excluded.acl,"
-    " checksum = excluded.checksum, sha256 = excluded.sha256, headers = excluded.headers"
+_MARKS = ", ".join("?" * len(_COLUMNS.split(",")))
+_KEY = "bucket = ? AND key = ?"
+_VERSION_ID = re.compile("[0-7][0-9a-f]{31}", re.ASCII)  # the first half is a positive number of SQLite
+# Column names only, all of our own: nothing of a request is in the text of a statement.
+_INSERT = f"INSERT INTO object ({_COLUMNS}) VALUES ({_MARKS})"  # noqa: S608
+_REPLACE = f"INSERT OR REPLACE INTO object ({_COLUMNS}) VALUES ({_MARKS})"  # noqa: S608
+_INSERT_MARKER = f"INSERT INTO version ({_COLUMNS}, marker) VALUES ({_MARKS}, 1)"  # noqa: S608
+_CURRENT = f"(SELECT generation FROM object WHERE {_KEY})"  # noqa: S608
+_NULL = f"(SELECT generation FROM version WHERE {_KEY} AND version_id = '{NULL_VERSION}')"  # noqa: S608
+_SET_ASIDE = f"INSERT INTO version ({_COLUMNS}) SELECT {_COLUMNS} FROM object WHERE {_KEY}"  # noqa: S608
+# The newest version becomes the current one when there is none, unless it is a delete marker.
+_PROMOTE = (
+    f"INSERT INTO object ({_COLUMNS}) SELECT {_COLUMNS} FROM version WHERE {_KEY} AND marker = 0"  # noqa: S608
+    f" AND generation = (SELECT MAX(generation) FROM version WHERE {_KEY})"
+    f" AND NOT EXISTS (SELECT 1 FROM object WHERE {_KEY})"
 )
-_CURRENT = "(SELECT generation FROM object WHERE bucket = ? AND key = ?)"
-_DROP_PIECES = f"DELETE FROM piece WHERE generation = {_CURRENT} RETURNING generation, file"  # noqa: S608
 _DROP_BLOB = f"DELETE FROM blob WHERE generation = {_CURRENT}"  # noqa: S608
-_FIND = (
-    "SELECT o.*, b.bytes, p.file, p.size_bytes AS piece_bytes FROM object o"
-    " LEFT JOIN blob b ON b.generation = o.generation LEFT JOIN piece p ON p.generation = o.generation"
-    " WHERE o.bucket = ? AND o.key = ? ORDER BY p.number"
+_DROP_PIECES = f"DELETE FROM piece WHERE generation = {_CURRENT} RETURNING generation, file"  # noqa: S608
+_DROP = f"DELETE FROM object WHERE {_KEY}"  # noqa: S608
+_DROP_NULL = (
+    f"DELETE FROM blob WHERE generation = {_NULL}",  # noqa: S608
+    f"DELETE FROM piece WHERE generation = {_NULL} RETURNING generation, file",  # noqa: S608
+    f"DELETE FROM version WHERE {_KEY} AND version_id = '{NULL_VERSION}'",  # noqa: S608
 )
+_BYTES = (
+    "b.bytes, b.crc AS blob_crc, b.nonce AS blob_nonce, p.file, p.size_bytes AS piece_bytes, p.crcs, p.nonce"
+)
+_JOINS = "LEFT JOIN blob b ON b.generation = o.generation LEFT JOIN piece p ON p.generation = o.generation"
+_PIECE = ", p.checksum AS piece_checksum"
+_FIND = f"SELECT o.*, 0 AS marker, {_BYTES}{_PIECE} FROM object o {_JOINS} WHERE o.{_KEY} ORDER BY p.number"  # noqa: S608
+_VERSIONS = (
+    f"SELECT o.*, {_BYTES}{_PIECE} FROM (SELECT {_COLUMNS}, 0 AS marker FROM object"  # noqa: S608
+    f" WHERE {_KEY} AND version_id = ? UNION ALL SELECT {_COLUMNS}, marker FROM version"
+    f" WHERE {_KEY} AND %s) o {_JOINS} ORDER BY p.number"
+)
+_FIND_VERSION = _VERSIONS % "generation = ? AND version_id = ?"
+_FIND_NULL = _VERSIONS % f"version_id = '{NULL_VERSION}'"
 
 
 def put_object(
-    stored: StoredObject, content: Content, *, only_if_absent: bool = False, only_if_etag: str | None = None
+    stored: StoredObject, content: Content, versioning: str, conditions: Conditions
 ) -> list[Statement]:
-    """The batch that makes content the current version. Its Conflict: no bucket, or a condition failed."""
+    """The batch that makes content the current version.
+
+    Conflict: no such bucket, its versioning is another by now, or a condition does not hold.
+    """
     name = (stored.bucket, stored.key)
-    batch: list[Statement] = []
-    if only_if_etag is not None:
-        same = "UPDATE object SET etag = etag WHERE bucket = ? AND key = ? AND (etag = ? OR ? = '*')"
-        batch.append(Statement(same, (*name, only_if_etag, only_if_etag), expect=1))
-    if not only_if_absent:
-        batch += _drop_bytes(name)
-    values = (
-        *name,
-        stored.generation,
-        stored.size_bytes,
-        stored.etag,
-        stored.modified_ms,
-        *_owner_values(stored.owner),
-        stored.acl.value,
-        stored.checksum.as_text() if stored.checksum else "",
-        stored.sha256 or "",
-        json.dumps(dict(stored.headers)),
-    )
-    batch.append(Statement(_UPSERT + ("DO NOTHING" if only_if_absent else _REPLACE), values, expect=1))
+    batch = [_bucket_is(stored.bucket, versioning), *conditions.for_put(*name)]
+    if versioning:
+        batch += [*_set_aside(name, versioning), Statement(_INSERT, _values(stored), expect=1)]
+    else:
+        batch += [*_drop_bytes(name), Statement(_REPLACE, _values(stored), expect=1)]
+    return batch + _insert_bytes(stored.generation, content)
+
+
+def _insert_bytes(generation: int, content: Content) -> list[Statement]:
     if content.inline is not None:
-        blob = "INSERT INTO blob (generation, bytes) VALUES (?, ?)"
-        batch.append(Statement(blob, (stored.generation, content.inline)))
-    for number, piece in enumerate(content.pieces):
-        row = {"generation": stored.generation, "number": number}
-        batch.append(insert("piece", {**row, "file": piece.file, "size_bytes": piece.size_bytes}))
-    return batch
+        sql = "INSERT INTO blob (generation, bytes, crc, nonce) VALUES (?, ?, ?, ?)"
+        crc = crc32c(content.inline).to_bytes(4, "big")
+        return [Statement(sql, (generation, content.inline, crc, content.nonce))]
+    return [
+        insert(
+            "piece",
+            {
+                "generation": generation,
+                "number": number,
+                "file": piece.file,
+                "size_bytes": piece.size_bytes,
+                "crcs": piece.crcs,
+                "nonce": piece.nonce,
+                "checksum": piece.checksum,
+            },
+        )
+        for number, piece in enumerate(content.pieces)
+    ]
+
+
+def delete_object(
+    name: Name, versioning: str, conditions: Conditions, marker: StoredObject
+) -> list[Statement]:
+    """The batch that ends the current version: for good, or below a delete marker."""
+    batch = [_bucket_is(name[0], versioning), *conditions.for_delete(*name)]
+    if not versioning:
+        return [*batch, *_drop_bytes(name), Statement(_DROP, name)]
+    return [*batch, *_set_aside(name, versioning), Statement(_INSERT_MARKER, _values(marker), expect=1)]
 
 
 def delete_objects(bucket: str, keys: Iterable[str]) -> list[Statement]:
-    batch: list[Statement] = []
+    """The batch for many keys of a bucket that never had versioning."""
+    batch = [_bucket_is(bucket, "")]
     for key in keys:
-        batch += _drop_bytes((bucket, key))
-        batch.append(Statement("DELETE FROM object WHERE bucket = ? AND key = ?", (bucket, key)))
+        name = (bucket, key)
+        batch += [*_drop_bytes(name), Statement(_DROP, name)]
     return batch
 
 
-def _drop_bytes(name: tuple[str, str]) -> list[Statement]:
+def delete_version(stored: StoredObject) -> list[Statement]:
+    """Remove one version, locked as it was seen, for good; the newest one left becomes the current one."""
+    name, generation = (stored.bucket, stored.key), stored.generation
+    row = f"{_KEY} AND generation = ?"
+    as_seen = (
+        f"SELECT 1 AS seen FROM (SELECT lock FROM object WHERE {row}"  # noqa: S608
+        f" UNION ALL SELECT lock FROM version WHERE {row}) WHERE lock = ?"
+    )
+    one = (*name, generation)
+    return [
+        Statement(as_seen, (*one, *one, stored.lock.as_text()), expect=1),
+        Statement("DELETE FROM blob WHERE generation = ?", (generation,)),
+        Statement("DELETE FROM piece WHERE generation = ? RETURNING generation, file", (generation,)),
+        Statement(f"DELETE FROM object WHERE {row}", one),  # noqa: S608
+        Statement(f"DELETE FROM version WHERE {row}", one),  # noqa: S608
+        Statement(_PROMOTE, name * 3),
+        Statement(f"DELETE FROM version WHERE {_KEY} AND generation = {_CURRENT}", name * 2),  # noqa: S608
+    ]
+
+
+def change_version(stored: StoredObject, column: str, value: Value, was: Value) -> list[Statement]:
+    """Change one column of a version, wherever it is by now, if it still has the value `was`."""
+    sql = f"SET {column} = ? WHERE {_KEY} AND generation = ? AND {column} = ? RETURNING 1 AS changed"
+    args = (value, stored.bucket, stored.key, stored.generation, was)
+    return [Statement(f"UPDATE {table} {sql}", args) for table in ("object", "version")]
+
+
+def _bucket_is(bucket: str, versioning: str) -> Statement:
+    sql = "SELECT 1 AS seen FROM bucket WHERE name = ? AND versioning = ?"
+    return Statement(sql, (bucket, versioning), expect=1)
+
+
+def _set_aside(name: Name, versioning: str) -> list[Statement]:
+    """The current version becomes an older one; in a suspended bucket the null version goes."""
+    ends = _DROP_NULL if versioning == SUSPENDED else ()
+    return [Statement(sql, name) for sql in (_SET_ASIDE, _DROP, *ends)]
+
+
+def _drop_bytes(name: Name) -> list[Statement]:
     return [Statement(_DROP_BLOB, name), Statement(_DROP_PIECES, name)]
+
+
+def insert_bucket(bucket: Bucket) -> Statement:
+    owner, owner_id, owner_name = owner_values(bucket.owner)
+    return insert(
+        "bucket",
+        {
+            "name": bucket.name,
+            "owner": owner,
+            "owner_id": owner_id,
+            "owner_name": owner_name,
+            "created_ms": bucket.created_ms,
+            "location": bucket.location,
+            "acl": bucket.acl.value,
+            "versioning": bucket.versioning,
+            "object_lock": bucket.object_lock.as_text() if bucket.object_lock else "",
+        },
+    )
+
+
+def delete_bucket(name: str) -> list[Statement]:
+    """Uploads end with the bucket; a version in it makes the batch fail (foreign key)."""
+    parts = (
+        "DELETE FROM part WHERE upload_id IN (SELECT upload_id FROM upload WHERE bucket = ?)"
+        " RETURNING 0 AS generation, file"
+    )
+    return [
+        Statement(parts, (name,)),
+        Statement("DELETE FROM upload WHERE bucket = ?", (name,)),
+        Statement("DELETE FROM bucket_setting WHERE bucket = ?", (name,)),
+        Statement("DELETE FROM bucket WHERE name = ?", (name,), expect=1),
+    ]
 
 
 def released_files(results: Iterable[Sequence[Row]]) -> dict[int, list[str]]:
@@ -85,44 +206,89 @@ def released_files(results: Iterable[Sequence[Row]]) -> dict[int, list[str]]:
 
 def find_object(db: sqlite3.Connection, bucket: str, key: str) -> Found | None:
     """Runs in the database's thread; one statement, so that row and bytes are of one version."""
-    rows = db.execute(_FIND, (bucket, key)).fetchall()
+    return _found(db.execute(_FIND, (bucket, key)).fetchall())
+
+
+def find_version(db: sqlite3.Connection, bucket: str, key: str, version_id: str) -> Found | None:
+    """As find_object, of any version. Raises InvalidArgument."""
+    if version_id == NULL_VERSION:
+        return _found(db.execute(_FIND_NULL, (bucket, key, version_id, bucket, key)).fetchall())
+    args = (bucket, key, version_id, bucket, key, generation_of(version_id), version_id)
+    return _found(db.execute(_FIND_VERSION, args).fetchall())
+
+
+def new_version_id(generation: int) -> str:
+    """Opaque to clients, never used twice, and in the order of time as the generation is."""
+    return f"{generation:016x}{secrets.token_hex(8)}"
+
+
+def generation_of(version_id: str) -> int:
+    """Raises InvalidArgument for what was never an id."""
+    if not _VERSION_ID.fullmatch(version_id):
+        raise InvalidArgument(
+            "Invalid version id specified", ArgumentName="versionId", ArgumentValue=version_id
+        )
+    return int(version_id[:16], 16)
+
+
+def find_marker(db: sqlite3.Connection, bucket: str, key: str) -> StoredObject | None:
+    """The delete marker that hides the key, if its newest version is one."""
+    sql = f"SELECT {_COLUMNS}, marker FROM version WHERE {_KEY} ORDER BY generation DESC LIMIT 1"  # noqa: S608
+    row = db.execute(sql, (bucket, key)).fetchone()
+    return object_from(row) if row is not None and row["marker"] else None
+
+
+def _found(rows: Sequence[Row]) -> Found | None:
     if not rows:
         return None
-    stored, inline = object_from(rows[0]), rows[0]["bytes"]
+    first = rows[0]
+    stored, inline = object_from(first), first["bytes"]
     if inline is not None:
-        return Found(stored, inline)
-    return Found(stored, None, tuple(Piece(row["file"], row["piece_bytes"]) for row in rows))
+        if first["blob_crc"] and first["blob_crc"] != crc32c(inline).to_bytes(4, "big"):
+            raise DamagedObject(stored)
+        return Found(stored, inline, nonce=first["blob_nonce"])
+    if stored.is_marker:
+        return Found(stored, None)
+    pieces = (
+        Piece(row["file"], row["piece_bytes"], row["crcs"], row["nonce"], row["piece_checksum"])
+        for row in rows
+    )
+    return Found(stored, None, tuple(pieces))
 
 
-def insert_bucket(bucket: Bucket) -> Statement:
-    owner, owner_id, owner_name = _owner_values(bucket.owner)
-    return insert(
-        "bucket",
-        {
-            "name": bucket.name,
-            "owner": owner,
-            "owner_id": owner_id,
-            "owner_name": owner_name,
-            "created_ms": bucket.created_ms,
-            "location": bucket.location,
-            "acl": bucket.acl.value,
-        },
+class DamagedObject(S3InternalError):
+    """Bytes on the disk are not those that were written."""
+
+    def __init__(self, stored: StoredObject) -> None:
+        super().__init__()
+        self.stored = stored
+
+
+def _values(stored: StoredObject) -> tuple[Value, ...]:
+    return (
+        stored.bucket,
+        stored.key,
+        stored.generation,
+        stored.version_id,
+        stored.size_bytes,
+        stored.etag,
+        stored.modified_ms,
+        *owner_values(stored.owner),
+        stored.acl.value,
+        stored.checksum.as_text() if stored.checksum else "",
+        stored.sha256 or "",
+        json.dumps(dict(stored.headers)),
+        as_json(stored.tags),
+        stored.lock.as_text(),
+        stored.encryption,
+        stored.storage_class,
     )
 
 
-def delete_bucket(name: str) -> list[Statement]:
-    """Uploads end with the bucket; an object in it makes the batch fail (foreign key)."""
-    parts = (
-        "DELETE FROM part WHERE upload_id IN (SELECT upload_id FROM upload WHERE bucket = ?)"
-        " RETURNING 0 AS generation, file"
-    )
-    return [
-        Statement(parts, (name,)),
-        Statement("DELETE FROM upload WHERE bucket = ?", (name,)),
-        Statement("DELETE FROM bucket_setting WHERE bucket = ?", (name,)),
-        Statement("DELETE FROM bucket WHERE name = ?", (name,), expect=1),
-    ]
+def as_json(values: object) -> str:
+    """A mapping as text; an empty one is the empty text."""
+    return json.dumps(values, ensure_ascii=False) if values else ""
 
 
-def _owner_values(owner: Owner) -> tuple[str, str, str]:
+def owner_values(owner: Owner) -> tuple[str, str, str]:
     return owner.account, owner.canonical_id, owner.display_name

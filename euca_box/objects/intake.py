@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from euca_box.model.s3_errors import EntityTooLarge
 from euca_box.objects.digests import Digests
+from euca_box.objects.encryption import Encryptor
 from euca_box.objects.files import Files, NewFile
 from euca_box.objects.rows import MIB, Piece
 
@@ -24,6 +25,7 @@ class Content:
     size_bytes: int
     inline: bytes | None = None
     pieces: tuple[Piece, ...] = ()
+    nonce: bytes = b""
 
     @property
     def files(self) -> list[str]:
@@ -37,13 +39,14 @@ async def receive(
     *,
     largest_bytes: int,
     inline_bytes: int = INLINE_BYTES,
+    key: bytes | None = None,
 ) -> Content:
-    """Take the whole body and check it; its data is durable when this returns.
+    """Take the whole body and check it; its data is durable when this returns, enciphered if there is a key.
 
     Raises EntityTooLarge, BadDigest, XAmzContentSHA256Mismatch, InsufficientStorage, and what the
     body raises.
     """
-    pipe = _Pipe(files, digests)
+    pipe = _Pipe(files, digests, Encryptor(key) if key is not None else None)
     try:
         async for piece in body:
             await pipe.take(piece)
@@ -56,8 +59,8 @@ async def receive(
 
 
 class _Pipe:
-    def __init__(self, files: Files, digests: Digests) -> None:
-        self._files, self._digests = files, digests
+    def __init__(self, files: Files, digests: Digests, encryptor: Encryptor | None) -> None:
+        self._files, self._digests, self._encryptor = files, digests, encryptor
         self._file: NewFile | None = None
         self._job: asyncio.Future[None] | None = None
         self._waiting: list[bytes] = []
@@ -78,7 +81,7 @@ class _Pipe:
         if self._file is None:
             self._file = self._files.new_file()
         pieces, self._waiting, self._waiting_bytes = self._waiting, [], 0
-        self._job = self._files.run(_absorb, self._digests, self._file, pieces, last)
+        self._job = self._files.run(_absorb, self._digests, self._encryptor, self._file, pieces, last)
 
     async def finish(self, inline_bytes: int) -> Content:
         if self._file is None and self.size_bytes <= inline_bytes:
@@ -86,23 +89,31 @@ class _Pipe:
             data = b"".join(self._waiting)
             self._digests.update(data)
             self._digests.check()
-            return Content(len(data), inline=data)
+            if self._encryptor is None:
+                return Content(len(data), inline=data)
+            return Content(len(data), inline=self._encryptor.update(data), nonce=self._encryptor.nonce)
         await self._start(last=True)
         assert self._job is not None
         assert self._file is not None
         await asyncio.shield(self._job)
         self._digests.check()
         await self._files.sync_folders([self._file.name])
-        return Content(self.size_bytes, pieces=(Piece(self._file.name, self.size_bytes),))
+        nonce = self._encryptor.nonce if self._encryptor else b""
+        piece = Piece(self._file.name, self.size_bytes, self._file.crcs.value, nonce)
+        return Content(self.size_bytes, pieces=(piece,))
 
     def abandon(self) -> None:
         if self._file is not None:
             self._files.discard(self._file, self._job)
 
 
-def _absorb(digests: Digests, file: NewFile, pieces: list[bytes], last: bool) -> None:
+def _absorb(
+    digests: Digests, encryptor: Encryptor | None, file: NewFile, pieces: list[bytes], last: bool
+) -> None:
     data = b"".join(pieces)
     digests.update(data)
+    if encryptor is not None:
+        data = encryptor.update(data)
     file.append([data])
     if last:
         file.sync()

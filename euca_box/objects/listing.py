@@ -5,11 +5,13 @@ database's thread.
 """
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-_COLUMNS = "key, size_bytes, etag, modified_ms, owner_id, owner_name, checksum"
+_COLUMNS = "key, size_bytes, etag, modified_ms, owner_id, owner_name, checksum, storage_class"
+# Rows that begin with their key, in its order: from a key, inclusive or not, to a key that is not.
+Scan = Callable[[str, bool, str | None], Iterator[sqlite3.Row]]
 
 
 class Listed(NamedTuple):
@@ -22,6 +24,7 @@ class Listed(NamedTuple):
     owner_id: str
     owner_name: str
     checksum: str
+    storage_class: str
 
 
 @dataclass(slots=True)
@@ -48,7 +51,7 @@ def read_page(
     if limit <= 0:
         return page
     latest = ""
-    for entry in _entries(db, bucket, prefix, delimiter, after):
+    for entry in entries(_scan(db, bucket), prefix, delimiter, after):
         if len(page) == limit:
             page.last = latest
             return page
@@ -56,14 +59,13 @@ def read_page(
             page.prefixes.append(entry)
             latest = entry
         else:
-            page.objects.append(entry)
-            latest = entry.key
+            page.objects.append(Listed._make(entry))
+            latest = entry[0]
     return page
 
 
-def _entries(
-    db: sqlite3.Connection, bucket: str, prefix: str, delimiter: str, after: str
-) -> Iterator[Listed | str]:
+def entries(scan: Scan, prefix: str, delimiter: str, after: str) -> Iterator[sqlite3.Row | str]:
+    """Rows, and common prefixes as text, beyond `after`."""
     start, inclusive = (prefix, True) if after < prefix else (after, False)
     if delimiter and after.startswith(prefix) and after.endswith(delimiter) and len(after) > len(prefix):
         # The last page ended with this common prefix: nothing below it again.
@@ -73,10 +75,10 @@ def _entries(
     end = successor(prefix)
     while True:
         seek = None
-        for row in _scan(db, bucket, start, inclusive, end):
+        for row in scan(start, inclusive, end):
             at = row[0].find(delimiter, len(prefix)) if delimiter else -1
             if at < 0:
-                yield Listed._make(row)
+                yield row
                 continue
             common = row[0][: at + len(delimiter)]
             yield common
@@ -87,13 +89,14 @@ def _entries(
         start, inclusive = seek, True
 
 
-def _scan(
-    db: sqlite3.Connection, bucket: str, start: str, inclusive: bool, end: str | None
-) -> Iterator[sqlite3.Row]:
-    sql = f"SELECT {_COLUMNS} FROM object WHERE bucket = ? AND key {'>=' if inclusive else '>'} ?"  # noqa: S608
-    if end is None:
-        return db.execute(sql + " ORDER BY key", (bucket, start))
-    return db.execute(sql + " AND key < ? ORDER BY key", (bucket, start, end))
+def _scan(db: sqlite3.Connection, bucket: str) -> Scan:
+    def scan(start: str, inclusive: bool, end: str | None) -> Iterator[sqlite3.Row]:
+        sql = f"SELECT {_COLUMNS} FROM object WHERE bucket = ? AND key {'>=' if inclusive else '>'} ?"  # noqa: S608
+        if end is None:
+            return db.execute(sql + " ORDER BY key", (bucket, start))
+        return db.execute(sql + " AND key < ? ORDER BY key", (bucket, start, end))
+
+    return scan
 
 
 def successor(prefix: str) -> str | None:

@@ -8,15 +8,18 @@ from typing import Any, TypeVar
 from euca_box.model.accounts import Principal
 from euca_box.model.acls import Acl, parse_acl
 from euca_box.model.bucket_settings import ObjectOwnership
+from euca_box.model.object_lock import NO_LOCK, DefaultRetention, Lock
 from euca_box.model.policies import Policy
 
 T = TypeVar("T")
 
 MIB = 1 << 20
+BLOCK_BYTES = 256 * 1024  # what is read at once, and what has a checksum of its own
 LARGEST_OBJECT_BYTES = 5 << 40
 LARGEST_PART_BYTES = 5 << 30
 SMALLEST_PART_BYTES = 5 * MIB
 MOST_PARTS = 10_000
+NULL_VERSION = "null"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +62,8 @@ class Bucket:
     location: str
     acl: Acl
     settings: Mapping[type, Any] = field(default_factory=dict)
+    versioning: str = ""  # empty until it is switched on for the first time, then Enabled or Suspended
+    object_lock: DefaultRetention | None = None
 
     def setting(self, kind: type[T]) -> T | None:
         """What was set on the bucket of that kind."""
@@ -76,9 +81,11 @@ class Bucket:
 
 @dataclass(frozen=True, slots=True)
 class StoredObject:
-    """The current version of a key. `generation` never names two contents; `etag` has no quotes.
+    """A version of a key. `generation` never names two contents, and is larger the newer a version is.
 
-    `headers` holds content-type, cache-control and so on, and x-amz-meta-*, names in lower case.
+    `etag` has no quotes. `headers` holds content-type, cache-control and so on, and x-amz-meta-*, names
+    in lower case. `encryption` is empty, or what `objects/encryption.py` needs. `storage_class` is empty
+    for STANDARD. A delete marker is a version without bytes.
     """
 
     bucket: str
@@ -92,14 +99,27 @@ class StoredObject:
     checksum: Checksum | None = None
     sha256: str | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
+    version_id: str = NULL_VERSION
+    tags: Mapping[str, str] = field(default_factory=dict)
+    lock: Lock = NO_LOCK
+    encryption: str = ""
+    storage_class: str = ""
+    is_marker: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """One file of an object; `file` is its name below the data folder."""
+    """One file of an object; `file` is its name below the data folder.
+
+    `crcs` are the CRC32C of each BLOCK_BYTES as they are on the disk, four bytes each, empty for files of
+    before migration 0003; `nonce` is the counter that the cipher began with; `checksum` that of the part.
+    """
 
     file: str
     size_bytes: int
+    crcs: bytes = b""
+    nonce: bytes = b""
+    checksum: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +146,10 @@ class Upload:
     checksum_type: str
     changes: int
     etag: str  # empty until completed
+    tags: Mapping[str, str] = field(default_factory=dict)
+    lock: Lock = NO_LOCK
+    encryption: str = ""
+    storage_class: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,11 +160,21 @@ class Part:
     etag: str
     checksum: Checksum | None
     modified_ms: int
+    crcs: bytes = b""
+    nonce: bytes = b""
 
 
 def bucket_from(row: Mapping[str, Any], settings: Mapping[type, Any]) -> Bucket:
+    lock = row["object_lock"]
     return Bucket(
-        row["name"], _owner(row), row["created_ms"], row["location"], parse_acl(row["acl"]), settings
+        row["name"],
+        _owner(row),
+        row["created_ms"],
+        row["location"],
+        parse_acl(row["acl"]),
+        settings,
+        row["versioning"],
+        DefaultRetention.parse(lock) if lock else None,
     )
 
 
@@ -157,6 +191,12 @@ def object_from(row: Mapping[str, Any]) -> StoredObject:
         checksum=parse_checksum(row["checksum"]),
         sha256=row["sha256"] or None,
         headers=json.loads(row["headers"]),
+        version_id=row["version_id"],
+        tags=json.loads(row["tags"]) if row["tags"] else {},
+        lock=Lock.parse(row["lock"]) if row["lock"] else NO_LOCK,
+        encryption=row["encryption"],
+        storage_class=row["storage_class"],
+        is_marker=bool(row["marker"]),
     )
 
 
@@ -174,6 +214,10 @@ def upload_from(row: Mapping[str, Any]) -> Upload:
         checksum_type=row["checksum_type"],
         changes=row["changes"],
         etag=row["etag"],
+        tags=json.loads(row["tags"]) if row["tags"] else {},
+        lock=Lock.parse(row["lock"]) if row["lock"] else NO_LOCK,
+        encryption=row["encryption"],
+        storage_class=row["storage_class"],
     )
 
 
@@ -185,6 +229,8 @@ def part_from(row: Mapping[str, Any]) -> Part:
         row["etag"],
         parse_checksum(row["checksum"]),
         row["modified_ms"],
+        row["crcs"],
+        row["nonce"],
     )
 
 

@@ -22,7 +22,9 @@ from euca_box.objects.buckets import Buckets
 from euca_box.objects.commits import Commits
 from euca_box.objects.completion import NamedPart, check_claims, chosen_parts, joined_checksum, joined_etag
 from euca_box.objects.digests import Digests, Expectation
+from euca_box.objects.encryption import CustomerKey, DataKeys
 from euca_box.objects.files import Files
+from euca_box.objects.index import as_json
 from euca_box.objects.intake import Content, receive
 from euca_box.objects.rows import (
     ANONYMOUS,
@@ -47,9 +49,15 @@ _TRIES = 5  # times that a part arriving in the same moment may overtake a compl
 
 class Uploads:
     def __init__(
-        self, store: SqliteStore, files: Files, commits: Commits, versions: Versions, buckets: Buckets
+        self,
+        store: SqliteStore,
+        files: Files,
+        keys: DataKeys,
+        commits: Commits,
+        versions: Versions,
+        buckets: Buckets,
     ) -> None:
-        self._store, self._files, self._commits = store, files, commits
+        self._store, self._files, self._keys, self._commits = store, files, keys, commits
         self._versions, self._buckets = versions, buckets
 
     async def forget_completed(self) -> None:
@@ -87,6 +95,10 @@ class Uploads:
             "headers": json.dumps(dict(wish.headers)),
             "algorithm": algorithm,
             "checksum_type": checksum_type,
+            "tags": as_json(wish.tags),
+            "lock": wish.lock.as_text(),
+            "encryption": self._keys.make(wish.encrypt)[1],
+            "storage_class": wish.storage_class,
         }
         await self._commits.commit([insert("upload", row)])
         return await self._find(bucket, key, upload_id)
@@ -111,11 +123,16 @@ class Uploads:
         return upload_from(rows[0])
 
     async def put_part(
-        self, upload: Upload, number: int, body: AsyncIterator[bytes], expect: Expectation
+        self,
+        upload: Upload,
+        number: int,
+        body: AsyncIterator[bytes],
+        expect: Expectation,
+        customer: CustomerKey | None = None,
     ) -> Part:
-        """Store a part, in place of an earlier one of its number.
+        """Store a part, in place of an earlier one of its number. `customer` is the upload's own key.
 
-        Raises InvalidArgument, NoSuchUpload, BadDigest, EntityTooLarge, InsufficientStorage.
+        Raises InvalidArgument, NoSuchUpload, BadDigest, EntityTooLarge, InsufficientStorage, InvalidRequest.
         """
         if not 1 <= number <= MOST_PARTS:
             text = f"Part number must be an integer between 1 and {MOST_PARTS}, inclusive"
@@ -123,11 +140,23 @@ class Uploads:
         if upload.algorithm and not expect.algorithm:
             expect = Expectation(expect.md5, expect.sha256, upload.algorithm)
         digests = Digests(expect)
-        content = await receive(self._files, digests, body, largest_bytes=LARGEST_PART_BYTES, inline_bytes=-1)
-        [file] = content.files
-        part = Part(number, file, content.size_bytes, digests.etag, digests.checksum, self._versions.now_ms())
+        data_key = self._keys.open(upload.encryption, customer)
+        content = await receive(
+            self._files, digests, body, largest_bytes=LARGEST_PART_BYTES, inline_bytes=-1, key=data_key
+        )
+        [piece] = content.pieces
+        part = Part(
+            number,
+            piece.file,
+            content.size_bytes,
+            digests.etag,
+            digests.checksum,
+            self._versions.now_ms(),
+            piece.crcs,
+            piece.nonce,
+        )
         try:
-            await self._commits.commit(_put_part(upload.upload_id, part), new_files=[file])
+            await self._commits.commit(_put_part(upload.upload_id, part), new_files=[piece.file])
         except Conflict:
             raise NoSuchUpload(UploadId=upload.upload_id) from None
         return part
@@ -162,11 +191,11 @@ class Uploads:
         named: Sequence[NamedPart],
         wish: Wish,
         claims: Mapping[str, str] | None = None,
-    ) -> Facts:
+    ) -> tuple[Facts, str]:
         """Make the named parts the object; again, with the same answer, when it was completed already.
 
-        Headers and ACL are those the upload began with; of `wish` only the conditions count. `claims`
-        are the x-amz-checksum-* headers of the whole object.
+        Also answers the id of the version. Headers and ACL are those the upload began with; of `wish` only
+        the conditions count. `claims` are the x-amz-checksum-* headers of the whole object.
         Raises NoSuchUpload, InvalidPart, InvalidPartOrder, EntityTooSmall, BadDigest, PreconditionFailed.
         """
         authorize(principal, Action.PUT_OBJECT, self._buckets.find(bucket), key=key)
@@ -190,30 +219,34 @@ class Uploads:
         named: Sequence[NamedPart],
         wish: Wish,
         claims: Mapping[str, str],
-    ) -> Facts:
+    ) -> tuple[Facts, str]:
         parts = chosen_parts(upload, await self.parts(upload), named)
         checksum = joined_checksum(upload, parts)
         check_claims(claims, checksum)
-        facts = Facts(joined_etag(parts), checksum)
-        pieces = tuple(Piece(part.file, part.size_bytes) for part in parts)
-        content = Content(sum(part.size_bytes for part in parts), pieces=pieces)
+        facts = Facts(joined_etag(parts), checksum, encryption=upload.encryption)
+        content = Content(sum(part.size_bytes for part in parts), pieces=tuple(map(_piece, parts)))
         wish = Wish(
             upload.headers,
             upload.acl,
-            only_if_absent=wish.only_if_absent,
-            only_if_etag=wish.only_if_etag,
+            conditions=wish.conditions,
+            tags=upload.tags,
+            lock=upload.lock,
+            storage_class=upload.storage_class,
         )
         first = _close_upload(upload, facts, self._versions.now_ms())
-        await self._versions.make(
+        stored = await self._versions.make(
             upload.owner, upload.bucket, upload.key, content, facts, wish, with_statements=first, new_files=()
         )
-        return facts
+        return facts, stored.version_id
 
-    async def _answer_again(self, upload: Upload) -> Facts:
+    async def _answer_again(self, upload: Upload) -> tuple[Facts, str]:
         sql = "SELECT checksum FROM upload WHERE upload_id = ?"
         rows = await self._store.read(sql, upload.upload_id)
         checksum: Checksum | None = parse_checksum(rows[0]["checksum"]) if rows else None
-        return Facts(upload.etag, checksum)
+        found = await self._versions.find(upload.bucket, upload.key)
+        # The id is told as long as the version is the current one.
+        is_it = found is not None and found.stored.etag == upload.etag
+        return Facts(upload.etag, checksum), found.stored.version_id if found and is_it else ""
 
     async def list(
         self,
@@ -239,6 +272,11 @@ class Uploads:
         return [upload_from(row) for row in rows[:limit]], len(rows) > limit
 
 
+def _piece(part: Part) -> Piece:
+    checksum = part.checksum.as_text() if part.checksum else ""
+    return Piece(part.file, part.size_bytes, part.crcs, part.nonce, checksum)
+
+
 def _put_part(upload_id: str, part: Part) -> list[Statement]:
     is_open = "UPDATE upload SET changes = changes + 1 WHERE upload_id = ? AND etag = ''"
     old = "DELETE FROM part WHERE upload_id = ? AND number = ? RETURNING 0 AS generation, file"
@@ -250,6 +288,8 @@ def _put_part(upload_id: str, part: Part) -> list[Statement]:
         "etag": part.etag,
         "checksum": part.checksum.as_text() if part.checksum else "",
         "modified_ms": part.modified_ms,
+        "crcs": part.crcs,
+        "nonce": part.nonce,
     }
     return [
         Statement(is_open, (upload_id,), expect=1),

@@ -1,60 +1,95 @@
-"""The current version of each key: look it up, make a new one, read its bytes. Rights are decided above."""
+"""The versions of each key: look one up, make a new current one, end one. Rights are decided above."""
 
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 
 from euca_box.model.acls import PRIVATE, Acl
-from euca_box.model.s3_errors import NoSuchBucket, NoSuchKey, OperationAborted, PreconditionFailed
+from euca_box.model.object_lock import NO_LOCK, Lock
+from euca_box.model.s3_errors import (
+    AccessDenied,
+    InvalidRequest,
+    MethodNotAllowed,
+    NoSuchBucket,
+    NoSuchKey,
+    NoSuchVersion,
+    OperationAborted,
+    PreconditionFailed,
+    S3Error,
+)
 from euca_box.objects import index
 from euca_box.objects.cache import Cache, Found
 from euca_box.objects.commits import Commits
+from euca_box.objects.conditions import NO_CONDITIONS, Conditions
 from euca_box.objects.digests import Expectation
+from euca_box.objects.encryption import Encrypt
 from euca_box.objects.files import Files
+from euca_box.objects.index import ENABLED
 from euca_box.objects.intake import Content
-from euca_box.objects.rows import Checksum, Owner, Piece, StoredObject
+from euca_box.objects.rows import NULL_VERSION, Bucket, Checksum, Owner, StoredObject
 from euca_box.store.sqlite_store import SqliteStore
-from euca_box.store.store import Conflict, Statement
+from euca_box.store.store import Conflict, Statement, Value
+
+_TRIES = 5  # times that another change of the same version may come first
 
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What a PUT says besides the bytes. Conditions: the key must be absent, or have this ETag ("*": any)."""
+    """What a PUT says besides the bytes."""
 
     headers: Mapping[str, str] = field(default_factory=dict)
     acl: Acl | None = None  # none was given: private
     expect: Expectation = field(default_factory=Expectation)
-    only_if_absent: bool = False
-    only_if_etag: str | None = None
+    conditions: Conditions = NO_CONDITIONS
+    tags: Mapping[str, str] = field(default_factory=dict)
+    lock: Lock = NO_LOCK
+    encrypt: Encrypt | None = None
+    storage_class: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What was found out about received bytes."""
+    """What was found out about received bytes. `encryption` is the text of their sealed key."""
 
     etag: str
     checksum: Checksum | None = None
     sha256: str | None = None
+    encryption: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Deleted:
+    """What a deletion did: `version_id` went, or is the delete marker that came (`is_marker`)."""
+
+    key: str
+    version_id: str = ""
+    is_marker: bool = False
 
 
 class Versions:
     def __init__(
-        self, store: SqliteStore, files: Files, cache: Cache, commits: Commits, now: Callable[[], float]
+        self,
+        store: SqliteStore,
+        files: Files,
+        cache: Cache,
+        commits: Commits,
+        bucket_of: Callable[[str], Bucket],
+        now_ms: Callable[[], int],
     ) -> None:
         self._store, self._files, self._cache, self._commits = store, files, cache, commits
-        self._now = now
+        self._bucket_of, self.now_ms = bucket_of, now_ms
         self._last_generation = time.time_ns()
 
     async def load(self) -> None:
         """Generations are never given twice: begin beyond the clock and beyond all rows."""
-        [newest] = await self._store.read("SELECT COALESCE(MAX(generation), 0) AS last FROM object")
-        self._last_generation = max(self._last_generation, newest["last"])
-
-    def now_ms(self) -> int:
-        return int(self._now() * 1000)
+        sql = "SELECT COALESCE(MAX(generation), 0) AS last FROM "
+        for table in ("object", "version"):
+            [newest] = await self._store.read(sql + table)
+            self._last_generation = max(self._last_generation, newest["last"])
 
     async def find(self, bucket: str, key: str) -> Found | None:
+        """The current version; None when there is none or it is a delete marker."""
         name = (bucket, key)
         found = self._cache.get(name)
         if found is not None:
@@ -67,6 +102,20 @@ class Versions:
             raise
         self._cache.end_load(name, token, found)
         return found
+
+    async def find_version(self, bucket: str, key: str, version_id: str) -> Found | None:
+        """Any version, delete markers too. Raises InvalidArgument."""
+        found = self._cache.get((bucket, key))
+        if found is not None and found.stored.version_id == version_id:
+            return found
+        return await self._store.read_with(lambda db: index.find_version(db, bucket, key, version_id))
+
+    async def absence(self, bucket: str, key: str) -> NoSuchKey:
+        """Why there is no current version, for who may know."""
+        marker = None
+        if self._bucket_of(bucket).versioning:
+            marker = await self._store.read_with(lambda db: index.find_marker(db, bucket, key))
+        return NoSuchKey(Key=key).with_headers(marker_headers(marker) if marker else {})
 
     async def make(
         self,
@@ -85,42 +134,138 @@ class Versions:
         `new_files` go when the batch is refused; by default all files of the content.
         Raises NoSuchBucket, PreconditionFailed, NoSuchKey, OperationAborted, InsufficientStorage.
         """
-        self._last_generation += 1
-        stored = StoredObject(
-            bucket=bucket,
-            key=key,
-            generation=self._last_generation,
+        new = content.files if new_files is None else list(new_files)
+        try:
+            held = self._bucket_of(bucket)
+        except NoSuchBucket:
+            self._files.release(-1, new)
+            raise
+        stored = replace(
+            self._new_version(owner, held, key),
             size_bytes=content.size_bytes,
             etag=facts.etag,
-            modified_ms=self.now_ms(),
-            owner=owner,
             acl=wish.acl or PRIVATE,
             checksum=facts.checksum,
             sha256=facts.sha256,
             headers=wish.headers,
+            tags=wish.tags,
+            lock=held.object_lock.applied(wish.lock, self.now_ms()) if held.object_lock else wish.lock,
+            encryption=facts.encryption,
+            storage_class=wish.storage_class,
         )
-        change = index.put_object(
-            stored, content, only_if_absent=wish.only_if_absent, only_if_etag=wish.only_if_etag
-        )
-        new, batch = content.files if new_files is None else list(new_files), [*with_statements, *change]
+        change = index.put_object(stored, content, held.versioning, wish.conditions)
         try:
-            await self._commits.commit(batch, [(bucket, key)], new, frozenset(content.files))
+            await self._commits.commit(
+                [*with_statements, *change], [(bucket, key)], new, frozenset(content.files)
+            )
         except Conflict as error:
-            raise await self._refusal(bucket, key, wish) from error
+            raise await self._refusal(held, await self._unmet(held, key, wish.conditions)) from error
         return stored
 
-    async def _refusal(self, bucket: str, key: str, wish: Wish) -> Exception:
-        """Why the batch did not fit."""
-        if not await self._store.read("SELECT 1 FROM bucket WHERE name = ?", bucket):
-            return NoSuchBucket(BucketName=bucket)
-        found = await self.find(bucket, key)
-        if wish.only_if_absent and found is not None:
-            return PreconditionFailed(Condition="If-None-Match")
-        if wish.only_if_etag is not None and found is None:
-            return NoSuchKey(Key=key)
-        if wish.only_if_etag is not None and found and wish.only_if_etag not in ("*", found.stored.etag):
-            return PreconditionFailed(Condition="If-Match")
-        return OperationAborted()
+    def _new_version(self, owner: Owner, bucket: Bucket, key: str) -> StoredObject:
+        self._last_generation += 1
+        generation = self._last_generation
+        return StoredObject(
+            bucket=bucket.name,
+            key=key,
+            generation=generation,
+            size_bytes=0,
+            etag="",
+            modified_ms=self.now_ms(),
+            owner=owner,
+            acl=PRIVATE,
+            version_id=index.new_version_id(generation) if bucket.versioning == ENABLED else NULL_VERSION,
+        )
+
+    async def _unmet(self, bucket: Bucket, key: str, conditions: Conditions) -> S3Error | None:
+        """The condition of a PUT that the current version does not meet."""
+        found = await self.find(bucket.name, key)
+        if found is None:
+            return NoSuchKey(Key=key) if conditions.match is not None else None
+        return None if conditions.fit(found.stored) else _failed(conditions)
+
+    async def _refusal(self, bucket: Bucket, unmet: S3Error | None) -> S3Error:
+        """Why a batch did not fit."""
+        sql = "SELECT versioning FROM bucket WHERE name = ?"
+        rows = await self._store.read(sql, bucket.name)
+        if not rows:
+            return NoSuchBucket(BucketName=bucket.name)
+        if rows[0]["versioning"] != bucket.versioning:
+            return OperationAborted()
+        return unmet or OperationAborted()
+
+    async def delete(
+        self, owner: Owner, bucket: str, key: str, conditions: Conditions = NO_CONDITIONS
+    ) -> Deleted:
+        """End the current version: for good, or below a delete marker. An absent key is no error.
+
+        Raises PreconditionFailed, OperationAborted.
+        """
+        held = self._bucket_of(bucket)
+        marker = replace(self._new_version(owner, held, key), is_marker=True)
+        batch = index.delete_object((bucket, key), held.versioning, conditions, marker)
+        try:
+            await self._commits.commit(batch, [(bucket, key)], removes=True)
+        except Conflict as error:
+            failed = _failed(conditions) if conditions != NO_CONDITIONS else None
+            raise await self._refusal(held, failed) from error
+        return Deleted(key, marker.version_id, is_marker=True) if held.versioning else Deleted(key)
+
+    async def delete_plain(self, bucket: str, keys: Iterable[str]) -> None:
+        """End current versions for good, all or none, in a bucket that never had versioning."""
+        wanted = list(keys)
+        try:
+            batch = index.delete_objects(bucket, wanted)
+            await self._commits.commit(batch, [(bucket, key) for key in wanted], removes=True)
+        except Conflict as error:
+            raise await self._refusal(self._bucket_of(bucket), None) from error
+
+    async def delete_version(
+        self,
+        bucket: str,
+        key: str,
+        version_id: str,
+        conditions: Conditions = NO_CONDITIONS,
+        *,
+        bypass: bool = False,
+    ) -> Deleted:
+        """Remove one version for good; an absent one is no error.
+
+        Raises AccessDenied (object lock), PreconditionFailed, InvalidArgument, OperationAborted.
+        """
+        for _ in range(_TRIES):
+            found = await self.find_version(bucket, key, version_id)
+            if found is None:
+                return Deleted(key, version_id)
+            stored = found.stored
+            if not conditions.fit(stored):
+                raise _failed(conditions)
+            if stored.lock.forbids_removal(self.now_ms(), bypass=bypass):
+                raise AccessDenied("Access Denied because object protected by object lock.")
+            try:
+                await self._commits.commit(index.delete_version(stored), [(bucket, key)], removes=True)
+            except Conflict:
+                self.forget(bucket, key)
+            else:
+                return Deleted(key, version_id, stored.is_marker)
+        raise OperationAborted()
+
+    async def change(self, stored: StoredObject, column: str, value: Value, was: Value) -> bool:
+        """Change a column of a version; False when it had another value than `was`, or went meanwhile."""
+        batch = index.change_version(stored, column, value, was)
+        results = await self._commits.commit(batch, [(stored.bucket, stored.key)])
+        return any(results)
+
+    async def set_lock(self, stored: StoredObject, new: Lock, *, bypass: bool) -> bool:
+        """As `change`. Raises AccessDenied when what protects the version does not allow it."""
+        if stored.lock.forbids_change(new, self.now_ms(), bypass=bypass):
+            raise AccessDenied("Access Denied because object protected by object lock.")
+        return await self.change(stored, "lock", new.as_text(), stored.lock.as_text())
+
+    def require_lock(self, bucket: str) -> None:
+        """Raises InvalidRequest unless the bucket has object lock."""
+        if self._bucket_of(bucket).object_lock is None:
+            raise InvalidRequest("Bucket is missing Object Lock Configuration")
 
     def is_readable(self, found: Found) -> bool:
         """Are its files still there? Asked once, after pinning: they go together or not at all."""
@@ -138,28 +283,20 @@ class Versions:
         """Ask the database the next time."""
         self._cache.drop((bucket, key))
 
-    async def read(self, found: Found, start: int, end: int) -> AsyncIterator[bytes | bytearray]:
-        """The bytes [start, end) of a pinned object, in pieces of at most 256 KiB."""
-        if found.inline is not None:
-            if start < end:
-                yield found.inline[start:end]
-            return
-        begin = 0
-        for piece in found.pieces:
-            low, high = max(start, begin), min(end, begin + piece.size_bytes)
-            if low < high:
-                async for data in self._read_piece(piece, low - begin, high - begin):
-                    yield data
-            begin += piece.size_bytes
 
-    async def _read_piece(self, piece: Piece, start: int, end: int) -> AsyncIterator[bytes | bytearray]:
-        fd = self._files.open(piece.file)
-        try:
-            while start < end:
-                data = await self._files.read(fd, start, end - start)
-                if not data:
-                    raise OSError(f"object data file {piece.file} is shorter than its row says")
-                start += len(data)
-                yield data
-        finally:
-            os.close(fd)
+def _failed(conditions: Conditions) -> PreconditionFailed:
+    return PreconditionFailed(Condition="If-Match" if conditions.none_match is None else "If-None-Match")
+
+
+def marker_headers(marker: StoredObject) -> dict[str, str]:
+    return {"x-amz-delete-marker": "true", "x-amz-version-id": marker.version_id}
+
+
+def not_a_marker(found: Found | None, key: str, version_id: str) -> Found:
+    """Raises NoSuchVersion, MethodNotAllowed for a delete marker."""
+    if found is None:
+        raise NoSuchVersion(Key=key, VersionId=version_id)
+    if found.stored.is_marker:
+        headers = marker_headers(found.stored) | {"allow": "DELETE"}
+        raise MethodNotAllowed(ResourceType="DeleteMarker").with_headers(headers)
+    return found

@@ -301,14 +301,12 @@ def test_wrong_and_disabled_keys_are_refused(box: S3Box) -> None:
 
 def test_what_is_not_there_says_so(s3: Any, bucket: str) -> None:
     s3.put_object(Bucket=bucket, Key="k", Body=b"x")
-    tags = {"TagSet": [{"Key": "a", "Value": "b"}]}
+    mfa = {"Status": "Enabled", "MFADelete": "Enabled"}
     refused = [
-        lambda: s3.put_object_tagging(Bucket=bucket, Key="k", Tagging=tags),
-        lambda: s3.put_object(Bucket=bucket, Key="k", Body=b"y", ServerSideEncryption="AES256"),
-        lambda: s3.put_object(Bucket=bucket, Key="k", Body=b"y", Tagging="a=b"),
-        lambda: s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"}),
-        lambda: s3.get_bucket_replication(Bucket=bucket),
-        lambda: s3.get_object_attributes(Bucket=bucket, Key="k", ObjectAttributes=["ETag"]),
+        lambda: s3.put_object(Bucket=bucket, Key="k", Body=b"y", ServerSideEncryption="aws:kms"),
+        lambda: s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration=mfa),
+        lambda: s3.get_object_torrent(Bucket=bucket, Key="k"),
+        lambda: s3.restore_object(Bucket=bucket, Key="k", RestoreRequest={"Days": 1}),
     ]
     for attempt in refused:
         with pytest.raises(ClientError) as error:

@@ -5,6 +5,7 @@ from euca_box.api.s3.operations import Front
 from euca_box.api.s3.request import S3Request
 from euca_box.api.s3.responses import NAMESPACE, Response, element, xml_response
 from euca_box.api.s3.uploading import read_document
+from euca_box.api.s3.versioning import version_asked
 from euca_box.auth.keyring import Keyring
 from euca_box.model.acls import PRIVATE, Acl, Grant, Group
 from euca_box.model.bucket_settings import ObjectOwnership
@@ -22,8 +23,10 @@ async def get_bucket_acl(front: Front, request: S3Request) -> Response:
 
 
 async def get_object_acl(front: Front, request: S3Request) -> Response:
-    bucket = front.objects.buckets.find(request.bucket)
-    stored = await front.objects.known(request.principal, Action.GET_OBJECT_ACL, request.bucket, request.key)
+    bucket, version_id = front.objects.buckets.find(request.bucket), version_asked(request)
+    stored = await front.objects.known(
+        request.principal, Action.GET_OBJECT_ACL, request.bucket, request.key, version_id
+    )
     return _policy(front.keyring, bucket, owner_in(bucket, stored.owner), stored.acl)
 
 
@@ -36,10 +39,12 @@ async def put_bucket_acl(front: Front, request: S3Request) -> Response:
 
 
 async def put_object_acl(front: Front, request: S3Request) -> Response:
-    bucket = front.objects.buckets.find(request.bucket)
-    stored = await front.objects.known(request.principal, Action.PUT_OBJECT_ACL, request.bucket, request.key)
+    bucket, version_id = front.objects.buckets.find(request.bucket), version_asked(request)
+    stored = await front.objects.known(
+        request.principal, Action.PUT_OBJECT_ACL, request.bucket, request.key, version_id
+    )
     acl = await _given(front, request, bucket, stored.owner)
-    await front.objects.set_acl(request.principal, request.bucket, request.key, acl)
+    await front.objects.set_acl(request.principal, request.bucket, request.key, acl, version_id)
     return Response()
 
 

@@ -49,7 +49,14 @@ async def create_bucket(front: Front, request: S3Request) -> Response:
         location = region
     stored = "" if location in _CLASSIC else location
     acl, settings = acl_of_headers(request, front.keyring), _ownership(request)
-    await front.objects.buckets.create(request.principal, request.bucket, stored, acl or PRIVATE, settings)
+    await front.objects.buckets.create(
+        request.principal,
+        request.bucket,
+        stored,
+        acl or PRIVATE,
+        settings,
+        object_lock=_wants_lock(request),
+    )
     return Response(200, {"location": f"/{request.bucket}"})
 
 
@@ -61,6 +68,10 @@ def _ownership(request: S3Request) -> list[ObjectOwnership]:
         return [ObjectOwnership(text)]
     except ValueError:
         raise InvalidArgument(ArgumentName="x-amz-object-ownership", ArgumentValue=text) from None
+
+
+def _wants_lock(request: S3Request) -> bool:
+    return request.headers.get("x-amz-bucket-object-lock-enabled", "").lower() == "true"
 
 
 async def head_bucket(front: Front, request: S3Request) -> Response:
@@ -79,9 +90,3 @@ async def get_bucket_location(front: Front, request: S3Request) -> Response:
     authorize(request.principal, Action.GET_BUCKET_LOCATION, bucket)
     text = f'<LocationConstraint xmlns="{NAMESPACE}">{bucket.location}</LocationConstraint>'
     return xml_response(text)
-
-
-async def get_bucket_versioning(front: Front, request: S3Request) -> Response:
-    """Never switched on: an empty configuration, as AWS answers."""
-    authorize(request.principal, Action.GET_BUCKET_VERSIONING, front.objects.buckets.find(request.bucket))
-    return xml_response(f'<VersioningConfiguration xmlns="{NAMESPACE}"/>')

@@ -5,8 +5,17 @@ from collections.abc import Mapping
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 
+from euca_box.api.s3.encryption import (
+    customer_key_of,
+    encryption_headers,
+    is_encrypted_read,
+    refuse_on_read,
+)
+from euca_box.api.s3.locks import lock_headers
+from euca_box.api.s3.operations import Front
 from euca_box.api.s3.request import S3Request
 from euca_box.api.s3.responses import header_value, http_time
+from euca_box.model.object_lock import NO_LOCK
 from euca_box.model.s3_errors import (
     InvalidPartNumber,
     InvalidRange,
@@ -101,6 +110,14 @@ def _part_range(text: str, found: Found) -> tuple[int, int]:
     return start, start + sizes[number - 1]
 
 
+def object_key(front: Front, request: S3Request, found: Found) -> bytes | None:
+    """The data key of an encrypted object. Raises InvalidRequest, AccessDenied for a wrong key."""
+    if not is_encrypted_read(request, found.stored):
+        return None
+    refuse_on_read(request)
+    return front.objects.keys.open(found.stored.encryption, customer_key_of(request))
+
+
 def object_headers(request: S3Request, found: Found, wanted: tuple[int, int] | None) -> dict[str, str]:
     """The headers of a 200 or 206. Raises InvalidArgument, InvalidRequest."""
     stored = found.stored
@@ -110,6 +127,8 @@ def object_headers(request: S3Request, found: Found, wanted: tuple[int, int] | N
         "accept-ranges": "bytes",
         **stored.headers,
     }
+    if stored.encryption or stored.storage_class or stored.tags or stored.lock != NO_LOCK:
+        headers |= _special_headers(stored)
     if stored.checksum and wanted is None and request.headers.get("x-amz-checksum-mode") == "ENABLED":
         headers[f"x-amz-checksum-{stored.checksum.algorithm.lower()}"] = stored.checksum.value
         headers["x-amz-checksum-type"] = stored.checksum.kind
@@ -117,6 +136,8 @@ def object_headers(request: S3Request, found: Found, wanted: tuple[int, int] | N
         headers["content-range"] = f"bytes {wanted[0]}-{wanted[1] - 1}/{stored.size_bytes}"
     if "partNumber" in request.query and "-" in stored.etag:
         headers["x-amz-mp-parts-count"] = str(len(found.pieces))
+    if not request.query:
+        return headers
     for name in _OVERRIDES:
         if f"response-{name}" in request.query:
             if request.principal is None:
@@ -124,4 +145,13 @@ def object_headers(request: S3Request, found: Found, wanted: tuple[int, int] | N
                     "Request specific response headers cannot be used for anonymous GET requests."
                 )
             headers[name] = header_value(request.query[f"response-{name}"], f"response-{name}")
+    return headers
+
+
+def _special_headers(stored: StoredObject) -> dict[str, str]:
+    headers = encryption_headers(stored.encryption) | lock_headers(stored.lock)
+    if stored.storage_class:
+        headers["x-amz-storage-class"] = stored.storage_class
+    if stored.tags:
+        headers["x-amz-tagging-count"] = str(len(stored.tags))
     return headers

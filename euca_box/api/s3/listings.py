@@ -10,6 +10,7 @@ from euca_box.api.s3.request import S3Request
 from euca_box.api.s3.responses import NAMESPACE, Response, element, escape, iso_time, xml_response
 from euca_box.model.s3_errors import InvalidArgument
 from euca_box.objects.listing import Listed, Page
+from euca_box.objects.version_listing import MARKER, ListedVersion
 
 LONGEST_PAGE = 1000
 Encode = Callable[[str], str]
@@ -24,9 +25,10 @@ async def list_objects(front: Front, request: S3Request) -> Response:
     return _listing(
         "ListBucketResult",
         head + element("Marker", encode(marker)) + element("NextMarker", following),
-        page,
+        page.prefixes,
         _contents(page, encode, with_owner=True),
         encode,
+        truncated=page.truncated,
     )
 
 
@@ -46,21 +48,49 @@ async def list_objects_v2(front: Front, request: S3Request) -> Response:
         + element("KeyCount", len(page))
     )
     with_owner = request.parameter("fetch-owner") == "true"
-    return _listing("ListBucketResult", head, page, _contents(page, encode, with_owner=with_owner), encode)
+    contents = _contents(page, encode, with_owner=with_owner)
+    return _listing("ListBucketResult", head, page.prefixes, contents, encode, truncated=page.truncated)
 
 
 async def list_object_versions(front: Front, request: S3Request) -> Response:
-    """S3 API 2006-03-01, GET Bucket Object versions, of a bucket that never had versioning."""
+    """S3 API 2006-03-01, GET Bucket Object versions."""
     encode, marker = _encoding(request), request.parameter("key-marker")
-    page, head = await _read(front, request, marker, encode)
-    versions = "".join(
-        f"<Version><Key>{escape(encode(listed.key))}</Key><VersionId>null</VersionId>"
-        f"<IsLatest>true</IsLatest>{_facts(listed, with_owner=True)}</Version>"
-        for listed in page.objects
+    after, limit = request.parameter("version-id-marker"), page_size(request, "max-keys")
+    if after and not marker:
+        raise InvalidArgument(
+            "A version-id marker cannot be specified without a key marker.",
+            ArgumentName="version-id-marker",
+            ArgumentValue=after,
+        )
+    page = await front.objects.list_versions(
+        request.principal,
+        request.bucket,
+        prefix=request.parameter("prefix"),
+        delimiter=request.parameter("delimiter"),
+        after=marker,
+        after_version=after,
+        limit=limit,
     )
-    following = element("NextKeyMarker", encode(page.last)) if page.last is not None else ""
-    head += element("KeyMarker", encode(marker)) + "<VersionIdMarker/>" + following
-    return _listing("ListVersionsResult", head, page, versions, encode)
+    head = _head(request, limit, encode)
+    head += element("KeyMarker", encode(marker)) + element("VersionIdMarker", after)
+    if page.last is not None:
+        head += element("NextKeyMarker", encode(page.last[0]))
+        head += element("NextVersionIdMarker", page.last[1] or None)
+    versions = "".join(_version(listed, encode) for listed in page.versions)
+    return _listing(
+        "ListVersionsResult", head, page.prefixes, versions, encode, truncated=page.last is not None
+    )
+
+
+def _version(listed: ListedVersion, encode: Encode) -> str:
+    names = f"<Key>{escape(encode(listed.key))}</Key><VersionId>{listed.version_id}</VersionId>"
+    names += f"<IsLatest>{'true' if listed.is_latest else 'false'}</IsLatest>"
+    if listed.kind == MARKER:
+        return (
+            f"<DeleteMarker>{names}<LastModified>{iso_time(listed.modified_ms)}</LastModified>"
+            f"{_owner(listed.owner_id, listed.owner_name)}</DeleteMarker>"
+        )
+    return f"<Version>{names}{_facts(listed, with_owner=True)}</Version>"
 
 
 async def _read(front: Front, request: S3Request, after: str, encode: Encode) -> tuple[Page, str]:
@@ -69,14 +99,18 @@ async def _read(front: Front, request: S3Request, after: str, encode: Encode) ->
     page = await front.objects.list(
         request.principal, request.bucket, prefix=prefix, delimiter=delimiter, after=after, limit=limit
     )
-    head = (
+    return page, _head(request, limit, encode)
+
+
+def _head(request: S3Request, limit: int, encode: Encode) -> str:
+    delimiter = request.parameter("delimiter")
+    return (
         element("Name", request.bucket)
-        + element("Prefix", encode(prefix))
+        + element("Prefix", encode(request.parameter("prefix")))
         + element("MaxKeys", limit)
         + element("Delimiter", encode(delimiter) if delimiter else None)
         + element("EncodingType", request.query.get("encoding-type"))
     )
-    return page, head
 
 
 def page_size(request: S3Request, name: str) -> int:
@@ -119,17 +153,19 @@ def _contents(page: Page, encode: Encode, *, with_owner: bool) -> str:
     )
 
 
-def _facts(listed: Listed, *, with_owner: bool) -> str:
-    checksum = ""
-    if listed.checksum:
-        algorithm, _, kind = listed.checksum.split(" ")
-        checksum = f"<ChecksumAlgorithm>{algorithm}</ChecksumAlgorithm><ChecksumType>{kind}</ChecksumType>"
+def _facts(listed: Listed | ListedVersion, *, with_owner: bool) -> str:
+    checksum = _checksum_kind(listed.checksum) if listed.checksum else ""
     owner = _owner(listed.owner_id, listed.owner_name) if with_owner else ""
     return (
         f"<LastModified>{iso_time(listed.modified_ms)}</LastModified><ETag>&quot;{listed.etag}&quot;</ETag>"
         f"{checksum}<Size>{listed.size_bytes}</Size>{owner}"
-        "<StorageClass>STANDARD</StorageClass>"
+        f"<StorageClass>{listed.storage_class or 'STANDARD'}</StorageClass>"
     )
+
+
+def _checksum_kind(checksum: str) -> str:
+    algorithm, _, kind = checksum.split(" ")
+    return f"<ChecksumAlgorithm>{algorithm}</ChecksumAlgorithm><ChecksumType>{kind}</ChecksumType>"
 
 
 @lru_cache(maxsize=1024)
@@ -138,15 +174,15 @@ def _owner(canonical_id: str, display_name: str, name: str = "Owner") -> str:
     return f"<{name}>{who}</{name}>"
 
 
-def _listing(root: str, head: str, page: Page, entries: str, encode: Encode) -> Response:
-    prefixes = "".join(
-        f"<CommonPrefixes><Prefix>{escape(encode(prefix))}</Prefix></CommonPrefixes>"
-        for prefix in page.prefixes
+def _listing(
+    root: str, head: str, prefixes: list[str], entries: str, encode: Encode, *, truncated: bool
+) -> Response:
+    common = "".join(
+        f"<CommonPrefixes><Prefix>{escape(encode(prefix))}</Prefix></CommonPrefixes>" for prefix in prefixes
     )
-    truncated = "true" if page.truncated else "false"
     return xml_response(
-        f'<{root} xmlns="{NAMESPACE}">{head}<IsTruncated>{truncated}</IsTruncated>'
-        f"{entries}{prefixes}</{root}>"
+        f'<{root} xmlns="{NAMESPACE}">{head}<IsTruncated>{"true" if truncated else "false"}</IsTruncated>'
+        f"{entries}{common}</{root}>"
     )
 
 

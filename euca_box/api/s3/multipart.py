@@ -2,12 +2,15 @@
 
 import re
 
-from euca_box.api.s3.copying import opened_source
+from euca_box.api.s3.attributes import checksum_xml
+from euca_box.api.s3.copying import opened_source, source_key
+from euca_box.api.s3.encryption import customer_key_of, encryption_headers
 from euca_box.api.s3.listings import page_size
 from euca_box.api.s3.operations import Front
 from euca_box.api.s3.request import S3Request
 from euca_box.api.s3.responses import NAMESPACE, Response, element, iso_time, xml_response
-from euca_box.api.s3.uploading import body_of, expectation_of, read_document, refuse_unknown, wish_of
+from euca_box.api.s3.uploading import body_of, expectation_of, read_document, refuse_unknown
+from euca_box.api.s3.wishes import conditions_of, wish_of
 from euca_box.api.s3.xml_in import children, parse_xml, text_of
 from euca_box.model.s3_errors import (
     EntityTooLarge,
@@ -20,6 +23,7 @@ from euca_box.objects.completion import NamedPart
 from euca_box.objects.crcs import CRCS
 from euca_box.objects.digests import DIGEST_BYTES, Expectation
 from euca_box.objects.rows import LARGEST_PART_BYTES, MIB, MOST_PARTS, Checksum, Owner, Part
+from euca_box.objects.versions import Wish
 
 _LARGEST_COMPLETION_BYTES = 4 * MIB  # 10 000 parts with a SHA-256 each are 2.3 MB
 _COPY_RANGE = re.compile(r"bytes=([0-9]{1,19})-([0-9]{1,19})", re.ASCII)
@@ -27,13 +31,14 @@ _COPY_RANGE = re.compile(r"bytes=([0-9]{1,19})-([0-9]{1,19})", re.ASCII)
 
 async def create_upload(front: Front, request: S3Request) -> Response:
     """S3 API 2006-03-01, Initiate Multipart Upload."""
-    wish = wish_of(front, request)
     front.objects.authorize_put(request.principal, request.bucket, request.key)
+    wish = wish_of(front, request)
     algorithm, kind = _checksum_wish(request)
     upload = await front.objects.uploads.create(
         request.principal, request.bucket, request.key, wish, algorithm, kind
     )
     headers = {"x-amz-checksum-algorithm": algorithm, "x-amz-checksum-type": kind} if algorithm else {}
+    headers |= encryption_headers(upload.encryption)
     names = element("Bucket", request.bucket) + element("Key", request.key)
     return xml_response(
         f'<InitiateMultipartUploadResult xmlns="{NAMESPACE}">{names}'
@@ -77,8 +82,8 @@ async def upload_part(front: Front, request: S3Request) -> Response:
         request.principal, request.bucket, request.key, request.query["uploadId"]
     )
     body, _ = body_of(request)
-    part = await front.objects.uploads.put_part(upload, number, body, expect)
-    headers = {"etag": f'"{part.etag}"'}
+    part = await front.objects.uploads.put_part(upload, number, body, expect, customer_key_of(request))
+    headers = {"etag": f'"{part.etag}"', **encryption_headers(upload.encryption)}
     if part.checksum is not None:
         headers[f"x-amz-checksum-{part.checksum.algorithm.lower()}"] = part.checksum.value
     return Response(200, headers)
@@ -93,11 +98,18 @@ async def upload_part_copy(front: Front, request: S3Request) -> Response:
     )
     async with opened_source(front, request) as source:
         start, end = _copy_range(request, source.stored.size_bytes)
-        pieces = (bytes(piece) async for piece in front.objects.read(source, start, end))
-        part = await front.objects.uploads.put_part(upload, number, pieces, Expectation())
+        data_key = front.objects.keys.open(source.stored.encryption, source_key(request))
+        pieces = (bytes(piece) async for piece in front.objects.read(source, start, end, data_key))
+        part = await front.objects.uploads.put_part(
+            upload, number, pieces, Expectation(), customer_key_of(request)
+        )
+        headers = encryption_headers(upload.encryption)
+        if front.objects.buckets.find(source.stored.bucket).versioning:
+            headers["x-amz-copy-source-version-id"] = source.stored.version_id
     return xml_response(
         f'<CopyPartResult xmlns="{NAMESPACE}"><ETag>&quot;{part.etag}&quot;</ETag>'
-        f"<LastModified>{iso_time(part.modified_ms)}</LastModified>{_checksum(part.checksum)}</CopyPartResult>"
+        f"<LastModified>{iso_time(part.modified_ms)}</LastModified>{_checksum(part.checksum)}</CopyPartResult>",
+        headers=headers,
     )
 
 
@@ -119,8 +131,8 @@ def _copy_range(request: S3Request, size: int) -> tuple[int, int]:
 
 async def complete_upload(front: Front, request: S3Request) -> Response:
     """S3 API 2006-03-01, Complete Multipart Upload."""
-    wish = wish_of(front, request)
     front.objects.authorize_put(request.principal, request.bucket, request.key)
+    wish = Wish(conditions=conditions_of(request))
     # The checksum headers of this request are of the whole object, not of its document.
     whole = {n: v for n, v in request.headers.items() if n.startswith("x-amz-checksum-")}
     for name in whole:
@@ -129,15 +141,19 @@ async def complete_upload(front: Front, request: S3Request) -> Response:
     named = [_named_part(part) for part in children(root, "Part")]
     if not 1 <= len(named) <= MOST_PARTS:
         raise MalformedXML()
-    facts = await front.objects.uploads.complete(
+    facts, version_id = await front.objects.uploads.complete(
         request.principal, request.bucket, request.key, request.query["uploadId"], named, wish, whole
     )
     names = element("Bucket", request.bucket) + element("Key", request.key)
+    headers = encryption_headers(facts.encryption)
+    if version_id not in ("", "null"):
+        headers["x-amz-version-id"] = version_id
     return xml_response(
         f'<CompleteMultipartUploadResult xmlns="{NAMESPACE}">'
         f"{element('Location', f'/{request.bucket}/{request.key}')}{names}"
         f"<ETag>&quot;{facts.etag}&quot;</ETag>{_checksum(facts.checksum, with_type=True)}"
-        "</CompleteMultipartUploadResult>"
+        "</CompleteMultipartUploadResult>",
+        headers=headers,
     )
 
 
@@ -172,7 +188,8 @@ async def list_parts(front: Front, request: S3Request) -> Response:
     return xml_response(
         f'<ListPartsResult xmlns="{NAMESPACE}">{element("Bucket", request.bucket)}'
         f"{element('Key', request.key)}{element('UploadId', upload.upload_id)}"
-        f"<Initiator>{initiator}</Initiator><Owner>{owner}</Owner><StorageClass>STANDARD</StorageClass>"
+        f"<Initiator>{initiator}</Initiator><Owner>{owner}</Owner>"
+        f"{element('StorageClass', upload.storage_class or 'STANDARD')}"
         f"{element('ChecksumAlgorithm', upload.algorithm or None)}"
         f"{element('ChecksumType', upload.checksum_type or None)}"
         f"{element('PartNumberMarker', int(marker))}{element('NextPartNumberMarker', following)}"
@@ -193,7 +210,4 @@ def _part(part: Part) -> str:
 
 
 def _checksum(checksum: Checksum | None, *, with_type: bool = False) -> str:
-    if checksum is None:
-        return ""
-    kind = element("ChecksumType", checksum.kind) if with_type else ""
-    return element(f"Checksum{checksum.algorithm}", checksum.value) + kind
+    return checksum_xml(checksum, with_type=with_type) if checksum else ""

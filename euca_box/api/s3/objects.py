@@ -1,49 +1,67 @@
-"""Operations on objects, except multipart uploads."""
+"""Operations on objects, except multipart uploads, listings and deletions."""
 
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import replace
 
-from euca_box.api.s3.copying import opened_source
-from euca_box.api.s3.downloading import check_conditions, object_headers, wanted_range
+from euca_box.api.s3.attributes import checksum_xml
+from euca_box.api.s3.copying import checksum_wish, opened_source, source_key, source_name
+from euca_box.api.s3.downloading import check_conditions, object_headers, object_key, wanted_range
+from euca_box.api.s3.encryption import encryption_headers
 from euca_box.api.s3.operations import Front
 from euca_box.api.s3.request import S3Request
-from euca_box.api.s3.responses import NAMESPACE, Response, element, iso_time, xml_response
-from euca_box.api.s3.uploading import body_of, expectation_of, read_document, wish_of
-from euca_box.api.s3.xml_in import children, parse_xml, text_of
-from euca_box.model.s3_errors import AccessDenied, InvalidArgument, InvalidRequest, MalformedXML
-from euca_box.objects.acl import Action, is_allowed
+from euca_box.api.s3.responses import NAMESPACE, Response, iso_time, xml_response
+from euca_box.api.s3.uploading import body_of, expectation_of
+from euca_box.api.s3.versioning import version_asked, version_headers
+from euca_box.api.s3.wishes import REDIRECT, wish_of
+from euca_box.model.s3_errors import InvalidArgument, InvalidRequest
 from euca_box.objects.cache import Found
-from euca_box.objects.rows import MIB, StoredObject
-
-MOST_DELETED = 1000
+from euca_box.objects.reading import clear_inline
+from euca_box.objects.rows import StoredObject
+from euca_box.objects.versions import Wish
 
 
 async def get_object(front: Front, request: S3Request) -> Response:
     """S3 API 2006-03-01, GET Object: bytes in memory at once, others as they are read."""
+    version_id = version_asked(request)
     async with AsyncExitStack() as stack:
-        found = await front.objects.find(request.principal, request.bucket, request.key)
+        found = await front.objects.find(request.principal, request.bucket, request.key, version_id)
         if found.inline is None:
             found = await stack.enter_async_context(
-                front.objects.opened(request.principal, request.bucket, request.key)
+                front.objects.opened(request.principal, request.bucket, request.key, version_id)
             )
-        status, headers, start, end = _answer(request, found)
+        data_key = object_key(front, request, found)
+        status, headers, start, end = _answer(front, request, found)
         if found.inline is not None:
-            return Response(status, headers, found.inline[start:end])
-        stream = front.objects.read(found, start, end)
+            return Response(status, headers, clear_inline(found, data_key)[start:end])
+        stream = await _begun(front.objects.read(found, start, end, data_key))
         return Response(status, headers, stream=stream, length=end - start, close=stack.pop_all().aclose)
 
 
+async def _begun(stream: AsyncIterator[bytes | bytearray]) -> AsyncIterator[bytes | bytearray]:
+    """The stream, its first piece read: what is damaged there is an error instead of a broken answer."""
+    first = await anext(stream, b"")
+
+    async def all_of_it() -> AsyncIterator[bytes | bytearray]:
+        yield first
+        async for piece in stream:
+            yield piece
+
+    return all_of_it()
+
+
 async def head_object(front: Front, request: S3Request) -> Response:
-    found = await front.objects.find(request.principal, request.bucket, request.key)
-    status, headers, start, end = _answer(request, found)
+    found = await front.objects.find(request.principal, request.bucket, request.key, version_asked(request))
+    object_key(front, request, found)
+    status, headers, start, end = _answer(front, request, found)
     headers["content-length"] = str(end - start)
     return Response(status, headers)
 
 
-def _answer(request: S3Request, found: Found) -> tuple[int, dict[str, str], int, int]:
+def _answer(front: Front, request: S3Request, found: Found) -> tuple[int, dict[str, str], int, int]:
     check_conditions(request.headers, found.stored)
     wanted = wanted_range(request, found)
-    headers = object_headers(request, found, wanted)
+    headers = object_headers(request, found, wanted) | version_headers(front, found.stored)
     start, end = wanted or (0, found.stored.size_bytes)
     if start == end:
         headers.pop("content-range", None)
@@ -53,76 +71,74 @@ def _answer(request: S3Request, found: Found) -> tuple[int, dict[str, str], int,
 
 async def put_object(front: Front, request: S3Request) -> Response:
     """S3 API 2006-03-01, PUT Object."""
-    wish = wish_of(front, request, expectation_of(request))
     front.objects.authorize_put(request.principal, request.bucket, request.key)
+    wish = wish_of(front, request, expectation_of(request))
     body, _ = body_of(request)
     stored = await front.objects.put(request.principal, request.bucket, request.key, body, wish)
     return Response(200, stored_headers(stored))
 
 
 def stored_headers(stored: StoredObject) -> dict[str, str]:
-    headers = {"etag": f'"{stored.etag}"'}
+    headers = {"etag": f'"{stored.etag}"', **encryption_headers(stored.encryption)}
+    if stored.version_id != "null":
+        headers["x-amz-version-id"] = stored.version_id
     if stored.checksum is not None:
         headers[f"x-amz-checksum-{stored.checksum.algorithm.lower()}"] = stored.checksum.value
         headers["x-amz-checksum-type"] = stored.checksum.kind
     return headers
 
 
-async def delete_object(front: Front, request: S3Request) -> Response:
-    await front.objects.delete(request.principal, request.bucket, [request.key])
-    return Response(204)
-
-
-async def delete_objects(front: Front, request: S3Request) -> Response:
-    """S3 API 2006-03-01, Delete Multiple Objects: one commit for all of them."""
-    bucket = front.objects.buckets.find(request.bucket)
-    root = parse_xml(await read_document(request, MIB), "Delete")
-    named = children(root, "Object")
-    if not 1 <= len(named) <= MOST_DELETED:
-        raise MalformedXML()
-    wanted: list[str] = []
-    errors = ""
-    for item in named:
-        key, version = text_of(item, "Key"), text_of(item, "VersionId")
-        if not key:
-            raise MalformedXML()
-        if version not in (None, "", "null"):
-            errors += (
-                f"<Error>{element('Key', key)}{element('VersionId', version)}<Code>NoSuchVersion</Code>"
-                "<Message>The specified version does not exist.</Message></Error>"
-            )
-        elif not is_allowed(request.principal, Action.DELETE_OBJECT, bucket, key=key):
-            errors += (
-                f"<Error>{element('Key', key)}<Code>AccessDenied</Code>"
-                f"<Message>{AccessDenied.text}</Message></Error>"
-            )
-        else:
-            wanted.append(key)
-    await front.objects.delete(request.principal, request.bucket, wanted)
-    quiet = (text_of(root, "Quiet") or "").strip().lower() == "true"
-    deleted = "" if quiet else "".join(f"<Deleted>{element('Key', key)}</Deleted>" for key in wanted)
-    return xml_response(f'<DeleteResult xmlns="{NAMESPACE}">{deleted}{errors}</DeleteResult>')
-
-
 async def copy_object(front: Front, request: S3Request) -> Response:
     """S3 API 2006-03-01, PUT Object - Copy."""
-    wish = wish_of(front, request)
     front.objects.authorize_put(request.principal, request.bucket, request.key)
-    directive = request.headers.get("x-amz-metadata-directive", "COPY")
-    if directive not in ("COPY", "REPLACE"):
-        raise InvalidArgument("Unknown metadata directive.", ArgumentName="x-amz-metadata-directive")
+    wish = replace(wish_of(front, request), expect=checksum_wish(request))
+    directives = [_directive(request, f"x-amz-{of}-directive") for of in ("metadata", "tagging")]
     async with opened_source(front, request) as source:
         old = source.stored
-        if directive == "COPY":
-            if (old.bucket, old.key) == (request.bucket, request.key):
-                raise InvalidRequest(
-                    "This copy request is illegal because it is trying to copy an object to itself without "
-                    "changing the object's metadata, storage class, website redirect location or "
-                    "encryption attributes."
-                )
-            wish = replace(wish, headers=old.headers)
-        stored = await front.objects.copy(request.principal, source, request.bucket, request.key, wish)
+        if directives[0] == "COPY":
+            _refuse_itself(request, old, wish)
+            redirect = {REDIRECT: wish.headers[REDIRECT]} if REDIRECT in wish.headers else {}
+            kept = {name: value for name, value in old.headers.items() if name != REDIRECT}
+            wish = replace(wish, headers=kept | redirect)
+        if directives[1] == "COPY":
+            wish = replace(wish, tags=old.tags)
+        stored = await front.objects.copy(
+            request.principal, source, request.bucket, request.key, wish, source_key(request)
+        )
+        headers = stored_headers(stored)
+        if front.objects.buckets.find(old.bucket).versioning:
+            headers["x-amz-copy-source-version-id"] = old.version_id
+    checksum = checksum_xml(stored.checksum) if stored.checksum else ""
     return xml_response(
         f'<CopyObjectResult xmlns="{NAMESPACE}"><ETag>&quot;{stored.etag}&quot;</ETag>'
-        f"<LastModified>{iso_time(stored.modified_ms)}</LastModified></CopyObjectResult>"
+        f"<LastModified>{iso_time(stored.modified_ms)}</LastModified>{checksum}</CopyObjectResult>",
+        headers={
+            name: value
+            for name, value in headers.items()
+            if name.startswith(("x-amz-v", "x-amz-s", "x-amz-copy"))
+        },
     )
+
+
+def _directive(request: S3Request, name: str) -> str:
+    directive = request.headers.get(name, "COPY")
+    if directive not in ("COPY", "REPLACE"):
+        raise InvalidArgument("Unknown directive.", ArgumentName=name, ArgumentValue=directive)
+    return directive
+
+
+def _refuse_itself(request: S3Request, old: StoredObject, wish: Wish) -> None:
+    """Raises InvalidRequest for a copy onto itself that would change nothing."""
+    changes = (
+        source_name(request)[2] is not None
+        or wish.storage_class != old.storage_class
+        or wish.encrypt is not None
+        or REDIRECT in wish.headers
+        or wish.expect.algorithm
+    )
+    if (old.bucket, old.key) == (request.bucket, request.key) and not changes:
+        raise InvalidRequest(
+            "This copy request is illegal because it is trying to copy an object to itself without "
+            "changing the object's metadata, storage class, website redirect location or "
+            "encryption attributes."
+        )

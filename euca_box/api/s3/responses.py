@@ -78,8 +78,8 @@ def error_response(error: S3Error, resource: str, request_id: str, host_id: str)
         f"<HostId>{host_id}</HostId></Error>"
     )
     if error.http_status == 304:
-        return Response(304)
-    return xml_response(body, error.http_status)
+        return Response(304, dict(error.headers))
+    return xml_response(body, error.http_status, dict(error.headers))
 
 
 async def send_response(send: Send, response: Response) -> None:

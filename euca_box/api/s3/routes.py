@@ -4,10 +4,23 @@ A subresource that is not in the table is answered NotImplemented. It is never d
 must not become a plain PUT of the object.
 """
 
-from euca_box.api.s3 import access, acls, buckets, configurations, listings, multipart, objects
+from euca_box.api.s3 import (
+    access,
+    acls,
+    attributes,
+    buckets,
+    configurations,
+    deleting,
+    listings,
+    locks,
+    multipart,
+    objects,
+    tags,
+    versioning,
+)
 from euca_box.api.s3.operations import Operation
 from euca_box.api.s3.request import S3Request
-from euca_box.model.s3_errors import MethodNotAllowed, NoSuchVersion, S3NotImplemented
+from euca_box.model.s3_errors import MethodNotAllowed, S3NotImplemented
 
 # Parameters that say how, not what: they do not choose the operation.
 _SERVICE = frozenset({"max-buckets", "continuation-token", "prefix", "bucket-region"})
@@ -38,7 +51,10 @@ _BUCKET: dict[tuple[str, frozenset[str]], Operation] = {
     ("GET", frozenset({"versions"})): listings.list_object_versions,
     ("GET", frozenset({"uploads"})): listings.list_uploads,
     ("GET", frozenset({"location"})): buckets.get_bucket_location,
-    ("GET", frozenset({"versioning"})): buckets.get_bucket_versioning,
+    ("GET", frozenset({"versioning"})): versioning.get_bucket_versioning,
+    ("PUT", frozenset({"versioning"})): versioning.put_bucket_versioning,
+    ("GET", frozenset({"object-lock"})): locks.get_object_lock_configuration,
+    ("PUT", frozenset({"object-lock"})): locks.put_object_lock_configuration,
     ("GET", frozenset({"acl"})): acls.get_bucket_acl,
     ("PUT", frozenset({"acl"})): acls.put_bucket_acl,
     ("GET", frozenset({"policy"})): access.get_bucket_policy,
@@ -51,7 +67,7 @@ _BUCKET: dict[tuple[str, frozenset[str]], Operation] = {
     ("PUT", frozenset()): buckets.create_bucket,
     ("HEAD", frozenset()): buckets.head_bucket,
     ("DELETE", frozenset()): buckets.delete_bucket,
-    ("POST", frozenset({"delete"})): objects.delete_objects,
+    ("POST", frozenset({"delete"})): deleting.delete_objects,
     **configurations.operations(),
 }
 
@@ -60,12 +76,20 @@ _OBJECT: dict[tuple[str, frozenset[str]], Operation] = {
     ("GET", frozenset({"partNumber"})): objects.get_object,
     ("GET", frozenset({"uploadId"})): multipart.list_parts,
     ("GET", frozenset({"acl"})): acls.get_object_acl,
+    ("GET", frozenset({"attributes"})): attributes.get_object_attributes,
+    ("GET", frozenset({"tagging"})): tags.get_object_tagging,
+    ("PUT", frozenset({"tagging"})): tags.put_object_tagging,
+    ("DELETE", frozenset({"tagging"})): tags.delete_object_tagging,
+    ("GET", frozenset({"retention"})): locks.get_object_retention,
+    ("PUT", frozenset({"retention"})): locks.put_object_retention,
+    ("GET", frozenset({"legal-hold"})): locks.get_object_legal_hold,
+    ("PUT", frozenset({"legal-hold"})): locks.put_object_legal_hold,
     ("HEAD", frozenset()): objects.head_object,
     ("HEAD", frozenset({"partNumber"})): objects.head_object,
     ("PUT", frozenset()): objects.put_object,
     ("PUT", frozenset({"partNumber", "uploadId"})): multipart.upload_part,
     ("PUT", frozenset({"acl"})): acls.put_object_acl,
-    ("DELETE", frozenset()): objects.delete_object,
+    ("DELETE", frozenset()): deleting.delete_object,
     ("DELETE", frozenset({"uploadId"})): multipart.abort_upload,
     ("POST", frozenset({"uploads"})): multipart.create_upload,
     ("POST", frozenset({"uploadId"})): multipart.complete_upload,
@@ -87,12 +111,10 @@ _KNOWN = frozenset(
 
 
 def operation_of(request: S3Request) -> Operation:
-    """Raises MethodNotAllowed, S3NotImplemented, NoSuchVersion."""
+    """Raises MethodNotAllowed, S3NotImplemented."""
     if request.method not in ("GET", "HEAD", "PUT", "POST", "DELETE"):
         raise MethodNotAllowed(Method=request.method)
     chosen = _subresources(request)
-    if request.parameter("versionId") not in ("", "null"):
-        raise NoSuchVersion(Key=request.key, VersionId=request.parameter("versionId"))
     if not request.bucket:
         if request.method != "GET" or request.key:
             raise MethodNotAllowed(Method=request.method)

@@ -2,36 +2,22 @@
 
 from collections.abc import AsyncIterator
 
-from euca_box.api.s3.grants import acl_of_headers
-from euca_box.api.s3.operations import Front
 from euca_box.api.s3.request import S3Request
 from euca_box.auth.chunked import ChunkDecoder, decoder_for
 from euca_box.model.s3_errors import (
     EntityTooLarge,
     InvalidArgument,
     InvalidRequest,
-    MetadataTooLarge,
     MissingContentLength,
     S3NotImplemented,
 )
 from euca_box.objects.digests import DIGEST_BYTES, Digests, Expectation, decoded_digest
 from euca_box.objects.rows import LARGEST_PART_BYTES
-from euca_box.objects.versions import Wish
 
-LARGEST_METADATA_BYTES = 2048
-KEPT_HEADERS = ("cache-control", "content-disposition", "content-language", "expires")
 _CHECKSUM = "x-amz-checksum-"
 _NOT_VALUES = {"x-amz-checksum-algorithm", "x-amz-checksum-type", "x-amz-checksum-mode"}
 # Headers that change what a write means, and that are not understood: refused, never ignored.
-_NOT_IMPLEMENTED = (
-    "x-amz-server-side-encryption",
-    "x-amz-copy-source-server-side-encryption",
-    "x-amz-object-lock",
-    "x-amz-bucket-object-lock",
-    "x-amz-tagging",
-    "x-amz-website-redirect-location",
-    "x-amz-write-offset-bytes",
-)
+_NOT_IMPLEMENTED = ("x-amz-write-offset-bytes",)
 
 
 def refuse_unknown(request: S3Request) -> None:
@@ -39,8 +25,6 @@ def refuse_unknown(request: S3Request) -> None:
     for name in request.headers:
         if name.startswith(_NOT_IMPLEMENTED):
             raise S3NotImplemented(Header=name)
-    if request.headers.get("x-amz-storage-class", "STANDARD") != "STANDARD":
-        raise S3NotImplemented(Header="x-amz-storage-class")
 
 
 def body_of(request: S3Request, *, needs_length: bool = True) -> tuple[AsyncIterator[bytes], int]:
@@ -111,37 +95,6 @@ def _valid_checksum(value: str, algorithm: str, name: str) -> str:
     except Exception:
         raise InvalidRequest(f"Value for {name} header is invalid.") from None
     return value
-
-
-def kept_headers(request: S3Request) -> dict[str, str]:
-    """Headers that a GET will answer again. Raises MetadataTooLarge."""
-    kept = {name: request.headers[name] for name in KEPT_HEADERS if name in request.headers}
-    kept["content-type"] = request.headers.get("content-type") or "binary/octet-stream"
-    codings = [c.strip() for c in request.headers.get("content-encoding", "").split(",")]
-    codings = [coding for coding in codings if coding and coding != "aws-chunked"]
-    if codings:
-        kept["content-encoding"] = ",".join(codings)
-    metadata = {n: v for n, v in request.headers.items() if n.startswith("x-amz-meta-")}
-    size = sum(len(n) - len("x-amz-meta-") + len(v) for n, v in metadata.items())
-    if size > LARGEST_METADATA_BYTES:
-        raise MetadataTooLarge(Size=str(size), MaxSizeAllowed=str(LARGEST_METADATA_BYTES))
-    return kept | metadata
-
-
-def wish_of(front: Front, request: S3Request, expect: Expectation | None = None) -> Wish:
-    """Everything but the bytes. Raises S3NotImplemented, InvalidArgument, MetadataTooLarge."""
-    refuse_unknown(request)
-    none_match = request.headers.get("if-none-match")
-    if none_match not in (None, "*"):
-        raise S3NotImplemented(Header="If-None-Match")
-    match = request.headers.get("if-match")
-    return Wish(
-        headers=kept_headers(request),
-        acl=acl_of_headers(request, front.keyring),
-        expect=expect or Expectation(),
-        only_if_absent=none_match is not None,
-        only_if_etag=match.strip('"') if match is not None else None,
-    )
 
 
 async def read_document(request: S3Request, limit_bytes: int) -> bytes:
