@@ -14,6 +14,11 @@ def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CloudBox]:
         yield cloud
 
 
+@pytest.fixture(scope="module")
+def image_id(box: CloudBox) -> str:
+    return box.register_images()[2]
+
+
 def size(box: CloudBox, name: str) -> tuple[int, int]:
     [info] = box.ec2().describe_instance_types(InstanceTypes=[name])["InstanceTypes"]
     return info["VCpuInfo"]["DefaultVCpus"], info["MemoryInfo"]["SizeInMiB"]
@@ -29,14 +34,14 @@ def refusal(box: CloudBox, operation: str, **fields) -> str:
     return reply["error"]
 
 
-def test_a_new_type_is_offered_run_and_taken_away_again(box):
+def test_a_new_type_is_offered_run_and_taken_away_again(box, image_id):
     box.admin("SetVmType", name="m4.large", cpu=3, memory_mib=192, disk_gib=7)
     assert size(box, "m4.large") == (3, 192)
     assert row(box, "m4.large")["origin"] == "added"
     offered = box.ec2().describe_instance_type_offerings()["InstanceTypeOfferings"]
     assert "m4.large" in [o["InstanceType"] for o in offered]
 
-    instance_ids = box.run_instances(box.register_images()[2], InstanceType="m4.large")
+    instance_ids = box.run_instances(image_id, InstanceType="m4.large")
     box.until_state(instance_ids[0], "running")
     machine = box.hypervisor.machines[instance_ids[0]]
     assert (machine.vcpus, machine.memory_mib) == (3, 192)
@@ -48,8 +53,8 @@ def test_a_new_type_is_offered_run_and_taken_away_again(box):
     assert refused(box.ec2().describe_instance_types, InstanceTypes=["m4.large"])[0] == "InvalidInstanceType"
 
 
-def test_a_change_counts_for_starts_from_now_on(box):
-    instance_ids = box.run_instances(box.register_images()[2], InstanceType="m1.small")
+def test_a_change_counts_for_starts_from_now_on(box, image_id):
+    instance_ids = box.run_instances(image_id, InstanceType="m1.small")
     before = size(box, "m1.small")
     box.until_state(instance_ids[0], "running")
     box.admin("SetVmType", name="m1.small", memory_mib=before[1] * 2)
