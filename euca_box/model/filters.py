@@ -1,6 +1,6 @@
 """Filters of the Describe actions: ANDed, the values of one ORed, with * and ? (EC2 API, Using filters)."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any, Protocol, TypeVar
 
@@ -25,8 +25,15 @@ def filtered(records: Iterable[T], filters: Iterable[FilterLike], getters: Mappi
 
     Raises InvalidParameterValue for a filter that the action does not have.
     """
+    return list(passing(records, filters, getters))
+
+
+def passing(
+    records: Iterable[T], filters: Iterable[FilterLike], getters: Mapping[str, Getter]
+) -> Iterator[T]:
+    """As `filtered`, one after the other: a page looks at no more records than it needs."""
     tests = [_test(f, getters) for f in filters]
-    return [record for record in records if all(test(record) for test in tests)]
+    return (record for record in records if all(test(record) for test in tests))
 
 
 def _test(wanted: FilterLike, getters: Mapping[str, Getter]) -> Callable[[Any], bool]:
@@ -34,9 +41,14 @@ def _test(wanted: FilterLike, getters: Mapping[str, Getter]) -> Callable[[Any], 
     if len(wanted.values) > MOST_VALUES:
         raise InvalidParameterValue(f"The filter '{wanted.name}' has more than {MOST_VALUES} values")
     patterns = [_pattern(value) for value in wanted.values]
+    plain = {"".join(map(str, pattern)) for pattern in patterns if all(pattern)}
+    globs = [pattern for pattern in patterns if not all(pattern)]
 
     def test(record: Any) -> bool:
-        return any(_matches(pattern, text) for text in _texts(getter(record)) for pattern in patterns)
+        return any(
+            text in plain or any(_matches(pattern, text) for pattern in globs)
+            for text in _texts(getter(record))
+        )
 
     return test
 

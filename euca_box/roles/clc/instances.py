@@ -14,7 +14,7 @@ from euca_box.messages.cc import CcGetConsoleOutput, CcGetConsoleScreenshot, CcR
 from euca_box.model import ids
 from euca_box.model.ec2_errors import IncorrectInstanceState, InvalidInstanceIDNotFound
 from euca_box.model.errors import IdempotentParameterMismatch, MissingParameter, OperationNotPermitted
-from euca_box.model.filters import filtered
+from euca_box.model.filters import passing
 from euca_box.model.instances import (
     INSTANCE,
     USER_REQUEST,
@@ -23,7 +23,7 @@ from euca_box.model.instances import (
     InstanceState,
     Reason,
 )
-from euca_box.model.paging import page
+from euca_box.model.paging import wanted_page
 from euca_box.observe.failpoints import fp
 from euca_box.roles.clc import admission, interfaces, views
 from euca_box.roles.clc.rules import names_owner, stop_if_dry_run
@@ -99,25 +99,27 @@ async def describe_instances(
         return clc.views.listing(
             call.account, changes, lambda: _reservations(clc, clc.instances.of(call.account))
         )
+    wanted = wanted_page(
+        max_results=op.max_results, next_token=op.next_token, ids_given=bool(op.instance_ids)
+    )
+    every = call.admin and names_owner(op.filters)
+    records: Iterable[Instance]
     if op.instance_ids:
         records = reachable(clc, call, op.instance_ids)
-    elif call.admin and names_owner(op.filters):
-        records = clc.instances.all()
+    elif wanted is not None and not every:
+        records = clc.instances.sorted_of(call.account, wanted.after)
     else:
-        records = list(clc.instances.of(call.account))
+        records = clc.instances.all() if every else clc.instances.of(call.account)
+    if wanted is not None and (every or op.instance_ids):
+        records = sorted((r for r in records if _id_of(r) > wanted.after), key=_id_of)
     if op.filters:
-        records = filtered(records, op.filters, FILTERS | _by_group_name(clc))
-    if op.max_results is not None or op.next_token is not None:
-        shown, token = page(
-            sorted(records, key=lambda r: r.instance_id),
-            lambda r: r.instance_id,
-            max_results=op.max_results,
-            next_token=op.next_token,
-            ids_given=bool(op.instance_ids),
-        )
-    else:
-        shown, token = records, None
+        records = passing(records, op.filters, FILTERS | _by_group_name(clc))
+    shown, token = (records, None) if wanted is None else wanted.cut(records, _id_of)
     return ec2.DescribeInstancesResult(_reservations(clc, shown), token)
+
+
+def _id_of(record: Instance) -> str:
+    return record.instance_id
 
 
 async def terminate_instances(
@@ -263,7 +265,9 @@ def _with_rows(
 
 
 def _new_ids(clc: "Clc", count: int) -> list[str]:
-    """Ids whose devices and MACs no other instance has."""
+    """Ids whose devices and MACs no other instance has: of short ids that is the ids themselves."""
+    if clc.settings.id_digits == ids.DIGITS:
+        return [ids.unused(clc.new_id, "i", clc.instances.find) for _ in range(count)]
     taken = {ids.wire_digits(r.instance_id) for r in clc.instances.all()}
     made: list[str] = []
     while len(made) < count:
