@@ -99,3 +99,49 @@ def test_an_administrator_does_not_launch_into_groups_of_others(box, admin):
     asked = {"ImageId": box.image, "MinCount": 1, "MaxCount": 1, "SecurityGroupIds": [group]}
     assert refused(admin.run_instances, **asked)[0] == "InvalidGroup.NotFound"
     box.ec2().delete_security_group(GroupId=group)
+
+
+def test_an_administrator_sees_everything_when_it_says_verbose(box, admin, instance):
+    ec2, mallory = box.ec2(), box.ec2("mallory")
+    ec2.create_key_pair(KeyName="theirs-too")
+    address = ec2.allocate_address()["PublicIp"]
+    group = ec2.create_security_group(GroupName="verbose-too", Description="d")["GroupId"]
+    assert instance in instances_of(admin.describe_instances(InstanceIds=["verbose"]))
+    assert group in groups_of(admin.describe_security_groups(GroupNames=["verbose"]))
+    listed = admin.describe_key_pairs(KeyNames=["verbose"])["KeyPairs"]
+    assert "theirs-too" in [k["KeyName"] for k in listed]
+    listed = admin.describe_addresses(PublicIps=["verbose"])["Addresses"]
+    assert address in [a["PublicIp"] for a in listed]
+    assert box.image in [i["ImageId"] for i in admin.describe_images(ImageIds=["verbose"])["Images"]]
+    for call, asked, code in (
+        (mallory.describe_instances, {"InstanceIds": ["verbose"]}, "InvalidInstanceID.Malformed"),
+        (mallory.describe_security_groups, {"GroupNames": ["verbose"]}, "InvalidGroup.NotFound"),
+        (mallory.describe_key_pairs, {"KeyNames": ["verbose"]}, "InvalidKeyPair.NotFound"),
+        (mallory.describe_addresses, {"PublicIps": ["verbose"]}, "InvalidParameterValue"),
+        (mallory.describe_images, {"ImageIds": ["verbose"]}, "InvalidAMIID.Malformed"),
+    ):
+        assert refused(call, **asked)[0] == code
+    ec2.delete_key_pair(KeyName="theirs-too")
+    ec2.release_address(PublicIp=address)
+    ec2.delete_security_group(GroupId=group)
+
+
+def test_an_administrator_changes_attributes_tags_and_addresses_of_others(box, admin, instance):
+    ec2 = box.ec2()
+    protect = {"InstanceId": instance, "DisableApiTermination": {"Value": True}}
+    admin.modify_instance_attribute(**protect)
+    shown = ec2.describe_instance_attribute(InstanceId=instance, Attribute="disableApiTermination")
+    assert shown["DisableApiTermination"]["Value"] is True
+    admin.modify_instance_attribute(**protect | {"DisableApiTermination": {"Value": False}})
+    admin.create_tags(Resources=[instance], Tags=[{"Key": "seen", "Value": "by admin"}])
+    assert {"Key": "seen", "Value": "by admin"} in box.instance(instance)["Tags"]
+
+    theirs, own = ec2.allocate_address(), admin.allocate_address()
+    to_instance = {"InstanceId": instance, "AllocationId": own["AllocationId"]}
+    assert refused(admin.associate_address, **to_instance)[0] == "InvalidParameterCombination"
+    admin.associate_address(InstanceId=instance, AllocationId=theirs["AllocationId"])
+    assert box.instance(instance)["PublicIpAddress"] == theirs["PublicIp"]
+    admin.disassociate_address(PublicIp=theirs["PublicIp"])
+    admin.release_address(AllocationId=theirs["AllocationId"])
+    admin.release_address(AllocationId=own["AllocationId"])
+    assert refused(ec2.describe_addresses, PublicIps=[theirs["PublicIp"]])[0] == "InvalidAddress.NotFound"

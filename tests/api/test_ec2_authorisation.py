@@ -117,7 +117,7 @@ NEW_KEY = {"own": "InvalidKeyPair.Duplicate", "absent": GOOD, "malformed": VALUE
 NEW_GROUP = NEW_KEY | {"own": "InvalidGroup.Duplicate"}
 NEW_IN_VPC = {"malformed": "InvalidVpcID.NotFound"}
 NO_IP = {"own": "InvalidAddress.NotFound", "absent": "InvalidAddress.NotFound"}
-TAGGED = {"shared": "UnauthorizedOperation"}
+TAGGED = {"shared": "UnauthorizedOperation", "reaches": True}
 
 ROWS = [
     # Instances
@@ -129,22 +129,26 @@ ROWS = [
     row("RunInstances", "group_name")(**LAUNCH, SecurityGroup__1="{group_name}"),
     row("RunInstances", "subnet", malformed="InvalidSubnetID.NotFound")(**LAUNCH, SubnetId="{subnet}"),
     row("DescribeInstances", "instance", reaches=True)(InstanceId__1="{instance}"),
-    row("DescribeInstanceStatus", "instance")(InstanceId__1="{instance}"),
+    row("DescribeInstanceStatus", "instance", reaches=True)(InstanceId__1="{instance}"),
     row("TerminateInstances", "instance", reaches=True)(InstanceId__1="{instance}"),
     row("StopInstances", "instance", reaches=True)(InstanceId__1="{instance}"),
     row("StartInstances", "stopped", reaches=True)(InstanceId__1="{stopped}"),
     row("RebootInstances", "instance", reaches=True)(InstanceId__1="{instance}"),
     row("GetConsoleOutput", "instance", reaches=True)(InstanceId="{instance}"),
     row("GetConsoleScreenshot", "instance", reaches=True)(InstanceId="{instance}", WakeUp="true"),
-    row("GetPasswordData", "instance")(InstanceId="{instance}"),
-    row("UnmonitorInstances", "instance")(InstanceId__1="{instance}"),
-    row("ConfirmProductInstance", "instance")(InstanceId="{instance}", ProductCode="x"),
-    row("DescribeInstanceAttribute", "instance")(InstanceId="{instance}", Attribute="userData"),
-    row("ModifyInstanceAttribute", "instance")(InstanceId="{instance}", DisableApiTermination__Value="true"),
+    row("GetPasswordData", "instance", reaches=True)(InstanceId="{instance}"),
+    row("UnmonitorInstances", "instance", reaches=True)(InstanceId__1="{instance}"),
+    row("ConfirmProductInstance", "instance", reaches=True)(InstanceId="{instance}", ProductCode="x"),
+    row("DescribeInstanceAttribute", "instance", reaches=True)(InstanceId="{instance}", Attribute="userData"),
+    row("ModifyInstanceAttribute", "instance", reaches=True)(
+        InstanceId="{instance}", DisableApiTermination__Value="true"
+    ),
     row("ModifyInstanceAttribute", "group")(InstanceId="{instance}", GroupId__1="{group}"),
     row("ModifyInstanceAttribute", "kernel")(InstanceId="{stopped}", Kernel__Value="{kernel}"),
-    row("ResetInstanceAttribute", "stopped")(InstanceId="{stopped}", Attribute="ramdisk"),
-    row("ModifyInstanceMetadataOptions", "instance")(InstanceId="{instance}", HttpTokens="required"),
+    row("ResetInstanceAttribute", "stopped", reaches=True)(InstanceId="{stopped}", Attribute="ramdisk"),
+    row("ModifyInstanceMetadataOptions", "instance", reaches=True)(
+        InstanceId="{instance}", HttpTokens="required"
+    ),
     # Images
     row("RegisterImage", "location", absent="InvalidManifest")(ImageLocation="{location}", Name="new"),
     row("RegisterImage", "kernel")(ImageLocation="{location}", Name="new", KernelId="{kernel}"),
@@ -159,9 +163,9 @@ ROWS = [
     row("CreateKeyPair", "key", **NEW_KEY)(KeyName="{key}", KeyType="ed25519"),
     row("ImportKeyPair", "key", **NEW_KEY)(KeyName="{key}", PublicKeyMaterial="{ssh_key}"),
     row("DescribeKeyPairs", "key")(KeyName__1="{key}"),
-    row("DescribeKeyPairs", "key_id")(KeyPairId__1="{key_id}"),
+    row("DescribeKeyPairs", "key_id", reaches=True)(KeyPairId__1="{key_id}"),
     row("DeleteKeyPair", "key", absent=NOTHING, malformed=NOTHING)(KeyName="{key}"),
-    row("DeleteKeyPair", "key_id", absent=NOTHING, malformed=NOTHING)(KeyPairId="{key_id}"),
+    row("DeleteKeyPair", "key_id", reaches=True, absent=NOTHING, malformed=NOTHING)(KeyPairId="{key_id}"),
     # Security groups
     row("CreateSecurityGroup", "group_name", **NEW_GROUP)(GroupName="{group_name}", GroupDescription="d"),
     row("CreateSecurityGroup", "vpc", **NEW_IN_VPC)(GroupName="new", GroupDescription="d", VpcId="{vpc}"),
@@ -184,26 +188,32 @@ ROWS = [
     # Elastic addresses
     row("AllocateAddress")(),
     row("AllocateAddress", "public_ip", **NO_IP)(Address="{public_ip}"),
-    row("DescribeAddresses", "allocation")(AllocationId__1="{allocation}"),
-    row("DescribeAddresses", "public_ip", absent="InvalidAddress.NotFound")(PublicIp__1="{public_ip}"),
-    row("ReleaseAddress", "allocation")(AllocationId="{allocation}"),
-    row("ReleaseAddress", "public_ip")(PublicIp="{public_ip}"),
-    row("AssociateAddress", "allocation")(AllocationId="{allocation}", InstanceId="{instance}"),
-    row("AssociateAddress", "public_ip")(PublicIp="{public_ip}", InstanceId="{instance}"),
-    row("AssociateAddress", "instance")(AllocationId="{allocation}", InstanceId="{instance}"),
-    row("AssociateAddress", "interface")(AllocationId="{allocation}", NetworkInterfaceId="{interface}"),
-    row("DisassociateAddress", "association")(AssociationId="{association}"),
-    row("DisassociateAddress", "public_ip")(PublicIp="{public_ip}"),
+    row("DescribeAddresses", "allocation", reaches=True)(AllocationId__1="{allocation}"),
+    row("DescribeAddresses", "public_ip", reaches=True, absent="InvalidAddress.NotFound")(
+        PublicIp__1="{public_ip}"
+    ),
+    row("ReleaseAddress", "allocation", reaches=True)(AllocationId="{allocation}"),
+    row("ReleaseAddress", "public_ip", reaches=True)(PublicIp="{public_ip}"),
+    row("AssociateAddress", "allocation", reaches=True)(AllocationId="{allocation}", InstanceId="{instance}"),
+    row("AssociateAddress", "public_ip", reaches=True)(PublicIp="{public_ip}", InstanceId="{instance}"),
+    row("AssociateAddress", "instance", reaches=True)(AllocationId="{allocation}", InstanceId="{instance}"),
+    row("AssociateAddress", "interface", reaches=True)(
+        AllocationId="{allocation}", NetworkInterfaceId="{interface}"
+    ),
+    row("DisassociateAddress", "association", reaches=True)(AssociationId="{association}"),
+    row("DisassociateAddress", "public_ip", reaches=True)(PublicIp="{public_ip}"),
     # Tags
     *(
         row(action, noun, **TAGGED)(ResourceId__1=f"{{{noun}}}", Tag__1__Key="k")
         for action in ("CreateTags", "DeleteTags")
         for noun in ("instance", "image", "group", "allocation")
     ),
-    row("CreateTags", "key_id", malformed="InvalidKeyPairID.Malformed")(
+    row("CreateTags", "key_id", reaches=True, malformed="InvalidKeyPairID.Malformed")(
         ResourceId__1="{key_id}", Tag__1__Key="k"
     ),
-    row("DeleteTags", "key_id", malformed="InvalidKeyPairID.Malformed")(ResourceId__1="{key_id}"),
+    row("DeleteTags", "key_id", reaches=True, malformed="InvalidKeyPairID.Malformed")(
+        ResourceId__1="{key_id}"
+    ),
     row("DescribeTags", "instance", absent=NOTHING, malformed=NOTHING)(**FILTER),
     # The network that all share, and places
     row("DescribeVpcs", "vpc")(VpcId__1="{vpc}"),

@@ -36,7 +36,7 @@ from euca_box.model.instances import Instance, InstanceState
 from euca_box.observe.failpoints import fp
 from euca_box.roles.clc import instances
 from euca_box.roles.clc.address_loop import holder, send_addresses
-from euca_box.roles.clc.rules import stop_if_dry_run, tags_for
+from euca_box.roles.clc.rules import stop_if_dry_run, tags_for, without_verbose
 from euca_box.roles.clc.views import tags_view
 from euca_box.store.store import Statement, insert
 
@@ -100,6 +100,10 @@ async def associate_address(clc: "Clc", call: Call, op: ec2.AssociateAddress) ->
     """Raises Resource.AlreadyAssociated, InvalidInstanceID (a pending one), and what is not there."""
     address = _named(clc, call, op.allocation_id, op.public_ip)
     instance = _target(clc, call, op)
+    if instance.account != address.account:
+        raise InvalidParameterCombination(
+            f"{address.public_ip} and {instance.instance_id} are of different accounts."
+        )
     if instance.state in NO_ADDRESS:
         raise InvalidInstanceID(instance.state, instance.instance_id)
     if op.private_ip_address not in (None, instance.private_ip):
@@ -121,7 +125,7 @@ async def disassociate_address(clc: "Clc", call: Call, op: ec2.DisassociateAddre
         raise InvalidParameterCombination("Give either AssociationId or PublicIp, not both.")
     if op.association_id is not None:
         wanted = ids.checked(op.association_id, "eipassoc")
-        found = [a for a in clc.addresses.of(call.account) if a.association_id == wanted]
+        found = [a for a in clc.addresses.reachable_by(call) if a.association_id == wanted]
         if not found or holder(clc, found[0]) is None:
             raise InvalidAssociationIDNotFound(op.association_id)
         address = found[0]
@@ -145,9 +149,12 @@ async def describe_addresses(
     clc: "Clc", call: Call, op: ec2.DescribeAddresses
 ) -> ec2.DescribeAddressesResult:
     stop_if_dry_run(op.dry_run)
-    records = sorted(clc.addresses.of(call.account), key=lambda a: a.allocation_id)
+    public_ips, verbose = without_verbose(call, op.public_ips)
+    named = op.allocation_ids or public_ips
+    known = clc.addresses.reachable_by(call) if named or verbose else clc.addresses.of(call.account)
+    records = sorted(known, key=lambda a: a.allocation_id)
     by_ip = {a.public_ip: a for a in records}
-    wanted_ips = dict.fromkeys(_checked_ip(ip) for ip in op.public_ips)
+    wanted_ips = dict.fromkeys(_checked_ip(ip) for ip in public_ips)
     if missing := [ip for ip in wanted_ips if ip not in by_ip]:
         raise InvalidAddressNotFound(*missing)
     wanted_ids = {_by_id(clc, call, i).allocation_id for i in op.allocation_ids}
@@ -196,7 +203,7 @@ def _named(clc: "Clc", call: Call, allocation_id: str | None, public_ip: str | N
 
 
 def _by_id(clc: "Clc", call: Call, allocation_id: str) -> Address:
-    address = clc.addresses.owned(call.account, ids.checked(allocation_id, "eipalloc"))
+    address = clc.addresses.reachable(call, ids.checked(allocation_id, "eipalloc"))
     if address is None:
         raise InvalidAllocationIDNotFound(allocation_id)
     return address
@@ -204,7 +211,7 @@ def _by_id(clc: "Clc", call: Call, allocation_id: str) -> Address:
 
 def _by_ip(clc: "Clc", call: Call, public_ip: str) -> Address:
     wanted = _checked_ip(public_ip)
-    found = next((a for a in clc.addresses.of(call.account) if a.public_ip == wanted), None)
+    found = next((a for a in clc.addresses.reachable_by(call) if a.public_ip == wanted), None)
     if found is None:
         raise AddressNotYours(wanted)
     return found
@@ -223,12 +230,12 @@ def _target(clc: "Clc", call: Call, op: ec2.AssociateAddress) -> Instance:
     if op.instance_id is not None and op.network_interface_id is not None:
         raise InvalidParameterCombination("Give either InstanceId or NetworkInterfaceId, not both.")
     if op.instance_id is not None:
-        [instance] = instances.owned(clc, call.account, (op.instance_id,))
+        [instance] = instances.reachable(clc, call, (op.instance_id,))
         return instance
     if op.network_interface_id is None:
         raise MissingParameter("InstanceId")
     wanted = ids.checked(op.network_interface_id, "eni")
-    found = clc.instances.owned(call.account, "i-" + wanted.partition("-")[2])
+    found = clc.instances.reachable(call, "i-" + wanted.partition("-")[2])
     if found is None or found.ended_at is not None or found.private_ip is None:
         raise InvalidNetworkInterfaceIDNotFound(op.network_interface_id)
     return found

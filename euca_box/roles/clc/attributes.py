@@ -45,7 +45,7 @@ class _Change:
 async def describe_instance_attribute(
     clc: "Clc", call: Call, op: ec2.DescribeInstanceAttribute
 ) -> ec2.InstanceAttribute:
-    [record] = instances.owned(clc, call.account, (op.instance_id,))
+    [record] = instances.reachable(clc, call, (op.instance_id,))
     stop_if_dry_run(op.dry_run)
     shown = ec2.InstanceAttribute(record.instance_id)
     if op.attribute == "userData":
@@ -59,7 +59,7 @@ async def describe_instance_attribute(
 
 async def modify_instance_attribute(clc: "Clc", call: Call, op: ec2.ModifyInstanceAttribute) -> Done:
     """Raises IncorrectInstanceState where the instance must be stopped, UnsupportedOperation."""
-    [record] = instances.owned(clc, call.account, (op.instance_id,))
+    [record] = instances.reachable(clc, call, (op.instance_id,))
     change = _change(clc, call, record, _one_attribute(op))
     _check_state(record, change)
     stop_if_dry_run(op.dry_run)
@@ -68,7 +68,7 @@ async def modify_instance_attribute(clc: "Clc", call: Call, op: ec2.ModifyInstan
 
 
 async def reset_instance_attribute(clc: "Clc", call: Call, op: ec2.ResetInstanceAttribute) -> Done:
-    [record] = instances.owned(clc, call.account, (op.instance_id,))
+    [record] = instances.reachable(clc, call, (op.instance_id,))
     if op.attribute == "sourceDestCheck":
         stop_if_dry_run(op.dry_run)
         return Done()  # it cannot be switched off
@@ -93,7 +93,7 @@ async def reset_instance_attribute(clc: "Clc", call: Call, op: ec2.ResetInstance
 async def modify_instance_metadata_options(
     clc: "Clc", call: Call, op: ec2.ModifyInstanceMetadataOptions
 ) -> ec2.ModifyInstanceMetadataOptionsResult:
-    [record] = instances.owned(clc, call.account, (op.instance_id,))
+    [record] = instances.reachable(clc, call, (op.instance_id,))
     asked = InstanceMetadataOptionsRequest(
         op.http_tokens, op.http_put_response_hop_limit, op.http_endpoint, op.instance_metadata_tags
     )
@@ -212,7 +212,7 @@ def _from_flat(attribute: str, value: str, op: ec2.ModifyInstanceAttribute) -> e
 def _change(clc: "Clc", call: Call, record: Instance, op: ec2.ModifyInstanceAttribute) -> _Change:
     """What the one attribute of this request means. Raises the AWS error of the first reason to refuse."""
     if op.groups:
-        found = [groups.named(clc, call.account, group_id, None) for group_id in op.groups]
+        found = [groups.named(clc, record.account, group_id, None) for group_id in op.groups]
         group_ids = tuple(dict.fromkeys(group.group_id for group in found))
         return _Change(lambda r: replace(r, group_ids=group_ids), below=True)
     if (protects := op.disable_api_termination) is not None:
@@ -244,10 +244,10 @@ def _type_change(clc: "Clc", name: str) -> _Change:
 
 def _boot_change(clc: "Clc", call: Call, record: Instance, op: ec2.ModifyInstanceAttribute) -> _Change:
     if op.kernel is not None:
-        kernel = images.usable(clc, call.account, op.kernel.value or "", ImageType.KERNEL)
+        kernel = images.usable(clc, record.account, op.kernel.value or "", ImageType.KERNEL)
         return _Change(lambda r: replace(r, kernel_id=kernel.image_id), below=True, stopped=True)
     ramdisk = images.usable(
-        clc, call.account, op.ramdisk.value or "" if op.ramdisk else "", ImageType.RAMDISK
+        clc, record.account, op.ramdisk.value or "" if op.ramdisk else "", ImageType.RAMDISK
     )
     if record.kernel_id is None:
         raise InvalidParameterCombination("A ramdisk needs a kernel.")

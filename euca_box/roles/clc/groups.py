@@ -23,7 +23,7 @@ from euca_box.model.filters import Getter, filtered
 from euca_box.model.groups import ALLOW_ALL_RULE, DEFAULT, GroupRule, SecurityGroup
 from euca_box.model.paging import page
 from euca_box.roles.clc import permissions
-from euca_box.roles.clc.rules import Tags, names_owner, stop_if_dry_run, tags_for
+from euca_box.roles.clc.rules import Tags, names_owner, stop_if_dry_run, tags_for, without_verbose
 from euca_box.roles.clc.views import tags_view
 from euca_box.store.store import Conflict, Statement, insert
 
@@ -115,11 +115,12 @@ async def describe_security_groups(
 ) -> ec2.DescribeSecurityGroupsResult:
     stop_if_dry_run(op.dry_run)
     await default_group(clc, call.account)
-    everything = call.admin and names_owner(op.filters)
+    names, everything = without_verbose(call, op.group_names)
+    everything = everything or (call.admin and names_owner(op.filters))
     records = clc.groups.all() if everything else list(clc.groups.of(call.account))
-    if op.group_ids or op.group_names:
+    if op.group_ids or names:
         wanted = [reachable(clc, call, group_id, None) for group_id in op.group_ids]
-        wanted += [named(clc, call.account, None, name) for name in op.group_names]
+        wanted += [named(clc, call.account, None, name) for name in names]
         records = list(dict.fromkeys(wanted))
     records = filtered(records, op.filters, FILTERS | {"vpc-id": lambda r: clc.settings.vpc_id})
     shown, token = page(

@@ -93,7 +93,7 @@ async def confirm_product_instance(
     clc: "Clc", call: Call, op: ec2.ConfirmProductInstance
 ) -> ec2.ConfirmProductInstanceResult:
     """`false`, as EC2 says of an instance without the code: images have no product codes here."""
-    instances.owned(clc, call.account, (op.instance_id,))
+    instances.reachable(clc, call, (op.instance_id,))
     if not op.product_code:
         raise MissingParameter("ProductCode")
     stop_if_dry_run(op.dry_run)

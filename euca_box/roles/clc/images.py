@@ -23,7 +23,7 @@ from euca_box.model.errors import (
 from euca_box.model.filters import filtered
 from euca_box.model.images import Image, ImageType
 from euca_box.model.paging import page
-from euca_box.roles.clc.rules import names_owner, stop_if_dry_run, tags_for
+from euca_box.roles.clc.rules import names_owner, stop_if_dry_run, tags_for, without_verbose
 
 if TYPE_CHECKING:
     from euca_box.roles.clc.role import Clc
@@ -92,11 +92,12 @@ async def deregister_image(clc: "Clc", call: Call, op: ec2.DeregisterImage) -> R
 
 async def describe_images(clc: "Clc", call: Call, op: ec2.DescribeImages) -> ec2.DescribeImagesResult:
     stop_if_dry_run(op.dry_run)
-    if op.image_ids:
-        records = list(dict.fromkeys(_shown(clc, call, image_id) for image_id in op.image_ids))
+    named, verbose = without_verbose(call, op.image_ids)
+    if named:
+        records = list(dict.fromkeys(_shown(clc, call, image_id) for image_id in named))
     else:
         # An administrator sees private images of others when the request names their owners.
-        names_owners = bool(op.owners) or names_owner(op.filters)
+        names_owners = verbose or bool(op.owners) or names_owner(op.filters)
         everything = call.admin and names_owners
         records = [r for r in clc.images.all() if everything or r.may_run(call.account)]
     if op.owners:

@@ -26,7 +26,7 @@ from euca_box.model.instances import (
 from euca_box.model.paging import wanted_page
 from euca_box.observe.failpoints import fp
 from euca_box.roles.clc import admission, interfaces, views
-from euca_box.roles.clc.rules import names_owner, stop_if_dry_run
+from euca_box.roles.clc.rules import names_owner, stop_if_dry_run, without_verbose
 from euca_box.store.store import Conflict, Statement, Value, insert, one
 
 if TYPE_CHECKING:
@@ -99,18 +99,17 @@ async def describe_instances(
         return clc.views.listing(
             call.account, changes, lambda: _reservations(clc, clc.instances.of(call.account))
         )
-    wanted = wanted_page(
-        max_results=op.max_results, next_token=op.next_token, ids_given=bool(op.instance_ids)
-    )
-    every = call.admin and names_owner(op.filters)
+    named, every = without_verbose(call, op.instance_ids)
+    every = every or (call.admin and names_owner(op.filters))
+    wanted = wanted_page(max_results=op.max_results, next_token=op.next_token, ids_given=bool(named))
     records: Iterable[Instance]
-    if op.instance_ids:
-        records = reachable(clc, call, op.instance_ids)
+    if named:
+        records = reachable(clc, call, named)
     elif wanted is not None and not every:
         records = clc.instances.sorted_of(call.account, wanted.after)
     else:
         records = clc.instances.all() if every else clc.instances.of(call.account)
-    if wanted is not None and (every or op.instance_ids):
+    if wanted is not None and (every or named):
         records = sorted((r for r in records if _id_of(r) > wanted.after), key=_id_of)
     if op.filters:
         records = passing(records, op.filters, FILTERS | _by_group_name(clc))
@@ -193,7 +192,7 @@ def owned(clc: "Clc", account: str, instance_ids: Iterable[str]) -> list[Instanc
 
 def reachable(clc: "Clc", call: Call, instance_ids: Iterable[str]) -> list[Instance]:
     """The caller's instances; an administrator's are those of every account."""
-    return _named(instance_ids, clc.instances.find) if call.admin else owned(clc, call.account, instance_ids)
+    return _named(instance_ids, lambda instance_id: clc.instances.reachable(call, instance_id))
 
 
 def _named(instance_ids: Iterable[str], find: Callable[[str], Instance | None]) -> list[Instance]:

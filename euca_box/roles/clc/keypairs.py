@@ -21,7 +21,7 @@ from euca_box.model.ec2_errors import (
 from euca_box.model.errors import InvalidParameterValue, MissingParameter, UnsupportedOperation
 from euca_box.model.filters import filtered
 from euca_box.model.keypairs import KeyPair
-from euca_box.roles.clc.rules import Tags, stop_if_dry_run, tags_for
+from euca_box.roles.clc.rules import Tags, stop_if_dry_run, tags_for, without_verbose
 from euca_box.roles.clc.views import tags_view, time_view
 from euca_box.store.store import Conflict, Statement, insert
 
@@ -73,14 +73,16 @@ async def import_key_pair(clc: "Clc", call: Call, op: ec2.ImportKeyPair) -> ec2.
 
 async def describe_key_pairs(clc: "Clc", call: Call, op: ec2.DescribeKeyPairs) -> ec2.DescribeKeyPairsResult:
     stop_if_dry_run(op.dry_run)
-    records = list(clc.key_pairs.of(call.account))
-    missing = [n for n in op.key_names if not any(r.name == n for r in records)]
-    missing += [i for i in op.key_pair_ids if clc.key_pairs.owned(call.account, i.lower()) is None]
+    names, verbose = without_verbose(call, op.key_names)
+    records = list(clc.key_pairs.reachable_by(call) if verbose else clc.key_pairs.of(call.account))
+    by_id = {i: clc.key_pairs.reachable(call, i.lower()) for i in op.key_pair_ids}
+    missing = [n for n in names if not any(r.name == n for r in records)]
+    missing += [i for i, record in by_id.items() if record is None]
     if missing:
         raise InvalidKeyPairNotFound(*missing)
-    if op.key_names or op.key_pair_ids:
-        wanted = {i.lower() for i in op.key_pair_ids}
-        records = [r for r in records if r.name in op.key_names or r.key_pair_id in wanted]
+    if names or op.key_pair_ids:
+        chosen = [r for r in records if r.name in names]
+        records = list(dict.fromkeys([*chosen, *filter(None, by_id.values())]))
     return ec2.DescribeKeyPairsResult(
         tuple(
             ec2.KeyPairInfo(
@@ -103,12 +105,12 @@ async def delete_key_pair(clc: "Clc", call: Call, op: ec2.DeleteKeyPair) -> ec2.
     stop_if_dry_run(op.dry_run)
     record = find_by_name(clc, call.account, op.key_name) if op.key_name is not None else None
     if op.key_pair_id is not None:
-        record = clc.key_pairs.owned(call.account, op.key_pair_id.lower())
+        record = clc.key_pairs.reachable(call, op.key_pair_id.lower())
     if record is None:
         return ec2.DeleteKeyPairResult()
     await clc.key_pairs.remove(
         record.key_pair_id,
-        Statement("DELETE FROM key_pair_name WHERE account = ? AND name = ?", (call.account, record.name)),
+        Statement("DELETE FROM key_pair_name WHERE account = ? AND name = ?", (record.account, record.name)),
     )
     return ec2.DeleteKeyPairResult(key_pair_id=record.key_pair_id)
 

@@ -11,12 +11,10 @@ from euca_box.model.errors import EucaError, InvalidParameterValue
 from euca_box.model.filters import filtered
 from euca_box.model.instances import VmType
 from euca_box.model.paging import page
-from euca_box.roles.clc.rules import stop_if_dry_run
+from euca_box.roles.clc.rules import VERBOSE, stop_if_dry_run
 
 if TYPE_CHECKING:
     from euca_box.roles.clc.role import Clc
-
-VERBOSE = "verbose"  # a zone name of 1.6.2: show administrators how much room there is
 
 ZONE_FILTERS = {
     "zone-name": lambda z: z.zone_name,
@@ -59,7 +57,7 @@ async def describe_availability_zones(
     stop_if_dry_run(op.dry_run)
     name, region = clc.settings.zone, clc.settings.region
     zone_id = f"{region}-az1"
-    verbose = call.admin and VERBOSE in op.zone_names
+    verbose = call.admin and VERBOSE in op.zone_names  # how much room there is, as in 1.6.2
     for wanted, known in ((op.zone_names, name), (op.zone_ids, zone_id)):
         for value in wanted:
             if value != known and not (verbose and value == VERBOSE):

@@ -13,6 +13,7 @@ from itertools import islice
 from typing import Any, Generic, TypeVar
 
 from euca_box.messages import base
+from euca_box.messages.base import Call
 from euca_box.store.store import Conflict, Statement, Store, one
 
 T = TypeVar("T")
@@ -48,6 +49,13 @@ class Records(Generic[T]):
         """The record if it is of this account. Another account's does not exist."""
         record = self._records.get(record_id)
         return record if record is not None and self._account_of(record) == account else None
+
+    def reachable(self, call: Call, record_id: str) -> T | None:
+        """The caller's record; an administrator's are those of every account."""
+        return self.find(record_id) if call.admin else self.owned(call.account, record_id)
+
+    def reachable_by(self, call: Call) -> Iterable[T]:
+        return self.all() if call.admin else self.of(call.account)
 
     def of(self, account: str) -> Iterator[T]:
         """An account's records, oldest first."""

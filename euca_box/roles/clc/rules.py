@@ -2,9 +2,11 @@
 
 from collections.abc import Iterable
 
+from euca_box.messages.base import Call
 from euca_box.messages.ec2_common import Filter, Tag, TagSpecification
 from euca_box.model.errors import DryRunOperation, InvalidParameterValue
 
+VERBOSE = "verbose"
 MOST_TAGS = 50
 KEY_LENGTH, VALUE_LENGTH = 128, 256
 
@@ -20,6 +22,11 @@ def stop_if_dry_run(dry_run: bool) -> None:
 def names_owner(filters: Iterable[Filter]) -> bool:
     """Whether a request says whose resources it is about: administrators see others' only then."""
     return any(given.name == "owner-id" for given in filters)
+
+
+def without_verbose(call: Call, names: tuple[str, ...]) -> tuple[tuple[str, ...], bool]:
+    """The names asked for, and whether an administrator asked for all: `verbose`, as in Eucalyptus."""
+    return ((), True) if call.admin and names == (VERBOSE,) else (names, False)
 
 
 def tags_for(resource_type: str, specifications: Iterable[TagSpecification]) -> Tags:

@@ -34,7 +34,7 @@ async def describe_instance_status(
 ) -> ec2.DescribeInstanceStatusResult:
     stop_if_dry_run(op.dry_run)
     if op.instance_ids:
-        records = instances.owned(clc, call.account, op.instance_ids)
+        records = instances.reachable(clc, call, op.instance_ids)
     else:
         records = list(clc.instances.of(call.account))
     if not op.include_all_instances:
@@ -54,7 +54,7 @@ async def describe_instance_status(
 async def unmonitor_instances(
     clc: "Clc", call: Call, op: ec2.UnmonitorInstances
 ) -> ec2.UnmonitorInstancesResult:
-    records = instances.owned(clc, call.account, op.instance_ids)
+    records = instances.reachable(clc, call, op.instance_ids)
     stop_if_dry_run(op.dry_run)
     return ec2.UnmonitorInstancesResult(
         tuple(ec2.InstanceMonitoring(r.instance_id, Monitoring("disabled")) for r in records)
@@ -62,7 +62,7 @@ async def unmonitor_instances(
 
 
 async def get_password_data(clc: "Clc", call: Call, op: ec2.GetPasswordData) -> ec2.GetPasswordDataResult:
-    [record] = instances.owned(clc, call.account, (op.instance_id,))
+    [record] = instances.reachable(clc, call, (op.instance_id,))
     stop_if_dry_run(op.dry_run)
     return ec2.GetPasswordDataResult(record.instance_id, views.time_view(clc.now()))
 

@@ -145,10 +145,10 @@ def _resources(clc: "Clc", call: Call, resource_ids: Iterable[str]) -> list[tupl
         raise MissingParameter("ResourceId")
     if len(wanted) > MOST_RESOURCES:
         raise InvalidParameterValue(f"At most {MOST_RESOURCES} resources are tagged by one request.")
-    return [_resource(clc, call.account, resource_id) for resource_id in wanted]
+    return [_resource(clc, call, resource_id) for resource_id in wanted]
 
 
-def _resource(clc: "Clc", account: str, resource_id: str) -> tuple[Kind, str]:
+def _resource(clc: "Clc", call: Call, resource_id: str) -> tuple[Kind, str]:
     prefix = resource_id.partition("-")[0]
     if prefix in OF_THE_NETWORK:
         raise UnsupportedOperation(f"{resource_id[:64]} is of the network that all accounts share: no tags.")
@@ -159,11 +159,11 @@ def _resource(clc: "Clc", account: str, resource_id: str) -> tuple[Kind, str]:
     if kind.resource_type == "image":
         record_id = ids.checked_image(record_id)
     record = kind.records(clc).find(record_id)
-    if isinstance(record, Image) and record.account != account and record.may_run(account):
+    if record is not None and (call.admin or record.account == call.account):
+        return kind, record_id
+    if isinstance(record, Image) and record.may_run(call.account):
         raise UnauthorizedOperation(f"{record_id} belongs to another account.")
-    if record is None or record.account != account:
-        raise kind.absent(resource_id)
-    return kind, record_id
+    raise kind.absent(resource_id)
 
 
 async def _change(clc: "Clc", kind: Kind, resource_id: str, change: Callable[[Tags], Tags]) -> None:
