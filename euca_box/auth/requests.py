@@ -28,6 +28,7 @@ class AuthKind(enum.StrEnum):
     MISSING = "missing"  # nothing in the request says who asks
     MALFORMED_HEADER = "malformed header"
     MALFORMED_QUERY = "malformed query"
+    MALFORMED_FORM = "malformed form"
     AMBIGUOUS = "ambiguous"  # two signatures, or one parameter twice
     UNSUPPORTED = "unsupported"  # a signature version or method that is not accepted
     UNKNOWN_KEY = "unknown key"

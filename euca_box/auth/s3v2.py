@@ -104,7 +104,7 @@ def _header_claim(request: SignedRequest, header: str, now: datetime) -> tuple[s
     if not colon or not access_key_id or not given:
         raise AuthError(AuthKind.MALFORMED_HEADER, "AWS authorization header is invalid.")
     amz_date, date = request.header("x-amz-date"), request.header("date")
-    moment = _moment(amz_date or date or "")
+    moment = _moment(amz_date if amz_date is not None else date or "")
     if abs(moment - now) > timedelta(seconds=SKEW_SECONDS):
         raise AuthError(
             AuthKind.SKEWED, "The difference between the request time and the current time is too large."
@@ -130,7 +130,10 @@ def _moment(text: str) -> datetime:
         if len(text) == 16 and text.endswith("Z"):
             return datetime.strptime(text, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
         moment = parsedate_to_datetime(text)
-        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+        moment = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+        if moment.timestamp() < 0:
+            raise ValueError
+        return moment
     except (ValueError, TypeError, OverflowError, IndexError):
         raise AuthError(
             AuthKind.BAD_DATE, "AWS authentication requires a valid Date or x-amz-date header"

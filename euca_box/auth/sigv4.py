@@ -207,8 +207,10 @@ def _query_claim(request: SignedRequest) -> Claim:
     if not _STAMP.fullmatch(given["Date"] or ""):
         raise _bad_query("X-Amz-Date must be in the ISO8601 Long Format yyyyMMdd'T'HHmmss'Z'")
     expires = given["Expires"] or ""
-    if not re.fullmatch(r"[0-9]{1,9}", expires, re.ASCII) or int(expires) < 1:
-        raise _bad_query("X-Amz-Expires must be a number of seconds, at least 1")
+    if not re.fullmatch(r"-?[0-9]{1,9}", expires, re.ASCII):
+        raise _bad_query("X-Amz-Expires must be a number of seconds")
+    if int(expires) < 1:  # clients sign a URL of the past so
+        raise AuthError(AuthKind.EXPIRED, "Request has expired", {"X-Amz-Expires": expires})
     if int(expires) > LONGEST_EXPIRY_SECONDS:
         raise _bad_query("X-Amz-Expires must be less than a week (in seconds); that is, 604800")
     if not re.fullmatch(r"[0-9a-f]{64}", given["Signature"] or ""):

@@ -449,3 +449,23 @@ class ServerSideEncryptionConfigurationNotFoundError(S3Fault):
     code = "ServerSideEncryptionConfigurationNotFoundError"
     http_status = 404
     text = "The server side encryption configuration was not found"
+
+
+class InvalidPolicyDocument(S3Fault):
+    code = "InvalidPolicyDocument"
+    text = "The content of the form does not meet the conditions specified in the policy document."
+
+
+class IncorrectNumberOfFilesInPostRequest(S3Fault):
+    code = "IncorrectNumberOfFilesInPostRequest"
+    text = "POST requires exactly one file upload per request."
+
+
+class MalformedPOSTRequest(S3Fault):
+    code = "MalformedPOSTRequest"
+    text = "The body of your POST request is not well-formed multipart/form-data."
+
+
+class MaxPostPreDataLengthExceededError(S3Fault):
+    code = "MaxPostPreDataLengthExceededError"
+    text = "Your POST request fields preceding the upload file were too large."

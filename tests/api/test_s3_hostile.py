@@ -99,7 +99,7 @@ def test_every_error_is_written_as_s3_does(box: S3Box) -> None:
         ("GET", "/bucket/k?versionId=null", "NoSuchVersion"),
         ("GET", "/bucket?versions&version-id-marker=null", "InvalidArgument"),
         ("GET", "/bucket?versions&key-marker=k&version-id-marker=7", "InvalidArgument"),
-        ("POST", "/bucket", "NotImplemented"),
+        ("POST", "/bucket", "PreconditionFailed"),
         ("GET", "/bucket?max-keys=-1", "InvalidArgument"),
         ("GET", "/bucket?max-keys=%C2%B2", "InvalidArgument"),
         ("GET", "/bucket?list-type=3", "InvalidArgument"),

@@ -16,6 +16,7 @@ _FAULTS: dict[AuthKind, type[S3Error]] = {
     AuthKind.MISSING: s3_errors.AccessDenied,
     AuthKind.MALFORMED_HEADER: s3_errors.AuthorizationHeaderMalformed,
     AuthKind.MALFORMED_QUERY: s3_errors.AuthorizationQueryParametersError,
+    AuthKind.MALFORMED_FORM: s3_errors.InvalidArgument,
     AuthKind.AMBIGUOUS: s3_errors.InvalidRequest,
     AuthKind.UNSUPPORTED: s3_errors.InvalidRequest,
     AuthKind.UNKNOWN_KEY: s3_errors.InvalidAccessKeyId,

@@ -11,6 +11,7 @@ from euca_box.api.s3 import (
     buckets,
     configurations,
     deleting,
+    forms,
     listings,
     locks,
     multipart,
@@ -68,6 +69,7 @@ _BUCKET: dict[tuple[str, frozenset[str]], Operation] = {
     ("HEAD", frozenset()): buckets.head_bucket,
     ("DELETE", frozenset()): buckets.delete_bucket,
     ("POST", frozenset({"delete"})): deleting.delete_objects,
+    ("POST", frozenset()): forms.post_object,
     **configurations.operations(),
 }
 
