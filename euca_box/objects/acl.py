@@ -236,6 +236,9 @@ def _question(
     context: Context = CIRCUMSTANCES.get()()
     if not of_object and name:
         context = {**context, "s3:prefix": (name,)}  # an absent key: may its name be known?
+    if stored is not None and stored.tags:
+        tags = {f"s3:existingobjecttag/{tag}".lower(): (value,) for tag, value in stored.tags.items()}
+        context = {**context, **tags}
     asker = Asker()
     if principal is not None:
         asker = Asker(principal.account, arn(principal), principal.canonical_id)

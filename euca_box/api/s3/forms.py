@@ -7,10 +7,12 @@ from collections.abc import AsyncIterator, Mapping
 from urllib.parse import quote, urlencode
 
 from euca_box.api.s3.multipart_forms import Form, FormReader
+from euca_box.api.s3.objects import stored_headers
 from euca_box.api.s3.operations import Front
 from euca_box.api.s3.request import S3Request
 from euca_box.api.s3.responses import Response, element, header_value, xml_response
-from euca_box.api.s3.uploading import expectation_of, wish_of
+from euca_box.api.s3.uploading import expectation_of
+from euca_box.api.s3.wishes import wish_of
 from euca_box.api.s3.xml_shapes import read_document_as
 from euca_box.auth import post_forms
 from euca_box.model.post_policies import PostPolicy, parse_post_policy
@@ -54,7 +56,7 @@ async def post_object(front: Front, request: S3Request) -> Response:
     front.objects.authorize_put(request.principal, request.bucket, request.key, wish.acl)
     body = _sized(reader.file(), policy)
     stored = await front.objects.put(request.principal, request.bucket, request.key, body, wish)
-    return _answer(request, form.fields, f'"{stored.etag}"')
+    return _answer(request, form.fields, stored_headers(stored))
 
 
 def _name_key(form: Form) -> None:
@@ -110,14 +112,14 @@ async def _sized(pieces: AsyncIterator[bytes], policy: PostPolicy | None) -> Asy
         policy.check_size(received, ended=True)
 
 
-def _answer(request: S3Request, fields: dict[str, str], etag: str) -> Response:
-    location = f"/{request.bucket}/{quote(request.key)}"
-    headers = {"etag": etag, "location": location}
+def _answer(request: S3Request, fields: Mapping[str, str], headers: dict[str, str]) -> Response:
+    etag, location = headers["etag"], f"/{request.bucket}/{quote(request.key)}"
     target = fields.get("success_action_redirect") or fields.get("redirect")
     if target and target.startswith(("http://", "https://")):
         told = urlencode({"bucket": request.bucket, "key": request.key, "etag": etag}, quote_via=quote)
         mark = "&" if "?" in target else "?"
-        return Response(303, {"etag": etag, "location": header_value(f"{target}{mark}{told}", "redirect")})
+        return Response(303, {**headers, "location": header_value(f"{target}{mark}{told}", "redirect")})
+    headers["location"] = location
     status = fields.get("success_action_status", "")
     if status != "201":
         return Response(200 if status == "200" else 204, headers)
