@@ -199,7 +199,9 @@ class App:
 
     def _front(self, objects: Objects | None) -> front.Front:
         with_clc = "clc" in self.roles
-        domains = (self.config.api.domain,) if self.config.api.domain else ()
+        api = self.config.api
+        domains = (api.domain,) if api.domain else ()
+        website_domains = ("s3-website.localhost", *((api.website_domain,) if api.website_domain else ()))
         return front.Front(
             ec2=Ec2Query(self.ask, self.keyring, _now, old_signatures=self.config.api.old_signatures)
             if with_clc
@@ -208,7 +210,7 @@ class App:
             s3=s3_app(
                 objects,
                 self.walrus_keyring,
-                S3Settings(self.config.cloud.region, ("s3.localhost", *domains)),
+                S3Settings(self.config.cloud.region, ("s3.localhost", *domains), website_domains),
             )
             if objects
             else None,

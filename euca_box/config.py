@@ -94,6 +94,10 @@ class Api:
         "Also accept signature versions 0 and 1 of EC2; who listens can forge them.",
     )
     domain: str = setting("", "Host name under which buckets are BUCKET.DOMAIN. Empty: path style only.")
+    website_domain: str = setting(
+        "",
+        "Host name under which buckets are web sites, BUCKET.WEBSITE_DOMAIN. Empty: only on the host itself.",
+    )
 
 
 @attrs.frozen

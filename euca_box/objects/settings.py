@@ -15,6 +15,7 @@ from euca_box.model.cors import CorsConfiguration
 from euca_box.model.lifecycle import LifecycleConfiguration
 from euca_box.model.policies import Policy, parse_policy
 from euca_box.model.tagging import Tagging
+from euca_box.model.website import WebsiteConfiguration
 
 Settings = Mapping[type, Any]  # a value by its type
 
@@ -35,6 +36,7 @@ _KINDS: dict[type, _Kind] = {
     LifecycleConfiguration: _Kind("lifecycle"),
     BucketEncryption: _Kind("encryption"),
     RequestPayment: _Kind("request-payment"),
+    WebsiteConfiguration: _Kind("website"),
 }
 _TYPES = {kind.name: of for of, kind in _KINDS.items()}
 

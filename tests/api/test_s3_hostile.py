@@ -88,7 +88,7 @@ def test_every_error_is_written_as_s3_does(box: S3Box) -> None:
         ("PUT", "/bucket/k?tagging", "MalformedXML"),
         ("PUT", "/bucket/k?append&position=0", "NotImplemented"),
         ("PUT", "/bucket/k?uploadId=x", "NotImplemented"),
-        ("PUT", "/bucket?website", "NotImplemented"),
+        ("PUT", "/bucket?inventory", "NotImplemented"),
         ("DELETE", "/bucket?replication", "NotImplemented"),
         ("DELETE", "/bucket/k?tagging", "NoSuchKey"),
         ("DELETE", "/bucket/k?versionId=1", "InvalidArgument"),

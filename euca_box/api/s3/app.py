@@ -14,6 +14,7 @@ from euca_box.api.s3.request import S3Request, read_request
 from euca_box.api.s3.responses import Response, error_response, send_response
 from euca_box.api.s3.routes import operation_of
 from euca_box.api.s3.settings import S3Settings
+from euca_box.api.s3.website import serve_website
 from euca_box.auth.keyring import Keyring
 from euca_box.auth.requests import AuthError
 from euca_box.model.errors import EucaError
@@ -70,8 +71,11 @@ async def _answer(front: Front, request: S3Request) -> Response:
     try:
         if request.method == "OPTIONS":
             return preflight(front, request)
-        authenticate(request, front.keyring, front.settings.now())
+        if not request.is_website:
+            authenticate(request, front.keyring, front.settings.now())
         CIRCUMSTANCES.set(lambda: circumstances_of(request, front.settings.now()))
+        if request.is_website:
+            return await serve_website(front, request)
         check_bucket(front, request)
         charged = charges(front, request)
         response = await operation_of(request)(front, request)

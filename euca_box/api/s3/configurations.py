@@ -25,6 +25,7 @@ from euca_box.model.cors import CorsConfiguration, check_cors
 from euca_box.model.lifecycle import LifecycleConfiguration, check_lifecycle
 from euca_box.model.s3_errors import S3Error
 from euca_box.model.tagging import MOST_BUCKET_TAGS, Tagging, check_tags
+from euca_box.model.website import WebsiteConfiguration, check_website
 from euca_box.objects.acl import Action, authorize
 from euca_box.objects.rows import MIB
 
@@ -50,6 +51,7 @@ class Configuration:
     missing: type[S3Error] | Any
     check: Callable[[Any], None] = _no_check
     complete: Callable[[Any], Any] = _as_it_is
+    delete: Action | None = None  # where it is not that of the PUT
     can_delete: bool = True
     put_status: int = 200
 
@@ -113,6 +115,17 @@ CONFIGURATIONS = (
         check_encryption,
     ),
     Configuration(
+        "website",
+        "bucket_website",
+        "WebsiteConfiguration",
+        WebsiteConfiguration,
+        Action.GET_BUCKET_WEBSITE,
+        Action.PUT_BUCKET_WEBSITE,
+        s3_errors.NoSuchWebsiteConfiguration,
+        check_website,
+        delete=Action.DELETE_BUCKET_WEBSITE,
+    ),
+    Configuration(
         "requestPayment",
         "bucket_request_payment",
         "RequestPaymentConfiguration",
@@ -167,7 +180,8 @@ def _setter(configuration: Configuration) -> Operation:
 
 def _deleter(configuration: Configuration) -> Operation:
     async def delete(front: Front, request: S3Request) -> Response:
-        authorize(request.principal, configuration.put, front.objects.buckets.find(request.bucket))
+        action = configuration.delete or configuration.put
+        authorize(request.principal, action, front.objects.buckets.find(request.bucket))
         await front.objects.buckets.delete_setting(request.bucket, configuration.kind)
         return Response(204)
 

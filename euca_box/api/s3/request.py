@@ -44,6 +44,7 @@ class S3Request:
     path: str = field(default="/")
     source_ip: str = ""
     is_secure: bool = False
+    is_website: bool = False
 
     def parameter(self, name: str) -> str:
         return self.query.get(name, "")
@@ -64,7 +65,9 @@ def read_request(scope: Scope, receive: Receive, settings: S3Settings) -> S3Requ
     if "transfer-encoding" in headers and "content-length" in headers:
         # Where the body ends is a matter of opinion: RFC 9112 6.1.
         raise InvalidRequest("Content-Length and Transfer-Encoding are given both.")
-    virtual = _virtual_bucket(headers.get("host", ""), settings)
+    host = headers.get("host", "")
+    site = _virtual_bucket(host, settings.website_domains)
+    virtual = site or _virtual_bucket(host, settings.domains)
     bucket, key = _named(raw_path, virtual)
     return S3Request(
         method=scope["method"],
@@ -78,6 +81,7 @@ def read_request(scope: Scope, receive: Receive, settings: S3Settings) -> S3Requ
         path=raw_path.decode("latin-1"),
         source_ip=(scope.get("client") or ("",))[0],
         is_secure=scope.get("scheme") == "https",
+        is_website=bool(site),
     )
 
 
@@ -110,9 +114,9 @@ def _refuse_broken_text(text: str) -> None:
         raise InvalidURI("A query parameter is not UTF-8.") from None
 
 
-def _virtual_bucket(host: str, settings: S3Settings) -> str:
+def _virtual_bucket(host: str, domains: tuple[str, ...]) -> str:
     name = host.rpartition(":")[0] if ":" in host and not host.endswith("]") else host
-    for domain in settings.domains:
+    for domain in domains:
         if name.lower().endswith("." + domain):
             return name.lower()[: -len(domain) - 1]
     return ""

@@ -11,8 +11,10 @@ def _now() -> datetime:
 
 @dataclass(frozen=True, slots=True)
 class S3Settings:
-    """`domains`: hosts under which a bucket may be the first label, as in bucket.s3.example.com."""
+    """`domains`: hosts under which a bucket may be the first label, as in bucket.s3.example.com;
+    `website_domains`: the same for buckets as web sites."""
 
     region: str = "us-east-1"
     domains: tuple[str, ...] = ("s3.localhost",)
+    website_domains: tuple[str, ...] = ("s3-website.localhost",)
     now: Callable[[], datetime] = _now

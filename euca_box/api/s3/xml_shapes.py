@@ -123,7 +123,7 @@ def _written_fields(value: Any) -> str:
 
 
 def _written(value: Any, field: _Field) -> str:
-    if value is None:
+    if value is None or (value == () and not field.is_required):
         return ""
     if not field.is_many:
         return _one(field.wire, value)
