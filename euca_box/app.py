@@ -173,7 +173,10 @@ class App:
         if "walrus" not in self.roles:
             return None
         objects = await Objects.open(
-            stores["walrus"], self.data.path / "walrus", region=self.config.cloud.region
+            stores["walrus"],
+            self.data.path / "walrus",
+            region=self.config.cloud.region,
+            sealer=self._sealer(),
         )
         stack.push_async_callback(objects.close)
         return objects
@@ -331,8 +334,12 @@ class App:
             vpc_cidr=str(self.plan.subnet) if self.plan else clc_role.ClcSettings.vpc_cidr,
             subnet_cidr=str(self.plan.subnet) if self.plan else clc_role.ClcSettings.subnet_cidr,
         )
-        sealer = secrets.Sealer(secrets.load_or_make_key(self.data.path / "master.key"))
-        return clc_role.Clc(clc, store, self.bus, self.keyring, sealer, time.time, random.SystemRandom())
+        return clc_role.Clc(
+            clc, store, self.bus, self.keyring, self._sealer(), time.time, random.SystemRandom()
+        )
+
+    def _sealer(self) -> secrets.Sealer:
+        return secrets.Sealer(secrets.load_or_make_key(self.data.path / "master.key"))
 
 
 def roles_that_can_run(config: Config, *, root: bool) -> tuple[tuple[str, ...], dict[str, str]]:

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 from euca_box.model.s3_errors import BadDigest, EntityTooLarge, EntityTooSmall, InvalidPart, InvalidPartOrder
 from euca_box.objects.crcs import WIDTH_BYTES, join_crc
-from euca_box.objects.digests import checksum_hash
+from euca_box.objects.digests import DEFAULT_ALGORITHM, checksum_hash
 from euca_box.objects.rows import LARGEST_OBJECT_BYTES, SMALLEST_PART_BYTES, Checksum, Part, Upload
 
 
@@ -59,12 +59,12 @@ def joined_etag(parts: Sequence[Part]) -> str:
 
 def joined_checksum(upload: Upload, parts: Sequence[Part]) -> Checksum | None:
     """FULL_OBJECT: the CRC of the whole, computed from those of the parts; COMPOSITE: a hash of hashes."""
-    algorithm = upload.algorithm
+    algorithm = upload.algorithm or DEFAULT_ALGORITHM
     values = [part.checksum.value for part in parts if part.checksum and part.checksum.algorithm == algorithm]
-    if not algorithm or len(values) != len(parts):
+    if len(values) != len(parts):
         return None
     digests = [b64decode(value) for value in values]
-    if upload.checksum_type != "FULL_OBJECT":
+    if upload.checksum_type == "COMPOSITE":
         whole = checksum_hash(algorithm)
         whole.update(b"".join(digests))
         return Checksum(algorithm, f"{b64encode(whole.digest()).decode()}-{len(parts)}", "COMPOSITE")

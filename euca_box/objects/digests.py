@@ -1,7 +1,7 @@
 """The hashes of a body while it arrives, and what the client says they must be.
 
 MD5 is always needed, it is the ETag. SHA-256 costs half as much again and is taken only when the
-client signed the body. One additional checksum is taken when the client asks for it.
+client signed the body. One additional checksum is taken: the client's choice, else CRC64NVME, as S3 does.
 """
 
 import binascii
@@ -16,6 +16,7 @@ from euca_box.objects.crcs import CRCS, WIDTH_BYTES, Crc
 from euca_box.objects.rows import Checksum
 
 DIGEST_BYTES = {"CRC32": 4, "CRC32C": 4, "CRC64NVME": 8, "SHA1": 20, "SHA256": 32}
+DEFAULT_ALGORITHM = "CRC64NVME"  # what S3 computes when the client names none
 
 
 class Hash(Protocol):
@@ -46,13 +47,13 @@ def checksum_hash(algorithm: str) -> Hash:
 class Expectation:
     """What the client says of the body. `value` is asked when the body has ended: a trailer comes then.
 
-    `md5` and `sha256` are hex; `algorithm` is CRC32, CRC32C, CRC64NVME, SHA1, SHA256 or empty.
+    `md5` and `sha256` are hex; `algorithm` is CRC32, CRC32C, CRC64NVME, SHA1, SHA256 or empty for none.
     """
 
     md5: str | None = None
     sha256: str | None = None
-    algorithm: str = ""
-    value: Callable[[], str | None] = lambda: None
+    algorithm: str = DEFAULT_ALGORITHM
+    value: Callable[[], str | None] | None = None
 
 
 class Digests:
@@ -93,7 +94,7 @@ class Digests:
             raise XAmzContentSHA256Mismatch(
                 ClientComputedContentSHA256=self._expect.sha256, S3ComputedContentSHA256=self.sha256 or ""
             )
-        value, checksum = self._expect.value(), self.checksum
+        value, checksum = self._expect.value() if self._expect.value else None, self.checksum
         if value is not None and checksum is not None and value != checksum.value:
             raise BadDigest(f"The {checksum.algorithm} you specified did not match the calculated checksum.")
 

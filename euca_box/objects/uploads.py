@@ -7,6 +7,7 @@ for the two kinds of checksum.
 import json
 import secrets
 from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import replace
 
 from euca_box.model.accounts import Principal
 from euca_box.model.acls import PRIVATE
@@ -137,8 +138,8 @@ class Uploads:
         if not 1 <= number <= MOST_PARTS:
             text = f"Part number must be an integer between 1 and {MOST_PARTS}, inclusive"
             raise InvalidArgument(text, ArgumentName="partNumber", ArgumentValue=str(number))
-        if upload.algorithm and not expect.algorithm:
-            expect = Expectation(expect.md5, expect.sha256, upload.algorithm)
+        if upload.algorithm and expect.value is None:
+            expect = replace(expect, algorithm=upload.algorithm)
         digests = Digests(expect)
         data_key = self._keys.open(upload.encryption, customer)
         content = await receive(

@@ -154,7 +154,10 @@ def _contents(page: Page, encode: Encode, *, with_owner: bool) -> str:
 
 
 def _facts(listed: Listed | ListedVersion, *, with_owner: bool) -> str:
-    checksum = _checksum_kind(listed.checksum) if listed.checksum else ""
+    checksum = ""
+    if listed.checksum:
+        algorithm, _, kind = listed.checksum.split(" ")
+        checksum = _checksum(algorithm, kind)
     owner = _owner(listed.owner_id, listed.owner_name) if with_owner else ""
     return (
         f"<LastModified>{iso_time(listed.modified_ms)}</LastModified><ETag>&quot;{listed.etag}&quot;</ETag>"
@@ -163,8 +166,8 @@ def _facts(listed: Listed | ListedVersion, *, with_owner: bool) -> str:
     )
 
 
-def _checksum_kind(checksum: str) -> str:
-    algorithm, _, kind = checksum.split(" ")
+@lru_cache(maxsize=64)
+def _checksum(algorithm: str, kind: str) -> str:
     return f"<ChecksumAlgorithm>{algorithm}</ChecksumAlgorithm><ChecksumType>{kind}</ChecksumType>"
 
 

@@ -75,6 +75,11 @@ def expectation_of(request: S3Request) -> Expectation:
         )
     announced = request.headers.get("x-amz-sdk-checksum-algorithm", "").upper()
     if not in_header and not in_trailer:
+        if announced:
+            raise InvalidRequest(
+                "x-amz-sdk-checksum-algorithm specified, but no corresponding x-amz-checksum-* or "
+                "x-amz-trailer headers were found."
+            )
         return Expectation(digest, sha256)
     name = (in_header or in_trailer)[0]
     algorithm = name.removeprefix(_CHECKSUM).upper()
