@@ -213,12 +213,6 @@ class InvalidRange(S3Fault):
     text = "The requested range is not satisfiable"
 
 
-class InvalidPartNumber(S3Fault):
-    code = "InvalidPartNumber"
-    http_status = 416
-    text = "The requested partnumber is not satisfiable"
-
-
 class NoSuchBucket(S3Fault):
     code = "NoSuchBucket"
     http_status = 404

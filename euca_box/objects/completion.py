@@ -26,11 +26,12 @@ def chosen_parts(upload: Upload, parts: Sequence[Part], named: Sequence[NamedPar
 
     Raises InvalidPartOrder, InvalidPart, BadDigest, EntityTooSmall, EntityTooLarge.
     """
-    if any(a.number >= b.number for a, b in pairwise(named)):
+    if any(a.number > b.number for a, b in pairwise(named)):
         raise InvalidPartOrder()
     by_number = {part.number: part for part in parts}
     chosen = []
-    for name in named:
+    # Of a part that is named more than once, as by a client that sent it again, the last is meant.
+    for name in {name.number: name for name in named}.values():
         part = by_number.get(name.number)
         if part is None or part.etag != name.etag.strip('"').lower():
             raise InvalidPart(UploadId=upload.upload_id, PartNumber=str(name.number), ETag=name.etag)

@@ -14,7 +14,7 @@ from hashlib import md5
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 from euca_box.auth.secrets import Sealer, SealError
-from euca_box.model.s3_errors import AccessDenied, InvalidRequest
+from euca_box.model.s3_errors import InvalidRequest
 
 KEY_BYTES = 32
 _BLOCK = 16  # of AES
@@ -61,7 +61,7 @@ class DataKeys:
         return f"{_CUSTOMER} {Sealer(wish.customer.key).seal(clear, _NAME)} {wish.customer.md5}"
 
     def open(self, encryption: str, customer: CustomerKey | None) -> bytes | None:
-        """The data key; None when the object is not encrypted. Raises InvalidRequest, AccessDenied."""
+        """The data key; None when the object is not encrypted. Raises InvalidRequest."""
         kind, _, rest = encryption.partition(" ")
         if kind == _CUSTOMER:
             return self._open_customers(rest, customer)
@@ -76,12 +76,13 @@ class DataKeys:
                 "be provided to retrieve the object."
             )
         sealed, _, key_md5 = sealed.partition(" ")
+        wrong = InvalidRequest("The key that you sent is not the one that the object was encrypted with.")
         if not hmac.compare_digest(key_md5, customer.md5):
-            raise AccessDenied()
+            raise wrong
         try:
             return b64decode(Sealer(customer.key).open(sealed, _NAME))
         except SealError:
-            raise AccessDenied() from None
+            raise wrong from None
 
 
 def customer_key_md5(encryption: str) -> str | None:

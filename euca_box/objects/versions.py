@@ -31,6 +31,7 @@ from euca_box.objects.rows import NULL_VERSION, Bucket, Checksum, Owner, StoredO
 from euca_box.store.sqlite_store import SqliteStore
 from euca_box.store.store import Conflict, Statement, Value
 
+_NO_MARKER = {"x-amz-delete-marker": "false"}
 _TRIES = 5  # times that another change of the same version may come first
 
 
@@ -115,7 +116,7 @@ class Versions:
         marker = None
         if self._bucket_of(bucket).versioning:
             marker = await self._store.read_with(lambda db: index.find_marker(db, bucket, key))
-        return NoSuchKey(Key=key).with_headers(marker_headers(marker) if marker else {})
+        return NoSuchKey(Key=key).with_headers(marker_headers(marker) if marker else _NO_MARKER)
 
     async def make(
         self,

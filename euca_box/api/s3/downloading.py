@@ -17,14 +17,14 @@ from euca_box.api.s3.request import S3Request
 from euca_box.api.s3.responses import header_value, http_time
 from euca_box.model.object_lock import NO_LOCK
 from euca_box.model.s3_errors import (
-    InvalidPartNumber,
+    InvalidPart,
     InvalidRange,
     InvalidRequest,
     NotModified,
     PreconditionFailed,
 )
 from euca_box.objects.cache import Found
-from euca_box.objects.rows import StoredObject
+from euca_box.objects.rows import StoredObject, parse_checksum
 
 _RANGE = re.compile(r"bytes=([0-9]{0,19})-([0-9]{0,19})", re.ASCII)
 _OVERRIDES = (
@@ -50,12 +50,18 @@ def check_conditions(headers: Mapping[str, str], stored: StoredObject, prefix: s
             raise PreconditionFailed(Condition="If-Match")
     elif (moment := _moment(unless)) is not None and modified > moment:
         raise PreconditionFailed(Condition="If-Unmodified-Since")
-    unchanged = PreconditionFailed if prefix else NotModified
     if none_match is not None:
-        if _names(none_match, stored.etag):
-            raise unchanged()
-    elif (moment := _moment(since)) is not None and modified <= moment:
-        raise unchanged()
+        unchanged = _names(none_match, stored.etag)
+    else:
+        moment = _moment(since)
+        unchanged = moment is not None and modified <= moment
+    if unchanged and prefix:
+        raise PreconditionFailed()
+    if unchanged:
+        # RFC 9110 15.4.5: what a cache needs to go on with its copy.
+        shown = {"etag": f'"{stored.etag}"', "last-modified": http_time(modified)}
+        kept = {name: stored.headers[name] for name in ("cache-control", "expires") if name in stored.headers}
+        raise NotModified().with_headers(shown | kept)
 
 
 def _names(tags: str, etag: str) -> bool:
@@ -73,7 +79,7 @@ def _moment(text: str | None) -> float | None:
 def wanted_range(request: S3Request, found: Found) -> tuple[int, int] | None:
     """[start, end) of a part or of the one byte range asked for; None for the whole object.
 
-    A Range that is not understood is ignored (RFC 9110 14.2). Raises InvalidRange, InvalidPartNumber.
+    A Range that is not understood is ignored (RFC 9110 14.2). Raises InvalidRange, InvalidPart.
     """
     text = request.headers.get("range")
     if "partNumber" in request.query:
@@ -105,13 +111,13 @@ def _part_range(text: str, found: Found) -> tuple[int, int]:
     number = int(text) if re.fullmatch("[0-9]{1,5}", text, re.ASCII) else 0
     sizes = [piece.size_bytes for piece in found.pieces] or [found.stored.size_bytes]
     if not 1 <= number <= len(sizes):
-        raise InvalidPartNumber(PartNumberRequested=text, ActualPartCount=str(len(sizes)))
+        raise InvalidPart(PartNumberRequested=text, ActualPartCount=str(len(sizes)))
     start = sum(sizes[: number - 1])
     return start, start + sizes[number - 1]
 
 
 def object_key(front: Front, request: S3Request, found: Found) -> bytes | None:
-    """The data key of an encrypted object. Raises InvalidRequest, AccessDenied for a wrong key."""
+    """The data key of an encrypted object. Raises InvalidRequest for a wrong key, or none."""
     if not is_encrypted_read(request, found.stored):
         return None
     refuse_on_read(request)
@@ -129,9 +135,8 @@ def object_headers(request: S3Request, found: Found, wanted: tuple[int, int] | N
     }
     if stored.encryption or stored.storage_class or stored.tags or stored.lock != NO_LOCK:
         headers |= _special_headers(stored)
-    if stored.checksum and wanted is None and request.headers.get("x-amz-checksum-mode") == "ENABLED":
-        headers[f"x-amz-checksum-{stored.checksum.algorithm.lower()}"] = stored.checksum.value
-        headers["x-amz-checksum-type"] = stored.checksum.kind
+    if stored.checksum and request.headers.get("x-amz-checksum-mode") == "ENABLED":
+        headers |= _checksum_headers(request, found, wanted)
     if wanted is not None:
         headers["content-range"] = f"bytes {wanted[0]}-{wanted[1] - 1}/{stored.size_bytes}"
     if "partNumber" in request.query and "-" in stored.etag:
@@ -146,6 +151,20 @@ def object_headers(request: S3Request, found: Found, wanted: tuple[int, int] | N
                 )
             headers[name] = header_value(request.query[f"response-{name}"], f"response-{name}")
     return headers
+
+
+def _checksum_headers(request: S3Request, found: Found, wanted: tuple[int, int] | None) -> dict[str, str]:
+    """The checksum of what is answered: the whole, or a part; of a range there is none."""
+    whole = found.stored.checksum
+    value = whole.value if whole is not None else ""
+    if "partNumber" in request.query and found.pieces:
+        part = parse_checksum(found.pieces[int(request.query["partNumber"]) - 1].checksum)
+        value = part.value if part is not None else value if len(found.pieces) == 1 else ""
+    elif wanted is not None:
+        value = ""
+    if whole is None or not value:
+        return {}
+    return {f"x-amz-checksum-{whole.algorithm.lower()}": value, "x-amz-checksum-type": whole.kind}
 
 
 def _special_headers(stored: StoredObject) -> dict[str, str]:

@@ -103,10 +103,12 @@ async def _read(front: Front, request: S3Request, after: str, encode: Encode) ->
 
 
 def _head(request: S3Request, limit: int, encode: Encode) -> str:
-    delimiter = request.parameter("delimiter")
+    prefix, delimiter = request.parameter("prefix"), request.parameter("delimiter")
+    is_first_version = not request.query.keys() & {"list-type", "versions"}
     return (
         element("Name", request.bucket)
-        + element("Prefix", encode(request.parameter("prefix")))
+        # Version 1 writes it as it is: its clients do not decode it.
+        + element("Prefix", prefix if is_first_version else encode(prefix))
         + element("MaxKeys", limit)
         + element("Delimiter", encode(delimiter) if delimiter else None)
         + element("EncodingType", request.query.get("encoding-type"))

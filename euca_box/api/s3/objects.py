@@ -30,8 +30,8 @@ async def get_object(front: Front, request: S3Request) -> Response:
             found = await stack.enter_async_context(
                 front.objects.opened(request.principal, request.bucket, request.key, version_id)
             )
-        data_key = object_key(front, request, found)
         status, headers, start, end = _answer(front, request, found)
+        data_key = object_key(front, request, found)
         if found.inline is not None:
             return Response(status, headers, clear_inline(found, data_key)[start:end])
         stream = await _begun(front.objects.read(found, start, end, data_key))

@@ -23,7 +23,7 @@ MOST_TAGS = 10
 def tags_in_header(text: str) -> dict[str, str]:
     """The tags of x-amz-tagging, which is written as a query. Raises InvalidTag."""
     try:
-        pairs = parse_qsl(text, keep_blank_values=True, strict_parsing=bool(text), errors="strict")
+        pairs = parse_qsl(text, keep_blank_values=True, errors="strict")
     except ValueError:
         raise InvalidTag("The header 'x-amz-tagging' shall be encoded as UTF-8 then URLEncoded.") from None
     return checked_tags(pairs)
@@ -51,7 +51,7 @@ def parse_tagging(document: bytes) -> dict[str, str]:
 
 def tagging_xml(tags: Mapping[str, str]) -> str:
     entries = "".join(
-        f"<Tag>{element('Key', key)}{element('Value', value)}</Tag>" for key, value in tags.items()
+        f"<Tag>{element('Key', key)}{element('Value', value)}</Tag>" for key, value in sorted(tags.items())
     )
     return f'<Tagging xmlns="{NAMESPACE}"><TagSet>{entries}</TagSet></Tagging>'
 

@@ -28,7 +28,7 @@ def refuse_unknown(request: S3Request) -> None:
 
 
 def body_of(request: S3Request, *, needs_length: bool = True) -> tuple[AsyncIterator[bytes], int]:
-    """The decoded bytes and how many there will be. Raises MissingContentLength, EntityTooLarge."""
+    """The decoded bytes, and how many (0: it is not said). Raises MissingContentLength, EntityTooLarge."""
     chunked = "aws-chunked" in request.headers.get("content-encoding", "")
     length = request.body.content_length
     decoder: ChunkDecoder | None = None
@@ -40,7 +40,7 @@ def body_of(request: S3Request, *, needs_length: bool = True) -> tuple[AsyncIter
         length = _decoded_length(request)
         decoder = ChunkDecoder(length, None, tuple(_trailer_names(request)))
     if length is None:
-        if needs_length:
+        if needs_length and request.headers.get("transfer-encoding", "").lower() != "chunked":
             raise MissingContentLength()
         length = 0
     if length > LARGEST_PART_BYTES:

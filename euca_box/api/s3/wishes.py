@@ -76,7 +76,7 @@ def kept_headers(request: S3Request) -> dict[str, str]:
     codings = [c.strip() for c in request.headers.get("content-encoding", "").split(",")]
     codings = [coding for coding in codings if coding and coding != "aws-chunked"]
     if codings:
-        kept["content-encoding"] = ",".join(codings)
+        kept["content-encoding"] = ", ".join(codings)
     if REDIRECT in kept and not kept[REDIRECT].startswith(("/", "http://", "https://")):
         raise InvalidRedirectLocation()
     metadata = {n: v for n, v in request.headers.items() if n.startswith(_META)}
