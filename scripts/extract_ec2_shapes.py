@@ -14,7 +14,9 @@ from pathlib import Path
 
 import botocore.session
 
-TARGET = Path(__file__).resolve().parent.parent / "euca_box" / "api" / "ec2" / "shapes.json"
+FOLDER = Path(__file__).resolve().parent.parent / "euca_box" / "api" / "ec2"
+TARGET = FOLDER / "shapes.json"
+NAMES = FOLDER / "actions.txt"  # every action of the model, a line each
 
 ACTIONS = [
     "DescribeInstanceAttribute",
@@ -26,6 +28,8 @@ ACTIONS = [
     "GetPasswordData",
     "GetConsoleScreenshot",
     "DescribeAccountAttributes",
+    "DescribeReservedInstances",
+    "DescribeReservedInstancesOfferings",
     "DescribeInstanceTypeOfferings",
     "CreateTags",
     "StopInstances",
@@ -142,6 +146,7 @@ def main() -> None:
         f'"{name}": {json.dumps(shape, separators=(",", ":"))}' for name, shape in shapes.items()
     )
     TARGET.write_text("{\n" + lines + "\n}\n")
+    NAMES.write_text("\n".join(model.operation_names) + "\n")
     print(f"{TARGET}: {len(shapes)} actions of {model.api_version}, {TARGET.stat().st_size} bytes")
 
 

@@ -208,6 +208,7 @@ def _plain(hint: Any) -> Any:
 
 def _missing() -> list[str]:
     missing = [name for name in ACTIONS_OF_1_6_2 if name not in EC2_ACTIONS]
+    others = sorted(shapes.known_actions() - EC2_ACTIONS.keys() - NOT_OFFERED.keys())
     return [
         "### Not there yet",
         "",
@@ -216,7 +217,9 @@ def _missing() -> list[str]:
         "",
         f"Answered with `UnsupportedOperation` and the reason: {_code(sorted(NOT_OFFERED))}.",
         "",
-        "Every other action of EC2 answers `InvalidAction`. So does SOAP: there is none yet.",
+        f"So do the other {len(others)} actions of the EC2 model: {_code(others)}.",
+        "",
+        "What the model does not know answers `InvalidAction`. So does SOAP: there is none yet.",
     ]
 
 

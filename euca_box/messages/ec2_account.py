@@ -27,3 +27,32 @@ class DescribeAccountAttributes(Op[DescribeAccountAttributesResult], role="clc")
 
     attribute_names: tuple[str, ...] = ()
     dry_run: bool = False
+
+
+@dataclass(frozen=True)
+class DescribeReservedInstancesResult:
+    """`reserved_instances` has none: nothing is sold here."""
+
+    reserved_instances: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class DescribeReservedInstances(Op[DescribeReservedInstancesResult], role="clc"):
+    """None, as in Eucalyptus 1.6.2."""
+
+    reserved_instances_ids: tuple[str, ...] = ()
+    dry_run: bool = False
+
+
+@dataclass(frozen=True)
+class DescribeReservedInstancesOfferingsResult:
+    reserved_instances_offerings: tuple[str, ...] = ()
+    next_token: str | None = None
+
+
+@dataclass(frozen=True)
+class DescribeReservedInstancesOfferings(Op[DescribeReservedInstancesOfferingsResult], role="clc"):
+    """None, as in Eucalyptus 1.6.2."""
+
+    reserved_instances_offering_ids: tuple[str, ...] = ()
+    dry_run: bool = False

@@ -115,6 +115,20 @@ class InvalidSnapshotNotFound(ClientFault):
         super().__init__(f"The snapshot '{snapshot_id}' does not exist.")
 
 
+class InvalidReservedInstancesId(ClientFault):
+    code = "InvalidReservedInstancesId"
+
+    def __init__(self, reserved: str) -> None:
+        super().__init__(f"The reserved instances ID '{reserved}' does not exist")
+
+
+class InvalidReservedInstancesOfferingId(ClientFault):
+    code = "InvalidReservedInstancesOfferingId"
+
+    def __init__(self, offering: str) -> None:
+        super().__init__(f"The reserved instances offering ID '{offering}' does not exist")
+
+
 class InvalidBundleIDNotFound(ClientFault):
     code = "InvalidBundleID.NotFound"
 

@@ -228,6 +228,8 @@ ROWS = [
     row("DescribeRegions")(),
     row("DescribeInstanceTypes")(),
     row("DescribeInstanceTypeOfferings")(),
+    row("DescribeReservedInstances")(),
+    row("DescribeReservedInstancesOfferings")(),
     row("DescribeAccountAttributes")(),
     # What nobody has
     row("DescribeVolumes", "volume")(VolumeId__1="{volume}"),

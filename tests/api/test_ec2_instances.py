@@ -445,6 +445,7 @@ def test_get_console_screenshot_gives_a_jpeg_of_a_running_guest(box, ec2, runnin
     reply = ec2.get_console_screenshot(InstanceId=running, WakeUp=True)
     assert reply["InstanceId"] == running
     assert base64.b64decode(reply["ImageData"]).startswith(b"\xff\xd8\xff")
+    box.workbench.blank.add(running)
     assert refused(ec2.get_console_screenshot, InstanceId=running) == ("Unavailable", 503)
     assert refused(ec2.get_console_screenshot, InstanceId=ABSENT)[0] == "InvalidInstanceID.NotFound"
     assert refused(ec2.get_console_screenshot, InstanceId=running, DryRun=True)[0] == "DryRunOperation"

@@ -237,6 +237,11 @@ BAD = {
     "no action": ([("Version", "2016-11-15")], "MissingAction"),
     "an empty action": ([("Action", "")], "MissingAction"),
     "an unknown action": (pairs_of("MakeCoffee"), "InvalidAction"),
+    "an action that EC2 has": (pairs_of("CreateFleet"), "UnsupportedOperation"),
+    "reserved instances that nobody has": (
+        pairs_of("DescribeReservedInstances", ReservedInstancesId__1="x"),
+        "InvalidReservedInstancesId",
+    ),
     "an action of another case": (pairs_of("describeinstances"), "InvalidAction"),
     "an admin operation": (pairs_of("AddUser", Name="x"), "InvalidAction"),
     "an operation of roles": (pairs_of("NcRunInstance"), "InvalidAction"),
@@ -257,7 +262,7 @@ BAD = {
     "a structure as value": (pairs_of("DescribeInstances", MaxResults__x="5"), "InvalidParameterValue"),
     "no base64": (pairs_of("ImportKeyPair", KeyName="k", PublicKeyMaterial="***"), "InvalidParameterValue"),
     "a parameter of the model that we do not have": (
-        pairs_of("RunInstances", ImageId="emi-1", MinCount="1", MaxCount="1", PrivateIpAddress="10.0.0.4"),
+        pairs_of("RunInstances", ImageId="emi-1", MinCount="1", MaxCount="1", EnclaveOptions__Enabled="1"),
         "UnsupportedOperation",
     ),
 }

@@ -50,7 +50,10 @@ def test_sts_refuses_with_its_own_codes(box):
     assert (unknown.status, unknown.code) == (403, "InvalidClientTokenId")
     assert Raw(box).v4(pairs_of("<&>"), service="sts").find("Message").startswith("The action <&> is not")
     assert Raw(box).v4(pairs_of("ListUsers"), service="iam").code == "InvalidAction"
-    assert refused(box.client("sts").get_session_token) == ("InvalidAction", 400)
+    assert refused(box.client("sts").get_access_key_info, AccessKeyId="AKIA" + "A" * 16) == (
+        "InvalidAction",
+        400,
+    )
 
 
 @pytest.mark.parametrize("path", ["/services/Tokens", "/services/Tokens/", "/services/Euare"])

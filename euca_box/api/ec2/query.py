@@ -87,6 +87,8 @@ class Ec2Query:
         kind = EC2_ACTIONS.get(action)
         if action in NOT_OFFERED:
             raise UnsupportedOperation(NOT_OFFERED[action])
+        if kind is None and action in shapes.known_actions():
+            raise UnsupportedOperation(f"{action} is not supported here.")
         if kind is None:
             raise InvalidAction(re.sub(r"[^\x20-\x7e]", "?", action[:128]))
         parameters = [(n, v) for n, v in query.parameters() if n not in NOT_OF_THE_ACTION]

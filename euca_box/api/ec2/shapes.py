@@ -42,6 +42,12 @@ def actions() -> dict[str, Action]:
     }
 
 
+@functools.cache
+def known_actions() -> frozenset[str]:
+    """Every action of EC2's model, offered here or not."""
+    return frozenset(resources.files(__package__).joinpath("actions.txt").read_text().split())
+
+
 def field_name(member: str) -> str:
     """`CidrIpv4` -> `cidr_ipv4`, `Return` -> `return_`."""
     name = _WORD.sub("_", member).lower()

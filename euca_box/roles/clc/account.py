@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from euca_box.messages import ec2_account as ec2
 from euca_box.messages.base import Call
+from euca_box.model.ec2_errors import InvalidReservedInstancesId, InvalidReservedInstancesOfferingId
 from euca_box.model.errors import InvalidParameterValue
 from euca_box.roles.clc.rules import stop_if_dry_run
 
@@ -35,3 +36,21 @@ async def describe_account_attributes(
     return ec2.DescribeAccountAttributesResult(
         tuple(ec2.AccountAttribute(name, (ec2.AccountAttributeValue(values[name]),)) for name in wanted)
     )
+
+
+async def describe_reserved_instances(
+    clc: "Clc", call: Call, op: ec2.DescribeReservedInstances
+) -> ec2.DescribeReservedInstancesResult:
+    for reserved in op.reserved_instances_ids:
+        raise InvalidReservedInstancesId(reserved[:64])
+    stop_if_dry_run(op.dry_run)
+    return ec2.DescribeReservedInstancesResult()
+
+
+async def describe_reserved_instances_offerings(
+    clc: "Clc", call: Call, op: ec2.DescribeReservedInstancesOfferings
+) -> ec2.DescribeReservedInstancesOfferingsResult:
+    for offering in op.reserved_instances_offering_ids:
+        raise InvalidReservedInstancesOfferingId(offering[:64])
+    stop_if_dry_run(op.dry_run)
+    return ec2.DescribeReservedInstancesOfferingsResult()

@@ -173,6 +173,8 @@ OPERATIONS: Operations = {
     ec2_statuses.GetPasswordData: statuses.get_password_data,
     ec2_places.DescribeInstanceTypeOfferings: places.describe_instance_type_offerings,
     ec2_account.DescribeAccountAttributes: account.describe_account_attributes,
+    ec2_account.DescribeReservedInstances: account.describe_reserved_instances,
+    ec2_account.DescribeReservedInstancesOfferings: account.describe_reserved_instances_offerings,
     ec2_instances.RebootInstances: instances.reboot_instances,
     ec2_instances.GetConsoleOutput: instances.get_console_output,
     ec2_instances.GetConsoleScreenshot: instances.get_console_screenshot,
