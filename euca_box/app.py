@@ -27,6 +27,7 @@ from euca_box.api.health import Health
 from euca_box.api.iam.query import IamQuery
 from euca_box.api.metadata.app import metadata_app
 from euca_box.api.metadata.identity import IdentitySigner
+from euca_box.api.s3.access_log import AccessLog
 from euca_box.api.s3.app import s3_app
 from euca_box.api.s3.settings import S3Settings
 from euca_box.auth import secrets
@@ -183,9 +184,12 @@ class App:
 
     async def _serve(self, objects: Objects | None) -> None:
         """All listeners until `stop`; one that breaks stops the rest."""
-        api = self._front(objects)
+        access_log = AccessLog(objects, _now) if objects is not None else None
+        api = self._front(objects, access_log)
         async with asyncio.TaskGroup() as group:
             wait = self._asked_to_stop
+            if access_log is not None:
+                group.create_task(access_log.run(wait))
             for listener in self.listeners:
                 group.create_task(server.run_server(api, listener, wait))
             for listener in self.consoles:
@@ -200,7 +204,7 @@ class App:
     async def _asked_to_stop(self) -> None:
         await self.stop.wait()
 
-    def _front(self, objects: Objects | None) -> front.Front:
+    def _front(self, objects: Objects | None, access_log: AccessLog | None) -> front.Front:
         with_clc = "clc" in self.roles
         api = self.config.api
         domains = (api.domain,) if api.domain else ()
@@ -214,6 +218,7 @@ class App:
                 objects,
                 self.walrus_keyring,
                 S3Settings(self.config.cloud.region, ("s3.localhost", *domains), website_domains),
+                access_log,
             )
             if objects
             else None,

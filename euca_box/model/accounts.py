@@ -37,6 +37,9 @@ class Principal:
 # Who signs the URLs by which nodes fetch images: Walrus itself. No user can have this account.
 SYSTEM_ACCOUNT = "000000000000"
 LENDER = Principal(SYSTEM_ACCOUNT, "walrus", "0" * 64, "walrus")
+# Who delivers access logs: the log delivery group of ACLs, a service for policies.
+LOGGER = Principal(SYSTEM_ACCOUNT, "logging", "0" * 64, "s3-log-delivery")
+LOGGER_SERVICE = "logging.s3.amazonaws.com"
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,6 +40,7 @@ class Asker:
     account: str = ""
     arn: str = ""
     canonical_id: str = ""
+    service: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,6 +295,8 @@ def _is_meant(kind: str, name: str, asker: Asker) -> bool:
         return True
     if kind == "CanonicalUser":
         return name == asker.canonical_id
+    if kind == "Service":
+        return name == asker.service
     if kind != "AWS" or not asker.account:
         return False
     match = _PRINCIPAL_ARN.fullmatch(name)

@@ -463,3 +463,11 @@ class MalformedPOSTRequest(S3Fault):
 class MaxPostPreDataLengthExceededError(S3Fault):
     code = "MaxPostPreDataLengthExceededError"
     text = "Your POST request fields preceding the upload file were too large."
+
+
+class InvalidTargetBucketForLogging(S3Fault):
+    code = "InvalidTargetBucketForLogging"
+    text = (
+        "You must give the log-delivery group WRITE permission to the target bucket, or let "
+        "logging.s3.amazonaws.com put objects by its policy"
+    )

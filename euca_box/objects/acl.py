@@ -8,7 +8,7 @@ request", "Mapping of ACL permissions and access policy permissions".
 
 import enum
 
-from euca_box.model.accounts import LENDER, Principal, arn
+from euca_box.model.accounts import LENDER, LOGGER, LOGGER_SERVICE, Principal, arn
 from euca_box.model.acls import Acl, CannedAcl, Grant, Group, Permission
 from euca_box.model.bucket_settings import ObjectOwnership, PublicAccessBlock
 from euca_box.model.policies import Asker, Decision, Policy, Question
@@ -119,7 +119,7 @@ def is_allowed(
     key: str = "",
 ) -> bool:
     """`key` is the object that a policy may name, where there is no `stored` (yet)."""
-    if principal is not None and principal.account == LENDER.account:
+    if principal is not None and principal.account == LENDER.account and principal != LOGGER:
         # A node reads an image by a URL that Walrus signed, after the owner's rights were checked.
         # LIST lets it tell a deleted object from a forbidden one; the URLs it signs name one object.
         return action is Action.LIST_BUCKET or (action is Action.GET_OBJECT and stored is not None)
@@ -177,9 +177,9 @@ def _is_meant(grant: Grant, principal: Principal | None, *, ignores_public: bool
         case Group.ALL_USERS:
             return not ignores_public
         case Group.AUTHENTICATED_USERS:
-            return principal is not None and not ignores_public
+            return principal is not None and principal != LOGGER and not ignores_public
         case Group.LOG_DELIVERY:
-            return False  # the cloud delivers logs itself, and asks before it does
+            return principal == LOGGER
         case canonical_id:
             return principal is not None and principal.canonical_id == canonical_id
 
@@ -191,6 +191,8 @@ def owner_in(bucket: Bucket, owner: Owner) -> Owner:
 
 def new_owner(principal: Principal | None, bucket: Bucket, acl: Acl | None) -> Owner:
     """Whose an object will be that the principal writes with this ACL."""
+    if principal == LOGGER:
+        return bucket.owner
     owner = owner_of(principal) if principal else ANONYMOUS
     preferred = bucket.ownership is ObjectOwnership.BUCKET_OWNER_PREFERRED
     if preferred and acl is not None and acl.canned is CannedAcl.BUCKET_OWNER_FULL_CONTROL:
@@ -240,6 +242,8 @@ def _question(
         tags = {f"s3:existingobjecttag/{tag}".lower(): (value,) for tag, value in stored.tags.items()}
         context = {**context, **tags}
     asker = Asker()
-    if principal is not None:
+    if principal == LOGGER:
+        asker = Asker(service=LOGGER_SERVICE)
+    elif principal is not None:
         asker = Asker(principal.account, arn(principal), principal.canonical_id)
     return Question(asker, action.value, f"{resource}/{name}" if of_object else resource, context)

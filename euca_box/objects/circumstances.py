@@ -4,7 +4,8 @@ A variable of the context of the request that is being answered, and of no other
 it before anything is decided. It is a function, since few buckets have a policy that would look.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 
 from euca_box.model.policy_text import Context
@@ -15,3 +16,13 @@ def _none() -> Context:
 
 
 CIRCUMSTANCES: ContextVar[Callable[[], Context]] = ContextVar("circumstances", default=_none)
+
+
+@contextmanager
+def circumstances(context: Context) -> Iterator[None]:
+    """What is decided in the block is decided under these."""
+    token = CIRCUMSTANCES.set(lambda: context)
+    try:
+        yield
+    finally:
+        CIRCUMSTANCES.reset(token)

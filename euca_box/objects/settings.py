@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from euca_box.messages.base import decode, encode
+from euca_box.model.bucket_logging import BucketLogging
 from euca_box.model.bucket_settings import (
     BucketEncryption,
     ObjectOwnership,
@@ -37,6 +38,7 @@ _KINDS: dict[type, _Kind] = {
     BucketEncryption: _Kind("encryption"),
     RequestPayment: _Kind("request-payment"),
     WebsiteConfiguration: _Kind("website"),
+    BucketLogging: _Kind("logging"),
 }
 _TYPES = {kind.name: of for of, kind in _KINDS.items()}
 

@@ -14,6 +14,7 @@ import botocore.config
 from hypercorn.asyncio import serve
 from hypercorn.config import Config
 
+from euca_box.api.s3.access_log import AccessLog
 from euca_box.api.s3.app import s3_app
 from euca_box.api.s3.settings import S3Settings
 from euca_box.auth.keyring import Keyring
@@ -37,6 +38,7 @@ class S3Box:
     loop: asyncio.AbstractEventLoop
     objects: Objects
     keyring: Keyring
+    access_log: AccessLog
 
     @property
     def url(self) -> str:
@@ -110,8 +112,9 @@ def running_s3(
         number = port.getsockname()[1]
         port.detach()
         loop = asyncio.get_running_loop()
-        started.update(box=S3Box(number, folder, loop, objects, keyring), stop=stop)
-        app: Any = s3_app(objects, keyring, settings)
+        access_log = AccessLog(objects, (settings or S3Settings()).now)
+        started.update(box=S3Box(number, folder, loop, objects, keyring, access_log), stop=stop)
+        app: Any = s3_app(objects, keyring, settings, access_log)
         ready.set()
         await serve(app, config, shutdown_trigger=stop.wait)
         await objects.close()

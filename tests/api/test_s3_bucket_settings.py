@@ -328,3 +328,16 @@ def test_xml_that_is_not_understood_whole_sets_nothing(
         urllib.request.urlopen(request)
     assert b"<Code>MalformedXML</Code>" in error.value.read()
     assert code_of(alice.get_bucket_tagging, Bucket=bucket) == "NoSuchTagSet"
+
+
+def test_buckets_are_listed_page_by_page(box: S3Box, bob: Any) -> None:
+    for name in ("page-a", "page-b", "other"):
+        bob.create_bucket(Bucket=name)
+    first = bob.list_buckets(MaxBuckets=1, Prefix="page-")
+    assert [b["Name"] for b in first["Buckets"]] == ["page-a"]
+    last = bob.list_buckets(MaxBuckets=1, Prefix="page-", ContinuationToken=first["ContinuationToken"])
+    assert ([b["Name"] for b in last["Buckets"]], "ContinuationToken" in last) == (["page-b"], False)
+    assert bob.list_buckets(BucketRegion="eu-west-1")["Buckets"] == []
+    assert code_of(bob.list_buckets, ContinuationToken="!") == "InvalidArgument"
+    with pytest.raises(ClientError):
+        bob.list_buckets(MaxBuckets=10001)

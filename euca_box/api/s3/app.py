@@ -2,8 +2,10 @@
 
 import logging
 import secrets
+import time
 from base64 import b64encode
 
+from euca_box.api.s3.access_log import AccessLog
 from euca_box.api.s3.asgi import App, ClientGone, Receive, Scope, Send
 from euca_box.api.s3.authenticate import authenticate, s3_fault
 from euca_box.api.s3.circumstances import circumstances_of
@@ -25,18 +27,26 @@ from euca_box.objects.engine import Objects
 log = logging.getLogger(__name__)
 
 
-def s3_app(objects: Objects, keyring: Keyring, settings: S3Settings | None = None) -> App:
-    """The application; it speaks asyncio and shares the loop of `objects`."""
-    front = Front(objects, keyring, settings or S3Settings())
+def s3_app(
+    objects: Objects,
+    keyring: Keyring,
+    settings: S3Settings | None = None,
+    access_log: AccessLog | None = None,
+) -> App:
+    """The application; it speaks asyncio and shares the loop of `objects`. Who gives a log delivers it."""
+    settings = settings or S3Settings()
+    front = Front(objects, keyring, settings)
+    access_log = access_log or AccessLog(objects, settings.now)
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            await _serve(front, scope, receive, send)
+            await _serve(front, access_log, scope, receive, send)
 
     return app
 
 
-async def _serve(front: Front, scope: Scope, receive: Receive, send: Send) -> None:
+async def _serve(front: Front, access_log: AccessLog, scope: Scope, receive: Receive, send: Send) -> None:
+    started = time.monotonic()
     request_id = secrets.token_hex(8).upper()
     host_id = b64encode(request_id.encode()).decode()
     request: S3Request | None = None
@@ -55,6 +65,8 @@ async def _serve(front: Front, scope: Scope, receive: Receive, send: Send) -> No
         finally:
             if response.close is not None:
                 await response.close()
+            if request is not None:
+                access_log.note(request, response, request_id, host_id, time.monotonic() - started)
     except ClientGone:
         return
     except TimeoutError:

@@ -9,12 +9,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
+from euca_box.api.s3.access_log import check_logging
 from euca_box.api.s3.operations import Front, Operation
 from euca_box.api.s3.request import S3Request
 from euca_box.api.s3.responses import Response
 from euca_box.api.s3.uploading import read_document
 from euca_box.api.s3.xml_shapes import document_response, read_document_as
 from euca_box.model import s3_errors
+from euca_box.model.bucket_logging import BucketLogging
 from euca_box.model.bucket_settings import (
     BucketEncryption,
     PublicAccessBlock,
@@ -27,11 +29,15 @@ from euca_box.model.s3_errors import S3Error
 from euca_box.model.tagging import MOST_BUCKET_TAGS, Tagging, check_tags
 from euca_box.model.website import WebsiteConfiguration, check_website
 from euca_box.objects.acl import Action, authorize
-from euca_box.objects.rows import MIB
+from euca_box.objects.rows import MIB, Bucket
 
 
 def _no_check(_: Any) -> None:
     """Every document of the type is a setting."""
+
+
+def _no_check_there(front: Front, bucket: Bucket, value: Any) -> None:
+    """Every document is one for every bucket."""
 
 
 def _as_it_is(value: Any) -> Any:
@@ -50,6 +56,7 @@ class Configuration:
     put: Action
     missing: type[S3Error] | Any
     check: Callable[[Any], None] = _no_check
+    check_there: Callable[[Front, Bucket, Any], None] = _no_check_there
     complete: Callable[[Any], Any] = _as_it_is
     delete: Action | None = None  # where it is not that of the PUT
     can_delete: bool = True
@@ -102,7 +109,7 @@ CONFIGURATIONS = (
         Action.PUT_LIFECYCLE,
         s3_errors.NoSuchLifecycleConfiguration,
         check_lifecycle,
-        _with_ids,
+        complete=_with_ids,
     ),
     Configuration(
         "encryption",
@@ -124,6 +131,17 @@ CONFIGURATIONS = (
         s3_errors.NoSuchWebsiteConfiguration,
         check_website,
         delete=Action.DELETE_BUCKET_WEBSITE,
+    ),
+    Configuration(
+        "logging",
+        "bucket_logging",
+        "BucketLoggingStatus",
+        BucketLogging,
+        Action.GET_BUCKET_LOGGING,
+        Action.PUT_BUCKET_LOGGING,
+        BucketLogging(),
+        check_there=check_logging,
+        can_delete=False,
     ),
     Configuration(
         "requestPayment",
@@ -167,10 +185,12 @@ def _getter(configuration: Configuration) -> Operation:
 
 def _setter(configuration: Configuration) -> Operation:
     async def put(front: Front, request: S3Request) -> Response:
-        authorize(request.principal, configuration.put, front.objects.buckets.find(request.bucket))
+        bucket = front.objects.buckets.find(request.bucket)
+        authorize(request.principal, configuration.put, bucket)
         document = await read_document(request, MIB)
         value = read_document_as(document, configuration.root, configuration.kind)
         configuration.check(value)
+        configuration.check_there(front, bucket, value)
         await front.objects.buckets.put_setting(request.bucket, configuration.complete(value))
         return Response(configuration.put_status)
 

@@ -45,6 +45,7 @@ class S3Request:
     source_ip: str = ""
     is_secure: bool = False
     is_website: bool = False
+    query_string: str = ""
 
     def parameter(self, name: str) -> str:
         return self.query.get(name, "")
@@ -82,6 +83,7 @@ def read_request(scope: Scope, receive: Receive, settings: S3Settings) -> S3Requ
         source_ip=(scope.get("client") or ("",))[0],
         is_secure=scope.get("scheme") == "https",
         is_website=bool(site),
+        query_string=query_string.decode("latin-1"),
     )
 
 

@@ -28,6 +28,7 @@ class Response:
     stream: AsyncIterator[bytes | bytearray] | None = None
     length: int = 0
     close: Callable[[], Awaitable[object]] | None = None
+    error_code: str = ""
 
 
 def xml_response(text: str, status: int = 200, headers: dict[str, str] | None = None) -> Response:
@@ -79,7 +80,9 @@ def error_response(error: S3Error, resource: str, request_id: str, host_id: str)
     )
     if error.http_status == 304:
         return Response(304, dict(error.headers))
-    return xml_response(body, error.http_status, dict(error.headers))
+    response = xml_response(body, error.http_status, dict(error.headers))
+    response.error_code = error.code
+    return response
 
 
 async def send_response(send: Send, response: Response) -> None:

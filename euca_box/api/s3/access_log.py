@@ -1,0 +1,195 @@
+"""Access logs of buckets: requests are noted as they end, and delivered as objects every few minutes.
+
+Best effort, as on S3: what was noted and not yet delivered when the process is killed is lost. A log
+that cannot be delivered is kept for the next time, up to a bound. Delivery is authorized each time,
+as the log delivery group or logging.s3.amazonaws.com.
+"""
+
+import asyncio
+import contextlib
+import logging
+import re
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from euca_box.api.s3.operations import Front
+from euca_box.api.s3.request import S3Request
+from euca_box.api.s3.responses import Response
+from euca_box.model.accounts import LOGGER
+from euca_box.model.bucket_logging import BucketLogging, LoggingEnabled, LogRecord, log_key, log_text
+from euca_box.model.policy_text import Context
+from euca_box.model.s3_errors import AccessDenied, InvalidTargetBucketForLogging, NoSuchBucket, S3Error
+from euca_box.objects.acl import Action, is_allowed
+from euca_box.objects.circumstances import circumstances
+from euca_box.objects.engine import Objects
+from euca_box.objects.rows import Bucket
+from euca_box.objects.versions import Wish
+
+log = logging.getLogger(__name__)
+
+DELIVERY_SECONDS = 300.0
+MOST_NOTED = 50_000
+_SECRETS = re.compile(r"((?:X-Amz-Signature|Signature|X-Amz-Security-Token|x-amz-security-token)=)[^&]*")
+
+
+@dataclass(frozen=True, slots=True)
+class _Wish:
+    """Whose requests are written down where."""
+
+    bucket: str
+    account: str
+    target: LoggingEnabled
+
+    def circumstances(self) -> Context:
+        """What a policy may ask before it lets the log in."""
+        return {"aws:sourcearn": (f"arn:aws:s3:::{self.bucket}",), "aws:sourceaccount": (self.account,)}
+
+
+class AccessLog:
+    """`note` on each request; `run` delivers."""
+
+    def __init__(self, objects: Objects, now: Callable[[], datetime]) -> None:
+        self._objects, self._now = objects, now
+        self._noted: dict[_Wish, list[LogRecord]] = {}
+        self._count = 0
+
+    def note(
+        self, request: S3Request, response: Response, request_id: str, host_id: str, seconds: float
+    ) -> None:
+        """Write the request down if its bucket wants that."""
+        bucket = self._objects.buckets.known(request.bucket)
+        wanted = bucket.setting(BucketLogging) if bucket is not None else None
+        if bucket is None or wanted is None or wanted.logging_enabled is None:
+            return
+        if self._count >= MOST_NOTED:
+            log.warning("the access log of bucket %s cannot be delivered: a line is left out", bucket.name)
+            return
+        record = _record(request, response, bucket, request_id, host_id, self._now(), seconds)
+        wish = _Wish(bucket.name, bucket.owner.account, wanted.logging_enabled)
+        self._noted.setdefault(wish, []).append(record)
+        self._count += 1
+
+    async def run(self, stopped: Callable[[], Awaitable[object]]) -> None:
+        """Deliver every DELIVERY_SECONDS and, at the end, what is left."""
+        waiting = asyncio.ensure_future(stopped())
+        while not waiting.done():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(asyncio.shield(waiting), DELIVERY_SECONDS)
+            await self.deliver()
+
+    async def deliver(self) -> None:
+        """One object for each target that has something to be told."""
+        for wish, records in list(self._noted.items()):
+            taken = list(records)
+            try:
+                await self._put(wish, taken)
+            except S3Error as error:
+                log.warning("the access log of bucket %s cannot be written: %s", wish.bucket, error.code)
+                if not isinstance(error, (AccessDenied, NoSuchBucket)):
+                    continue  # a full disk, say: the next time
+            except Exception:
+                log.exception("an access log was not written")
+                continue
+            del records[: len(taken)]
+            self._count -= len(taken)
+            if not records:
+                del self._noted[wish]
+
+    async def _put(self, wish: _Wish, records: list[LogRecord]) -> None:
+        key = log_key(wish.target.target_prefix, self._now(), secrets.token_hex(8).upper())
+        text = Wish(headers={"content-type": "text/plain"})
+        with circumstances(wish.circumstances()):
+            await self._objects.put(LOGGER, wish.target.target_bucket, key, _whole(log_text(records)), text)
+
+
+async def _whole(data: bytes) -> AsyncIterator[bytes]:
+    yield data
+
+
+def check_logging(front: Front, bucket: Bucket, wanted: BucketLogging) -> None:
+    """May the log be delivered there? Raises InvalidTargetBucketForLogging."""
+    if (enabled := wanted.logging_enabled) is None:
+        return
+    target = front.objects.buckets.known(enabled.target_bucket)
+    if target is None or target.owner.account != bucket.owner.account:
+        raise InvalidTargetBucketForLogging(
+            "The target bucket for logging does not exist, or is of another owner.",
+            TargetBucket=enabled.target_bucket,
+        )
+    wish = _Wish(bucket.name, bucket.owner.account, enabled)
+    with circumstances(wish.circumstances()):
+        may_put = is_allowed(LOGGER, Action.PUT_OBJECT, target, key=f"{enabled.target_prefix}log")
+    if not may_put:
+        raise InvalidTargetBucketForLogging(TargetBucket=enabled.target_bucket)
+
+
+def _record(
+    request: S3Request,
+    response: Response,
+    bucket: Bucket,
+    request_id: str,
+    host_id: str,
+    now: datetime,
+    seconds: float,
+) -> LogRecord:
+    principal, headers = request.principal, request.headers
+    sent = response.length if response.stream is not None else len(response.body)
+    query = _SECRETS.sub(r"\1redacted", f"?{request.query_string}") if request.query_string else ""
+    signed = principal is not None
+    in_query = "X-Amz-Signature" in request.query or "Signature" in request.query
+    return LogRecord(
+        owner=bucket.owner.canonical_id,
+        bucket=bucket.name,
+        at=now,
+        remote_ip=request.source_ip,
+        requester=principal.canonical_id if principal is not None else "",
+        request_id=request_id,
+        operation=_operation(request),
+        key=request.key,
+        request_line=f"{request.method} {request.path}{query} HTTP/1.1",
+        status=response.status,
+        error_code=response.error_code,
+        bytes_sent=sent,
+        object_bytes=sent if request.key and request.method == "GET" else request.body.content_length,
+        milliseconds=round(seconds * 1000),
+        referer=headers.get("referer", ""),
+        user_agent=headers.get("user-agent", ""),
+        version_id=request.query.get("versionId", ""),
+        host_id=host_id,
+        signature_version=("SigV4" if request.verified is not None else "SigV2") if signed else "",
+        authentication=("QueryString" if in_query else "AuthHeader") if signed else "",
+        host=headers.get("host", ""),
+    )
+
+
+def _operation(request: S3Request) -> str:
+    """REST.GET.OBJECT, REST.PUT.BUCKET, REST.GET.ACL, WEBSITE.GET.OBJECT."""
+    if request.is_website:
+        return f"WEBSITE.{request.method}.OBJECT"
+    named = [name for name in request.query if name in _SUBRESOURCES]
+    resource = _SUBRESOURCES[named[0]] if named else ("OBJECT" if request.key else "BUCKET")
+    return f"REST.{request.method}.{resource}"
+
+
+_SUBRESOURCES = {
+    "acl": "ACL",
+    "policy": "BUCKETPOLICY",
+    "location": "LOCATION",
+    "logging": "LOGGING_STATUS",
+    "tagging": "TAGGING",
+    "cors": "CORS",
+    "website": "WEBSITE",
+    "lifecycle": "LIFECYCLE",
+    "versioning": "VERSIONING",
+    "versions": "BUCKETVERSIONS",
+    "uploads": "UPLOADS",
+    "partNumber": "PART",
+    "uploadId": "UPLOAD",
+    "delete": "MULTI_OBJECT_DELETE",
+    "encryption": "ENCRYPTION",
+    "publicAccessBlock": "PUBLIC_ACCESS_BLOCK",
+    "requestPayment": "REQUEST_PAYMENT",
+    "notification": "NOTIFICATION",
+}

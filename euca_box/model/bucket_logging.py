@@ -1,0 +1,95 @@
+"""Where the requests on a bucket are written down, and how a line of such a log looks.
+
+Source: S3 API reference, PutBucketLogging; S3 user guide, "Amazon S3 server access log format".
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from urllib.parse import quote
+
+
+@dataclass(frozen=True, slots=True)
+class LoggingEnabled:
+    target_bucket: str
+    target_prefix: str
+
+
+@dataclass(frozen=True, slots=True)
+class BucketLogging:
+    """S3 API, BucketLoggingStatus. Without `logging_enabled` nothing is written down."""
+
+    logging_enabled: LoggingEnabled | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LogRecord:
+    """One request. Empty texts and None are written as a dash."""
+
+    owner: str
+    bucket: str
+    at: datetime
+    remote_ip: str
+    requester: str
+    request_id: str
+    operation: str
+    key: str
+    request_line: str
+    status: int
+    error_code: str
+    bytes_sent: int
+    object_bytes: int | None
+    milliseconds: int
+    referer: str
+    user_agent: str
+    version_id: str
+    host_id: str
+    signature_version: str
+    authentication: str
+    host: str
+
+    def line(self) -> str:
+        """The fields in their order, parted by blanks."""
+        fields = (
+            self.owner,
+            self.bucket,
+            f"[{self.at.astimezone(UTC):%d/%b/%Y:%H:%M:%S} +0000]",
+            self.remote_ip,
+            self.requester,
+            self.request_id,
+            self.operation,
+            quote(quote(self.key)),
+            _quoted(self.request_line),
+            str(self.status),
+            self.error_code,
+            str(self.bytes_sent or ""),
+            str(self.object_bytes or ""),
+            str(self.milliseconds),
+            "",  # turn-around: the same, as far as we measure
+            _quoted(self.referer),
+            _quoted(self.user_agent),
+            self.version_id,
+            self.host_id,
+            self.signature_version,
+            "",  # cipher suite
+            self.authentication,
+            self.host,
+            "",  # TLS version
+            "",  # ARN of an access point
+            "",  # whether an ACL was needed
+        )
+        return " ".join(field or "-" for field in fields) + "\n"
+
+
+def _quoted(text: str) -> str:
+    """Text of the client in quotes, which it cannot leave."""
+    clean = "".join(c if c.isprintable() and c != '"' else quote(c, errors="surrogatepass") for c in text)
+    return f'"{clean}"' if text else '"-"'
+
+
+def log_key(prefix: str, at: datetime, unique: str) -> str:
+    return f"{prefix}{at.astimezone(UTC):%Y-%m-%d-%H-%M-%S}-{unique}"
+
+
+def log_text(records: Sequence[LogRecord]) -> bytes:
+    return "".join(record.line() for record in records).encode("utf-8", "replace")

@@ -1,0 +1,166 @@
+"""Access logs of buckets: who asked for what, delivered where the owner wants it and lets it in."""
+
+import itertools
+import json
+import re
+import time
+import urllib.request
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from tests.api.s3_box import ALICE, BOB, S3Box, running_s3
+
+_names = itertools.count()
+_FIELD = re.compile(r'\[[^\]]*\]|"[^"]*"|\S+')
+DELIVERY = "http://acs.amazonaws.com/groups/s3/LogDelivery"
+
+
+@pytest.fixture(scope="module")
+def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Box]:
+    with running_s3(tmp_path_factory.mktemp("s3")) as box:
+        yield box
+
+
+@pytest.fixture(scope="module")
+def alice(box: S3Box) -> Any:
+    return box.client(ALICE)
+
+
+@pytest.fixture
+def bucket(alice: Any) -> str:
+    """A bucket whose log goes to NAME-logs, below its own name."""
+    name = f"logged-{next(_names)}"
+    alice.create_bucket(Bucket=name)
+    alice.create_bucket(Bucket=f"{name}-logs", ACL="log-delivery-write")
+    enable(alice, name)
+    return name
+
+
+def enable(client: Any, bucket: str, target: str = "") -> None:
+    enabled = {"TargetBucket": target or f"{bucket}-logs", "TargetPrefix": f"{bucket}/"}
+    client.put_bucket_logging(Bucket=bucket, BucketLoggingStatus={"LoggingEnabled": enabled})
+
+
+def code_of(attempt: Any, *args: Any, **kwargs: Any) -> str:
+    try:
+        attempt(*args, **kwargs)
+    except ClientError as error:
+        return str(error.response["Error"]["Code"])
+    return ""
+
+
+def lines_of(box: S3Box, bucket: str, operation: str, count: int = 1) -> list[list[str]]:
+    """The lines of that operation, field by field, when so many of them were delivered.
+
+    A request is written down when its answer was sent, which may be a moment after its client read it.
+    """
+    deadline = time.monotonic() + 10
+    while True:
+        lines = [line for line in delivered(box, bucket) if line[6].endswith(operation)]
+        if len(lines) >= count:
+            return lines
+        assert time.monotonic() < deadline, lines
+
+
+def delivered(box: S3Box, bucket: str) -> list[list[str]]:
+    box.run(box.access_log.deliver())
+    alice, lines = box.client(), []
+    for item in alice.list_objects_v2(Bucket=f"{bucket}-logs").get("Contents", []):
+        assert re.fullmatch(rf"{bucket}/\d{{4}}(-\d\d){{5}}-[0-9A-F]{{16}}", item["Key"])
+        text = alice.get_object(Bucket=f"{bucket}-logs", Key=item["Key"])["Body"].read().decode()
+        lines += [_FIELD.findall(line) for line in text.splitlines()]
+    return lines
+
+
+def test_each_request_is_a_line(box: S3Box, alice: Any, bucket: str) -> None:
+    alice.put_object(Bucket=bucket, Key="a b", Body=b"data", ACL="public-read")
+    urllib.request.urlopen(f"{box.url}/{bucket}/a%20b?x=1").close()
+    code_of(box.client(BOB).get_object, Bucket=bucket, Key="absent")
+    put, got, refused = lines_of(box, bucket, ".OBJECT", 3)
+    assert put[:2] == [ALICE.principal.canonical_id, bucket]
+    assert (put[3], put[4]) == ("127.0.0.1", ALICE.principal.canonical_id)
+    assert put[6:8] == ["REST.PUT.OBJECT", "a%2520b"]
+    assert put[9] == "200"
+    assert (got[4], got[6]) == ("-", "REST.GET.OBJECT")
+    assert got[8] == f'"GET /{bucket}/a%20b?x=1 HTTP/1.1"'
+    assert got[11] == "4"
+    assert (refused[4], refused[9], refused[10]) == (BOB.principal.canonical_id, "403", "AccessDenied")
+
+
+def test_a_client_cannot_write_lines_of_its_own(box: S3Box, alice: Any, bucket: str) -> None:
+    agent = 'x" 200 - "forged'
+    request = urllib.request.Request(f"{box.url}/{bucket}/k%0Aforged", headers={"user-agent": agent})
+    with pytest.raises(urllib.error.HTTPError):
+        urllib.request.urlopen(request)
+    [line] = lines_of(box, bucket, "REST.GET.OBJECT")
+    assert line[7] == "k%250Aforged"
+    assert line[16] == '"x%22 200 - %22forged"'
+    assert len(line) == 26
+
+
+def test_a_signature_in_a_url_is_not_written_down(box: S3Box, alice: Any, bucket: str) -> None:
+    alice.put_object(Bucket=bucket, Key="k", Body=b"x")
+    url = box.client(signature_version="s3v4").generate_presigned_url(
+        "get_object", Params={"Bucket": bucket, "Key": "k"}
+    )
+    urllib.request.urlopen(url).close()
+    [line] = lines_of(box, bucket, "REST.GET.OBJECT")
+    assert "X-Amz-Signature=redacted" in line[8]
+    assert (line[19], line[21]) == ("SigV4", "QueryString")
+
+
+def test_nothing_is_written_down_when_it_is_switched_off(box: S3Box, alice: Any, bucket: str) -> None:
+    assert alice.get_bucket_logging(Bucket=bucket)["LoggingEnabled"]["TargetPrefix"] == f"{bucket}/"
+    alice.list_objects_v2(Bucket=bucket)
+    lines_of(box, bucket, "REST.GET.BUCKET")
+    alice.put_bucket_logging(Bucket=bucket, BucketLoggingStatus={})
+    assert "LoggingEnabled" not in alice.get_bucket_logging(Bucket=bucket)
+    alice.list_objects_v2(Bucket=bucket)
+    alice.list_objects_v2(Bucket=bucket)
+    assert len(lines_of(box, bucket, "REST.GET.BUCKET")) == 1
+
+
+def test_a_policy_lets_the_log_in_as_well(box: S3Box, alice: Any, bucket: str) -> None:
+    logs = f"{bucket}-logs"
+    alice.put_bucket_acl(Bucket=logs, ACL="private")
+    assert code_of(enable, alice, bucket) == "InvalidTargetBucketForLogging"
+    statement = {
+        "Effect": "Allow",
+        "Principal": {"Service": "logging.s3.amazonaws.com"},
+        "Action": "s3:PutObject",
+        "Resource": f"arn:aws:s3:::{logs}/{bucket}/*",
+        "Condition": {
+            "ArnLike": {"aws:SourceArn": f"arn:aws:s3:::{bucket}"},
+            "StringEquals": {"aws:SourceAccount": ALICE.principal.account},
+        },
+    }
+    alice.put_bucket_policy(Bucket=logs, Policy=json.dumps({"Statement": [statement]}))
+    enable(alice, bucket)
+    alice.list_objects_v2(Bucket=bucket)
+    assert lines_of(box, bucket, "REST.GET.BUCKET")
+    assert code_of(box.client(BOB).put_object, Bucket=logs, Key=f"{bucket}/x") == "AccessDenied"
+
+
+@pytest.mark.parametrize("target", ["absent", "of-bob"])
+def test_a_log_goes_to_a_bucket_of_the_same_owner_only(
+    box: S3Box, alice: Any, bucket: str, target: str
+) -> None:
+    box.client(BOB).create_bucket(Bucket="of-bob", ACL="log-delivery-write")
+    assert code_of(enable, alice, bucket, target) == "InvalidTargetBucketForLogging"
+
+
+def test_a_target_that_is_gone_stops_the_log_and_nothing_else(box: S3Box, alice: Any, bucket: str) -> None:
+    alice.list_objects_v2(Bucket=bucket)
+    alice.delete_bucket(Bucket=f"{bucket}-logs")
+    box.run(box.access_log.deliver())
+    alice.put_object(Bucket=bucket, Key="k", Body=b"x")
+    assert alice.get_object(Bucket=bucket, Key="k")["Body"].read() == b"x"
+    grants = [{"Grantee": {"Type": "Group", "URI": DELIVERY}, "Permission": "WRITE"}]
+    alice.create_bucket(Bucket=f"{bucket}-logs")
+    policy = {"Owner": {"ID": ALICE.principal.canonical_id}, "Grants": grants}
+    alice.put_bucket_acl(Bucket=f"{bucket}-logs", AccessControlPolicy=policy)
+    alice.put_bucket_acl(Bucket=f"{bucket}-logs", ACL="log-delivery-write")
+    assert lines_of(box, bucket, "REST.GET.OBJECT")
