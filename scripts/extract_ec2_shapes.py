@@ -24,6 +24,7 @@ ACTIONS = [
     "ResetInstanceAttribute",
     "ModifyInstanceMetadataOptions",
     "DescribeInstanceStatus",
+    "MonitorInstances",
     "UnmonitorInstances",
     "GetPasswordData",
     "GetConsoleScreenshot",

@@ -21,6 +21,7 @@ COMMANDS = {
     "launch": "instances",
     "ssh": "instances",
     "console": "instances",
+    "usage": "usage",
     "aws": "aws",
     "config": "configuration",
     "version": "configuration",

@@ -23,6 +23,7 @@ from euca_box.kvm.hypervisor import (
     Machine,
     NoSuchDomain,
 )
+from euca_box.model.usage import Counters
 
 ACCELERATOR = Accelerator("tcg", "nothing runs here")
 
@@ -100,6 +101,16 @@ class FakeHypervisor:
     async def capacity(self) -> HostCapacity:
         await self._enter()
         return HostCapacity(self._cores, self._memory_mib, ACCELERATOR, "0.0.0", "0.0.0")
+
+    async def usage(self) -> dict[str, Counters]:
+        """Each guest has been busy on one core since it was started."""
+        await self._enter()
+        now = trio.current_time()
+        return {
+            name: Counters(cpu_seconds=max(now - guest.booted_at, 0.0), memory_mib=guest.machine.memory_mib)
+            for name, guest in self._guests.items()
+            if guest.state is DomainState.RUNNING
+        }
 
     async def close(self) -> None:
         await trio.lowlevel.checkpoint()

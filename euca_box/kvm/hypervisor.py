@@ -13,6 +13,7 @@ from typing import Literal, Protocol
 import trio
 
 from euca_box.kvm.accelerator import Accelerator
+from euca_box.model.usage import Counters
 
 # Events that may wait for the reader; more are dropped, and comparing domains() with the records heals that.
 EVENTS_WAITING = 1000
@@ -124,6 +125,9 @@ class Hypervisor(Protocol):
         """What happens to domains from now on. Each call has its own channel, of EVENTS_WAITING events."""
 
     async def capacity(self) -> HostCapacity: ...
+
+    async def usage(self) -> dict[str, Counters]:
+        """What each running domain has used, by name."""
 
     async def close(self) -> None:
         """Let go of the hypervisor; the domains run on."""

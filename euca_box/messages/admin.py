@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from euca_box.messages.base import Done, Op
-from euca_box.messages.cc import Node
+from euca_box.messages.cc import Node, Usage
 
 
 @dataclass(frozen=True)
@@ -69,6 +69,14 @@ class SetUserState(Op[Done], role="clc"):
 class SetPassword(Op[Done], role="clc"):
     name: str
     password: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class GetUsage(Op[Usage], role="clc"):
+    """What an instance of any account used in the last minutes."""
+
+    instance_id: str
+    minutes: int = 60
 
 
 @dataclass(frozen=True)

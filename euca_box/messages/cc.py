@@ -11,6 +11,7 @@ from euca_box.messages.instance_spec import (
     InstanceSpec,
     Placement,
 )
+from euca_box.model.usage import Counters
 
 
 @dataclass(frozen=True)
@@ -130,6 +131,27 @@ class Screenshot:
 class CcGetConsoleScreenshot(Op[Screenshot], role="cc", timeout=20):
     instance_id: str
     wake_up: bool = False
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Counters at a time, in seconds since 1970."""
+
+    at: float
+    counters: Counters
+
+
+@dataclass(frozen=True)
+class Usage:
+    samples: tuple[Sample, ...] = ()
+
+
+@dataclass(frozen=True)
+class CcGetUsage(Op[Usage], role="cc", timeout=20):
+    """What was measured of the instance after a time."""
+
+    instance_id: str
+    after: float = 0.0
 
 
 @dataclass(frozen=True)

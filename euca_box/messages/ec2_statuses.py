@@ -57,13 +57,26 @@ class InstanceMonitoring:
 
 
 @dataclass(frozen=True)
+class MonitorInstancesResult:
+    instance_monitorings: tuple[InstanceMonitoring, ...] = ()
+
+
+@dataclass(frozen=True)
+class MonitorInstances(Op[MonitorInstancesResult], role="clc"):
+    """Have them measured each minute; `pending` where the node does not know it yet."""
+
+    instance_ids: tuple[str, ...]
+    dry_run: bool = False
+
+
+@dataclass(frozen=True)
 class UnmonitorInstancesResult:
     instance_monitorings: tuple[InstanceMonitoring, ...] = ()
 
 
 @dataclass(frozen=True)
 class UnmonitorInstances(Op[UnmonitorInstancesResult], role="clc"):
-    """Detailed monitoring is off, now and before: nothing measures guests each minute."""
+    """Have them measured each five minutes again."""
 
     instance_ids: tuple[str, ...]
     dry_run: bool = False

@@ -34,6 +34,7 @@ class InstanceSpec:
     http_endpoint: str = "enabled"
     hop_limit: int = 1
     metadata_tags: str = "disabled"
+    monitoring: bool = False
     wanted_private_ip: str | None = None
     wants_public_ip: bool = True
     tags: tuple[tuple[str, str], ...] = ()
@@ -64,6 +65,7 @@ class InstanceChanges:
     user_data: bytes = b""
     tags: tuple[tuple[str, str], ...] = ()
     metadata_tags: str = "disabled"
+    monitoring: bool = False
 
 
 def changed_spec(spec: InstanceSpec, changes: InstanceChanges) -> InstanceSpec:
@@ -82,6 +84,7 @@ def changed_spec(spec: InstanceSpec, changes: InstanceChanges) -> InstanceSpec:
         http_endpoint=changes.http_endpoint,
         hop_limit=changes.hop_limit,
         metadata_tags=changes.metadata_tags,
+        monitoring=changes.monitoring,
         shutdown_behavior=changes.shutdown_behavior,
         kernel_id=changes.kernel_id,
         kernel=kernel,

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from euca_box.messages.base import Done, Op
-from euca_box.messages.cc import ConsoleOutput, Reports, Screenshot
+from euca_box.messages.cc import ConsoleOutput, Reports, Screenshot, Usage
 from euca_box.messages.instance_spec import GroupRules, GroupsInForce, InstanceSpec, Placement
 from euca_box.model.metadata import InstanceMetadata
 
@@ -63,6 +63,12 @@ class NcGetConsoleScreenshot(Op[Screenshot], role="nc", timeout=15):
 
     instance_id: str
     wake_up: bool = False
+
+
+@dataclass(frozen=True)
+class NcGetUsage(Op[Usage], role="nc", timeout=10):
+    instance_id: str
+    after: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,6 @@ NOT_OFFERED: dict[str, str] = {
         action: f"{action} is not supported: there is one default VPC with one subnet for all accounts."
         for action in _NETWORK.split()
     },
-    "MonitorInstances": "MonitorInstances is not supported: nothing here measures guests each minute.",
     "ModifyAddressAttribute": "ModifyAddressAttribute is not supported: addresses have no DNS record.",
     "ResetAddressAttribute": "ResetAddressAttribute is not supported: addresses have no DNS record.",
     "ModifySecurityGroupRules": (

@@ -130,6 +130,7 @@ class Instance:
     http_endpoint: str = "enabled"
     hop_limit: int = 1
     metadata_tags: str = "disabled"  # or enabled: the guest sees its tags
+    monitoring: bool = False  # measured each minute instead of each five
     wanted_private_ip: str | None = None
     wants_public_ip: bool = True
     generation: int = 0  # grows with every wish that a node must hear of; an older one undoes no newer one

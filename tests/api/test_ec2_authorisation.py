@@ -137,6 +137,7 @@ ROWS = [
     row("GetConsoleOutput", "instance", reaches=True)(InstanceId="{instance}"),
     row("GetConsoleScreenshot", "instance", reaches=True)(InstanceId="{instance}", WakeUp="true"),
     row("GetPasswordData", "instance", reaches=True)(InstanceId="{instance}"),
+    row("MonitorInstances", "instance", reaches=True)(InstanceId__1="{instance}"),
     row("UnmonitorInstances", "instance", reaches=True)(InstanceId__1="{instance}"),
     row("ConfirmProductInstance", "instance", reaches=True)(InstanceId="{instance}", ProductCode="x"),
     row("DescribeInstanceAttribute", "instance", reaches=True)(InstanceId="{instance}", Attribute="userData"),

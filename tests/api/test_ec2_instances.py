@@ -191,7 +191,6 @@ REFUSED = {
     "a placement group": ({"Placement": {"GroupName": "g"}}, "UnsupportedOperation"),
     "no such subnet": ({"SubnetId": "subnet-99999999"}, "InvalidSubnetID.NotFound"),
     "too much user data": ({"UserData": "x" * 16385}, "InvalidUserData.Malformed"),
-    "monitoring": ({"Monitoring": {"Enabled": True}}, "UnsupportedOperation"),
     "EBS optimized": ({"EbsOptimized": True}, "UnsupportedOperation"),
     "sleep at shutdown": ({"InstanceInitiatedShutdownBehavior": "sleep"}, "InvalidParameterValue"),
     "a disk more": (

@@ -89,6 +89,7 @@ def call_attributes(ec2, instance):
     ec2.modify_instance_attribute(InstanceId=instance, DisableApiStop={"Value": False})
     ec2.reset_instance_attribute(InstanceId=instance, Attribute="sourceDestCheck")
     ec2.modify_instance_metadata_options(InstanceId=instance, HttpTokens="required")
+    ec2.monitor_instances(InstanceIds=[instance])
     ec2.unmonitor_instances(InstanceIds=[instance])
     ec2.get_password_data(InstanceId=instance)
     ec2.describe_instance_status()

@@ -173,11 +173,14 @@ def test_describe_instance_status_pages_and_refuses(box, ec2):
     assert statuses(box.ec2("mallory")) == {}
 
 
-# MonitorInstances, GetPasswordData, DescribeAccountAttributes, DescribeInstanceTypeOfferings
+# Monitoring, GetPasswordData, DescribeAccountAttributes, DescribeInstanceTypeOfferings
 
 
-def test_detailed_monitoring_is_off_and_says_so(box, ec2, running):
-    assert refused(ec2.monitor_instances, InstanceIds=[running]) == ("UnsupportedOperation", 400)
+def test_detailed_monitoring_is_switched_on_and_off(box, ec2, running):
+    [found] = ec2.monitor_instances(InstanceIds=[running])["InstanceMonitorings"]
+    assert (found["InstanceId"], found["Monitoring"]) == (running, {"State": "enabled"})
+    assert box.instance(running)["Monitoring"] == {"State": "enabled"}
+    assert refused(ec2.monitor_instances, InstanceIds=[ABSENT])[0] == "InvalidInstanceID.NotFound"
     [found] = ec2.unmonitor_instances(InstanceIds=[running])["InstanceMonitorings"]
     assert (found["InstanceId"], found["Monitoring"]) == (running, {"State": "disabled"})
     assert refused(ec2.unmonitor_instances, InstanceIds=[ABSENT])[0] == "InvalidInstanceID.NotFound"

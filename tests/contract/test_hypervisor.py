@@ -89,6 +89,21 @@ async def test_a_created_domain_runs_and_keeps_its_labels(world):
 
 
 @pytest.mark.trio
+async def test_usage_counts_what_a_running_domain_uses(world):
+    assert await world.hypervisor.usage() == {}
+    machine = await world.given_machine("i-00000001")
+    await world.create(machine)
+    await world.wait_booted(machine.name)
+
+    first = (await world.hypervisor.usage())[machine.name]
+    await trio.sleep(0.3)
+    second = (await world.hypervisor.usage())[machine.name]
+
+    assert second.cpu_seconds >= first.cpu_seconds > 0
+    assert 0 < second.memory_mib < 4096
+
+
+@pytest.mark.trio
 async def test_before_start_sees_a_paused_domain(world):
     machine = await world.given_machine("i-00000001")
     states = []

@@ -22,6 +22,7 @@ OPERATIONS: dict[str, type[Op[Any]]] = {
         admin.ListUsers,
         admin.SetUserState,
         admin.SetPassword,
+        admin.GetUsage,
         admin.ListVmTypes,
         admin.SetVmType,
         admin.RemoveVmType,

@@ -7,7 +7,7 @@ import trio
 from euca_box.messages import cc as messages
 from euca_box.messages.base import Call, Done
 from euca_box.messages.instance_spec import InstanceReport, Placement
-from euca_box.messages.nc import NcGetConsoleOutput, NcGetConsoleScreenshot, NcRebootInstance
+from euca_box.messages.nc import NcGetConsoleOutput, NcGetConsoleScreenshot, NcGetUsage, NcRebootInstance
 from euca_box.model.ec2_errors import InsufficientInstanceCapacity, InvalidInstanceIDNotFound
 from euca_box.model.errors import IncorrectState
 from euca_box.observe.failpoints import fp
@@ -71,6 +71,11 @@ async def get_console_screenshot(
 ) -> messages.Screenshot:
     placed = _alive(cc, op.instance_id)
     return await cc.bus.ask(placed.placement.node, NcGetConsoleScreenshot(op.instance_id, op.wake_up), call)
+
+
+async def get_usage(cc: "Cc", call: Call, op: messages.CcGetUsage) -> messages.Usage:
+    placed = _alive(cc, op.instance_id)
+    return await cc.bus.ask(placed.placement.node, NcGetUsage(op.instance_id, op.after), call)
 
 
 async def describe_instances(cc: "Cc", call: Call, op: messages.CcDescribeInstances) -> messages.Reports:

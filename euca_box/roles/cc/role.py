@@ -148,6 +148,7 @@ OPERATIONS: Operations = {
     cc.CcModifyInstance: stops.modify_instance,
     cc.CcRebootInstance: instances.reboot_instance,
     cc.CcGetConsoleOutput: instances.get_console_output,
+    cc.CcGetUsage: instances.get_usage,
     cc.CcGetConsoleScreenshot: instances.get_console_screenshot,
     cc.CcDescribeInstances: instances.describe_instances,
     cc.CcConfigureGroups: groups.configure_groups,

@@ -117,8 +117,6 @@ def _check_options(clc: "Clc", op: ec2.RunInstances) -> None:
         raise InvalidSubnetIDNotFound(op.subnet_id)
     if op.addressing_type not in (None, "public", "private"):
         raise InvalidParameterValue("The addressing type is public or private.")
-    if op.monitoring is not None and op.monitoring.enabled:
-        raise UnsupportedOperation("Detailed monitoring is not supported.")
     if op.ebs_optimized:
         raise UnsupportedOperation("EBS-optimized instances are not supported.")
     if op.instance_initiated_shutdown_behavior not in (None, *SHUTDOWN_BEHAVIORS):

@@ -4,7 +4,6 @@ from typing import TYPE_CHECKING
 
 from euca_box.messages import ec2_statuses as ec2
 from euca_box.messages.base import Call
-from euca_box.messages.ec2_instances import Monitoring
 from euca_box.model.filters import filtered
 from euca_box.model.instances import Instance, InstanceState
 from euca_box.model.paging import page
@@ -49,16 +48,6 @@ async def describe_instance_status(
         ids_given=bool(op.instance_ids),
     )
     return ec2.DescribeInstanceStatusResult(tuple(shown), token)
-
-
-async def unmonitor_instances(
-    clc: "Clc", call: Call, op: ec2.UnmonitorInstances
-) -> ec2.UnmonitorInstancesResult:
-    records = instances.reachable(clc, call, op.instance_ids)
-    stop_if_dry_run(op.dry_run)
-    return ec2.UnmonitorInstancesResult(
-        tuple(ec2.InstanceMonitoring(r.instance_id, Monitoring("disabled")) for r in records)
-    )
 
 
 async def get_password_data(clc: "Clc", call: Call, op: ec2.GetPasswordData) -> ec2.GetPasswordDataResult:

@@ -215,6 +215,7 @@ async def changes_of(clc: "Clc", record: Instance) -> InstanceChanges | None:
         http_endpoint=record.http_endpoint,
         hop_limit=record.hop_limit,
         metadata_tags=record.metadata_tags,
+        monitoring=record.monitoring,
         shutdown_behavior=record.shutdown_behavior,
         kernel_id=record.kernel_id,
         kernel=kernel.data if kernel else None,

@@ -85,6 +85,7 @@ class Views:
             key_name=record.key_name,
             kernel_id=record.kernel_id,
             ramdisk_id=record.ramdisk_id,
+            monitoring=ec2_instances.Monitoring("enabled" if record.monitoring else "disabled"),
             subnet_id=None if gone else self._settings.subnet_id,
             vpc_id=None if gone else self._settings.vpc_id,
             private_ip_address=private_ip,

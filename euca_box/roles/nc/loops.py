@@ -9,7 +9,7 @@ import trio
 from euca_box.kvm.hypervisor import KvmError
 from euca_box.model.instances import GUEST_SHUTDOWN, NODE_RESTARTED
 from euca_box.net.network import NetError
-from euca_box.roles.nc import addresses, consoles, staging, stops
+from euca_box.roles.nc import addresses, consoles, staging, stops, usage
 from euca_box.store.store import Statement
 from euca_box.tasks import Bell
 
@@ -169,4 +169,5 @@ LOOPS: dict[str, Callable[["Nc"], Awaitable[None]]] = {
     "watch domains": watch_domains,
     "sweep": sweep,
     "guard network": guard_network,
+    "measure": usage.measure,
 }

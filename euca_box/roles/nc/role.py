@@ -3,6 +3,7 @@
 Rows say what shall run here; the hypervisor says what does. A task for each instance makes them agree.
 """
 
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -17,12 +18,13 @@ from euca_box.bus.results import StoredResults
 from euca_box.kvm.hypervisor import Hypervisor
 from euca_box.messages import base, nc
 from euca_box.messages.base import system_call
+from euca_box.messages.cc import Sample
 from euca_box.messages.instance_spec import InstanceSpec, Placement
 from euca_box.messages.walrus import GetImageUrl
 from euca_box.model.images import ImageData
 from euca_box.model.instances import Reason
 from euca_box.net.network import Network
-from euca_box.roles.nc import addresses, groups, instances, loops, metadata, resources, stops
+from euca_box.roles.nc import addresses, groups, instances, loops, metadata, resources, stops, usage
 from euca_box.roles.nc.cache import ImageCache
 from euca_box.roles.nc.workbench import Console, Workbench
 from euca_box.store.store import Statement, Store
@@ -90,6 +92,7 @@ class Nc:
         self.steps: dict[str, str] = {}  # what a starting instance is waiting for
         self.bells: dict[str, Bell] = {}
         self.consoles: dict[str, Console] = {}
+        self.samples: dict[str, deque[Sample]] = {}
         self.groups_version = -1
         self.wishing = trio.Lock()  # two wishes at once: the newer one stands
         self.version = 0
@@ -184,6 +187,7 @@ OPERATIONS: Operations = {
     nc.NcRebootInstance: instances.reboot_instance,
     nc.NcGetConsoleOutput: instances.get_console_output,
     nc.NcGetConsoleScreenshot: instances.get_console_screenshot,
+    nc.NcGetUsage: usage.get_usage,
     nc.NcDescribeInstances: instances.describe_instances,
     nc.NcDescribeResource: resources.describe_resource,
     nc.NcConfigureGroups: groups.configure_groups,
