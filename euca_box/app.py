@@ -29,6 +29,7 @@ from euca_box.api.metadata.app import metadata_app
 from euca_box.api.metadata.identity import IdentitySigner
 from euca_box.api.s3.access_log import AccessLog
 from euca_box.api.s3.app import s3_app
+from euca_box.api.s3.notifier import Notifier
 from euca_box.api.s3.settings import S3Settings
 from euca_box.auth import secrets
 from euca_box.auth.keyring import Keyring
@@ -185,11 +186,15 @@ class App:
     async def _serve(self, objects: Objects | None) -> None:
         """All listeners until `stop`; one that breaks stops the rest."""
         access_log = AccessLog(objects, _now) if objects is not None else None
-        api = self._front(objects, access_log)
+        targets = (target.partition("=") for target in self.config.walrus.notification_targets)
+        notifier = Notifier({name: url for name, _, url in targets})
+        api = self._front(objects, access_log, notifier)
         async with asyncio.TaskGroup() as group:
             wait = self._asked_to_stop
             if access_log is not None:
                 group.create_task(access_log.run(wait))
+                delivering = group.create_task(notifier.run())
+                group.create_task(self._stop_with(delivering))
             for listener in self.listeners:
                 group.create_task(server.run_server(api, listener, wait))
             for listener in self.consoles:
@@ -204,7 +209,13 @@ class App:
     async def _asked_to_stop(self) -> None:
         await self.stop.wait()
 
-    def _front(self, objects: Objects | None, access_log: AccessLog | None) -> front.Front:
+    async def _stop_with(self, task: asyncio.Task[None]) -> None:
+        await self.stop.wait()
+        task.cancel()
+
+    def _front(
+        self, objects: Objects | None, access_log: AccessLog | None, notifier: Notifier
+    ) -> front.Front:
         with_clc = "clc" in self.roles
         api = self.config.api
         domains = (api.domain,) if api.domain else ()
@@ -219,6 +230,7 @@ class App:
                 self.walrus_keyring,
                 S3Settings(self.config.cloud.region, ("s3.localhost", *domains), website_domains),
                 access_log,
+                notifier,
             )
             if objects
             else None,

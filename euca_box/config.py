@@ -41,6 +41,12 @@ def shaped(pattern: str, words: str) -> Check:
     return check
 
 
+def _targets(targets: list[str]) -> None:
+    for target in targets:
+        if not re.fullmatch(r"[A-Za-z0-9_-]{1,80}=https?://[^\s/]\S*", target):
+            raise ValueError("must be NAME=URL each: letters, digits, - and _; http or https")
+
+
 def _network_or_auto(value: str) -> None:
     if value == "auto":
         return
@@ -167,6 +173,11 @@ class Walrus:
     """Walrus, the object store"""
 
     max_image_gib: int = setting(64, "Largest virtual size of an image.", check=at_least(1))
+    notification_targets: list[str] = setting(
+        [],
+        "Who buckets may tell of changes: NAME=URL. A bucket names it arn:aws:sns:REGION:ACCOUNT:NAME.",
+        check=_targets,
+    )
 
 
 @attrs.frozen

@@ -14,6 +14,7 @@ from euca_box.model.bucket_settings import (
 )
 from euca_box.model.cors import CorsConfiguration
 from euca_box.model.lifecycle import LifecycleConfiguration
+from euca_box.model.notifications import NotificationConfiguration
 from euca_box.model.policies import Policy, parse_policy
 from euca_box.model.tagging import Tagging
 from euca_box.model.website import WebsiteConfiguration
@@ -39,6 +40,7 @@ _KINDS: dict[type, _Kind] = {
     RequestPayment: _Kind("request-payment"),
     WebsiteConfiguration: _Kind("website"),
     BucketLogging: _Kind("logging"),
+    NotificationConfiguration: _Kind("notification"),
 }
 _TYPES = {kind.name: of for of, kind in _KINDS.items()}
 

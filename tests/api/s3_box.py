@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import socket
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from hypercorn.config import Config
 
 from euca_box.api.s3.access_log import AccessLog
 from euca_box.api.s3.app import s3_app
+from euca_box.api.s3.notifier import Notifier
 from euca_box.api.s3.settings import S3Settings
 from euca_box.auth.keyring import Keyring
 from euca_box.model.accounts import AccessKey, Principal
@@ -91,7 +92,11 @@ def read_all(connection: socket.socket, silence_seconds: float = 10.0) -> bytes:
 
 @contextlib.contextmanager
 def running_s3(
-    folder: Path, settings: S3Settings | None = None, keys: Iterable[AccessKey] = KEYS, **options: Any
+    folder: Path,
+    settings: S3Settings | None = None,
+    keys: Iterable[AccessKey] = KEYS,
+    targets: Mapping[str, str] | None = None,
+    **options: Any,
 ) -> Iterator[S3Box]:
     started: dict[str, Any] = {}
     ready = threading.Event()
@@ -114,9 +119,12 @@ def running_s3(
         loop = asyncio.get_running_loop()
         access_log = AccessLog(objects, (settings or S3Settings()).now)
         started.update(box=S3Box(number, folder, loop, objects, keyring, access_log), stop=stop)
-        app: Any = s3_app(objects, keyring, settings, access_log)
+        notifier = Notifier(targets or {}, first_pause=0.01)
+        delivering = asyncio.create_task(notifier.run())
+        app: Any = s3_app(objects, keyring, settings, access_log, notifier)
         ready.set()
         await serve(app, config, shutdown_trigger=stop.wait)
+        delivering.cancel()
         await objects.close()
         await store.close()
 

@@ -8,8 +8,10 @@ from base64 import b64encode
 from euca_box.api.s3.access_log import AccessLog
 from euca_box.api.s3.asgi import App, ClientGone, Receive, Scope, Send
 from euca_box.api.s3.authenticate import authenticate, s3_fault
+from euca_box.api.s3.changes import tell
 from euca_box.api.s3.circumstances import circumstances_of
 from euca_box.api.s3.cors import cors_headers, preflight
+from euca_box.api.s3.notifier import Notifier
 from euca_box.api.s3.operations import Front
 from euca_box.api.s3.preconditions import charges, check_bucket
 from euca_box.api.s3.request import S3Request, read_request
@@ -32,10 +34,11 @@ def s3_app(
     keyring: Keyring,
     settings: S3Settings | None = None,
     access_log: AccessLog | None = None,
+    notifier: Notifier | None = None,
 ) -> App:
-    """The application; it speaks asyncio and shares the loop of `objects`. Who gives a log delivers it."""
+    """The application; it shares the loop of `objects`. Who gives a log or a notifier runs it."""
     settings = settings or S3Settings()
-    front = Front(objects, keyring, settings)
+    front = Front(objects, keyring, settings, notifier or Notifier({}))
     access_log = access_log or AccessLog(objects, settings.now)
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -54,6 +57,8 @@ async def _serve(front: Front, access_log: AccessLog, scope: Scope, receive: Rec
         try:
             request = read_request(scope, receive, front.settings)
             response = await _answer(front, request)
+            if response.changes:
+                tell(front, request, response.changes, request_id, host_id)
         except (EucaError, AuthError) as error:
             response = error_response(_as_s3(error), _resource(scope), request_id, host_id)
         await _finish_body(request, scope, response)

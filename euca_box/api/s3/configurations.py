@@ -25,6 +25,7 @@ from euca_box.model.bucket_settings import (
 )
 from euca_box.model.cors import CorsConfiguration, check_cors
 from euca_box.model.lifecycle import LifecycleConfiguration, check_lifecycle
+from euca_box.model.notifications import NotificationConfiguration, check_notifications
 from euca_box.model.s3_errors import S3Error
 from euca_box.model.tagging import MOST_BUCKET_TAGS, Tagging, check_tags
 from euca_box.model.website import WebsiteConfiguration, check_website
@@ -141,6 +142,18 @@ CONFIGURATIONS = (
         Action.PUT_BUCKET_LOGGING,
         BucketLogging(),
         check_there=check_logging,
+        can_delete=False,
+    ),
+    Configuration(
+        "notification",
+        "bucket_notification_configuration",
+        "NotificationConfiguration",
+        NotificationConfiguration,
+        Action.GET_BUCKET_NOTIFICATION,
+        Action.PUT_BUCKET_NOTIFICATION,
+        NotificationConfiguration(),
+        check_notifications,
+        lambda front, bucket, wanted: front.notifier.check_targets(bucket, wanted),
         can_delete=False,
     ),
     Configuration(

@@ -6,6 +6,7 @@ Source: S3 API reference 2006-03-01, POST Object.
 from collections.abc import AsyncIterator, Mapping
 from urllib.parse import quote, urlencode
 
+from euca_box.api.s3.changes import created
 from euca_box.api.s3.multipart_forms import Form, FormReader
 from euca_box.api.s3.objects import stored_headers
 from euca_box.api.s3.operations import Front
@@ -15,6 +16,7 @@ from euca_box.api.s3.uploading import expectation_of
 from euca_box.api.s3.wishes import wish_of
 from euca_box.api.s3.xml_shapes import read_document_as
 from euca_box.auth import post_forms
+from euca_box.model.notifications import Event
 from euca_box.model.post_policies import PostPolicy, parse_post_policy
 from euca_box.model.s3_errors import EntityTooLarge, InvalidArgument, PreconditionFailed
 from euca_box.model.tagging import Tagging
@@ -56,7 +58,9 @@ async def post_object(front: Front, request: S3Request) -> Response:
     front.objects.authorize_put(request.principal, request.bucket, request.key, wish.acl)
     body = _sized(reader.file(), policy)
     stored = await front.objects.put(request.principal, request.bucket, request.key, body, wish)
-    return _answer(request, form.fields, stored_headers(stored))
+    response = _answer(request, form.fields, stored_headers(stored))
+    response.changes = created(Event.POST, stored)
+    return response
 
 
 def _name_key(form: Form) -> None:

@@ -5,6 +5,7 @@ from contextlib import AsyncExitStack
 from dataclasses import replace
 
 from euca_box.api.s3.attributes import checksum_xml
+from euca_box.api.s3.changes import created
 from euca_box.api.s3.copying import checksum_wish, opened_source, source_key, source_name
 from euca_box.api.s3.downloading import check_conditions, object_headers, object_key, wanted_range
 from euca_box.api.s3.encryption import encryption_headers
@@ -14,6 +15,7 @@ from euca_box.api.s3.responses import NAMESPACE, Response, iso_time, xml_respons
 from euca_box.api.s3.uploading import body_of, expectation_of
 from euca_box.api.s3.versioning import version_asked, version_headers
 from euca_box.api.s3.wishes import REDIRECT, wish_of
+from euca_box.model.notifications import Event
 from euca_box.model.s3_errors import InvalidArgument, InvalidRequest
 from euca_box.objects.cache import Found
 from euca_box.objects.reading import clear_inline
@@ -75,7 +77,7 @@ async def put_object(front: Front, request: S3Request) -> Response:
     wish = wish_of(front, request, expectation_of(request))
     body, _ = body_of(request)
     stored = await front.objects.put(request.principal, request.bucket, request.key, body, wish)
-    return Response(200, stored_headers(stored))
+    return Response(200, stored_headers(stored), changes=created(Event.PUT, stored))
 
 
 def stored_headers(stored: StoredObject) -> dict[str, str]:
@@ -109,7 +111,7 @@ async def copy_object(front: Front, request: S3Request) -> Response:
         if front.objects.buckets.find(old.bucket).versioning:
             headers["x-amz-copy-source-version-id"] = old.version_id
     checksum = checksum_xml(stored.checksum) if stored.checksum else ""
-    return xml_response(
+    response = xml_response(
         f'<CopyObjectResult xmlns="{NAMESPACE}"><ETag>&quot;{stored.etag}&quot;</ETag>'
         f"<LastModified>{iso_time(stored.modified_ms)}</LastModified>{checksum}</CopyObjectResult>",
         headers={
@@ -118,6 +120,8 @@ async def copy_object(front: Front, request: S3Request) -> Response:
             if name.startswith(("x-amz-v", "x-amz-s", "x-amz-copy"))
         },
     )
+    response.changes = created(Event.COPY, stored)
+    return response
 
 
 def _directive(request: S3Request, name: str) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from euca_box.api.s3.notifier import Notifier
 from euca_box.api.s3.request import S3Request
 from euca_box.api.s3.responses import Response
 from euca_box.api.s3.settings import S3Settings
@@ -15,6 +16,7 @@ class Front:
     objects: Objects
     keyring: Keyring
     settings: S3Settings
+    notifier: Notifier
 
 
 Operation = Callable[[Front, S3Request], Awaitable[Response]]

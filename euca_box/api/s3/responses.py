@@ -9,6 +9,7 @@ from email.utils import formatdate
 from functools import lru_cache
 
 from euca_box.api.s3.asgi import Send
+from euca_box.model.notifications import Change
 from euca_box.model.s3_errors import InvalidArgument, S3Error
 
 NAMESPACE = "http://s3.amazonaws.com/doc/2006-03-01/"
@@ -20,7 +21,10 @@ _CONTROL = re.compile("[\x00-\x1f\x7f]")
 
 @dataclass(slots=True)
 class Response:
-    """Either `body` or `stream` with its length. `close` is called when it was sent or given up."""
+    """Either `body` or `stream` with its length. `close` is called when it was sent or given up.
+
+    `changes` are what the request did to objects, for those who want to be told.
+    """
 
     status: int = 200
     headers: dict[str, str] = field(default_factory=dict)
@@ -29,6 +33,7 @@ class Response:
     length: int = 0
     close: Callable[[], Awaitable[object]] | None = None
     error_code: str = ""
+    changes: tuple[Change, ...] = ()
 
 
 def xml_response(text: str, status: int = 200, headers: dict[str, str] | None = None) -> Response:

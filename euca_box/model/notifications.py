@@ -1,0 +1,167 @@
+"""Which changes of a bucket are told to whom, and how a change is told.
+
+Source: S3 API reference, PutBucketNotificationConfiguration; S3 user guide, "Event message structure".
+"""
+
+import enum
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote_plus
+
+from euca_box.model.documents import element
+from euca_box.model.s3_errors import InvalidArgument, S3NotImplemented
+
+MOST_RULES = 100
+
+
+class Event(enum.StrEnum):
+    """What happens here; the names of groups are for configurations only."""
+
+    CREATED = "s3:ObjectCreated:*"
+    PUT = "s3:ObjectCreated:Put"
+    POST = "s3:ObjectCreated:Post"
+    COPY = "s3:ObjectCreated:Copy"
+    COMPLETED = "s3:ObjectCreated:CompleteMultipartUpload"
+    REMOVED = "s3:ObjectRemoved:*"
+    DELETED = "s3:ObjectRemoved:Delete"
+    MARKED = "s3:ObjectRemoved:DeleteMarkerCreated"
+
+
+@dataclass(frozen=True, slots=True)
+class FilterRule:
+    name: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class S3Key:
+    filter_rule: tuple[FilterRule, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    s3_key: S3Key = element("S3Key", default=S3Key())
+
+
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    event: tuple[str, ...]
+    id: str | None = element("Id", default=None)
+    filter: Filter | None = None
+
+    def wants(self, event: Event, key: str) -> bool:
+        group = f"{event.rpartition(':')[0]}:*"
+        return (
+            (event in self.event or group in self.event)
+            and all(map(key.startswith, self._prefixes()))
+            and all(map(key.endswith, self._suffixes()))
+        )
+
+    def _prefixes(self) -> Iterator[str]:
+        rules = self.filter.s3_key.filter_rule if self.filter is not None else ()
+        return (rule.value for rule in rules if rule.name.lower() == "prefix")
+
+    def _suffixes(self) -> Iterator[str]:
+        rules = self.filter.s3_key.filter_rule if self.filter is not None else ()
+        return (rule.value for rule in rules if rule.name.lower() == "suffix")
+
+
+@dataclass(frozen=True, slots=True)
+class QueueConfiguration(_Rule):
+    queue: str = element("Queue", default="")
+
+    @property
+    def target(self) -> str:
+        return self.queue
+
+
+@dataclass(frozen=True, slots=True)
+class TopicConfiguration(_Rule):
+    topic: str = element("Topic", default="")
+
+    @property
+    def target(self) -> str:
+        return self.topic
+
+
+@dataclass(frozen=True, slots=True)
+class NotificationConfiguration:
+    topic_configuration: tuple[TopicConfiguration, ...] = ()
+    queue_configuration: tuple[QueueConfiguration, ...] = ()
+
+    def rules(self) -> Sequence[TopicConfiguration | QueueConfiguration]:
+        return (*self.topic_configuration, *self.queue_configuration)
+
+
+def check_notifications(configuration: NotificationConfiguration) -> None:
+    """Raises InvalidArgument, S3NotImplemented."""
+    rules = configuration.rules()
+    if len(rules) > MOST_RULES:
+        raise InvalidArgument(f"A bucket has at most {MOST_RULES} notifications.")
+    for rule in rules:
+        for name in rule.event:
+            if name not in list(Event):
+                raise S3NotImplemented(Event=name[:100])
+        filters = rule.filter.s3_key.filter_rule if rule.filter is not None else ()
+        names = [item.name.lower() for item in filters]
+        if set(names) - {"prefix", "suffix"}:
+            raise InvalidArgument(
+                "filter rule name must be either prefix or suffix", ArgumentName="FilterRule.Name"
+            )
+        if len(names) != len(set(names)):
+            raise InvalidArgument("Cannot specify more than one prefix rule or suffix rule in a filter.")
+    ids = [rule.id for rule in rules if rule.id]
+    if len(ids) != len(set(ids)):
+        raise InvalidArgument("The ids of notifications must be unique.")
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What happened to one object. `etag` without quotes; a removal has neither that nor a size."""
+
+    event: Event
+    key: str
+    etag: str = ""
+    size_bytes: int | None = None
+    version_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """The request that changed something, and where."""
+
+    region: str
+    bucket: str
+    owner: str
+    at: str  # ISO 8601
+    principal: str
+    source_ip: str
+    request_id: str
+    host_id: str
+
+
+def event_record(cause: Cause, change: Change, rule_id: str, sequencer: int) -> dict[str, Any]:
+    """One of the Records of a message."""
+    facts = {"key": quote_plus(change.key), "size": change.size_bytes, "eTag": change.etag}
+    facts |= {"versionId": change.version_id, "sequencer": f"{sequencer:016X}"}
+    return {
+        "eventVersion": "2.2",
+        "eventSource": "aws:s3",
+        "awsRegion": cause.region,
+        "eventTime": cause.at,
+        "eventName": change.event.removeprefix("s3:"),
+        "userIdentity": {"principalId": cause.principal},
+        "requestParameters": {"sourceIPAddress": cause.source_ip},
+        "responseElements": {"x-amz-request-id": cause.request_id, "x-amz-id-2": cause.host_id},
+        "s3": {
+            "s3SchemaVersion": "1.0",
+            "configurationId": rule_id,
+            "bucket": {
+                "name": cause.bucket,
+                "ownerIdentity": {"principalId": cause.owner},
+                "arn": f"arn:aws:s3:::{cause.bucket}",
+            },
+            "object": {name: value for name, value in facts.items() if value not in ("", None)},
+        },
+    }
