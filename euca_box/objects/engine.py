@@ -29,13 +29,14 @@ from euca_box.objects.buckets import Buckets
 from euca_box.objects.cache import Cache, Found
 from euca_box.objects.commits import Commits
 from euca_box.objects.conditions import NO_CONDITIONS, Conditions
+from euca_box.objects.damage import Quarantine
 from euca_box.objects.digests import Digests
 from euca_box.objects.encryption import CustomerKey, DataKeys
 from euca_box.objects.files import Files
 from euca_box.objects.index import as_json
 from euca_box.objects.intake import Content, receive
 from euca_box.objects.listing import Page, read_page
-from euca_box.objects.reading import read_object
+from euca_box.objects.reading import Reader
 from euca_box.objects.rows import (
     ANONYMOUS,
     LARGEST_OBJECT_BYTES,
@@ -45,6 +46,7 @@ from euca_box.objects.rows import (
     StoredObject,
     owner_of,
 )
+from euca_box.objects.scrub import Scrub
 from euca_box.objects.space import Space
 from euca_box.objects.uploads import Uploads
 from euca_box.objects.version_listing import VersionPage, read_version_page
@@ -68,12 +70,16 @@ class Objects:
         now: Callable[[], float],
         cache_bytes: int,
     ) -> None:
-        self._store, self._files, self.keys = store, files, keys
+        self._store, self._files, self.keys, self._now = store, files, keys, now
         cache = Cache(cache_bytes)
         self._commits = Commits(store, files, cache)
-        self._now = now
+        self.quarantine = Quarantine(store, self.now_ms)
+        self._reader = Reader(files, self.quarantine)
+        self.scrub = Scrub(store, files, self.quarantine)
         self.buckets = Buckets(store, self._commits, region, self.now_ms)
-        self._versions = Versions(store, files, cache, self._commits, self.buckets.find, self.now_ms)
+        self._versions = Versions(
+            store, files, cache, self._commits, self.quarantine, self.buckets.find, self.now_ms
+        )
         self.uploads = Uploads(store, files, keys, self._commits, self._versions, self.buckets)
 
     def now_ms(self) -> int:
@@ -106,12 +112,15 @@ class Objects:
         if removed or missing:
             log.info("object data: %d unreferenced files removed, %d files missing", removed, missing)
         await self._versions.load()
+        await self.quarantine.load()
+        await self.scrub.load()
         await self.buckets.load()
         await self.uploads.forget_completed()
         return self
 
     async def close(self) -> None:
         """Finish what is being committed and removed."""
+        await self.quarantine.close()
         await self._commits.close()
         await self._files.close()
 
@@ -191,7 +200,7 @@ class Objects:
         self, found: Found, start: int, end: int, data_key: bytes | None = None
     ) -> AsyncIterator[bytes | bytearray]:
         """The bytes [start, end) of an opened object, in pieces of at most 256 KiB."""
-        return read_object(self._files, found, start, end, data_key)
+        return self._reader.read(found, start, end, data_key)
 
     async def delete(
         self,

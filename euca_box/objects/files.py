@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 from euca_box.model.s3_errors import InsufficientStorage
-from euca_box.objects.blocks import BlockCrcs
+from euca_box.objects.blocks import BlockCrcs, check_file
+from euca_box.objects.rows import Piece
 from euca_box.objects.space import FULL, Space
 
 log = logging.getLogger(__name__)
@@ -227,6 +228,10 @@ class Files:
         if count == len(buffer):
             return buffer
         return await self.run(_pread_all, fd, length, offset)
+
+    def check(self, piece: Piece) -> tuple[int, bytes]:
+        """Where its file is damaged, or -1; and its checksums as they are. Blocks."""
+        return check_file(self._root / piece.file, piece)
 
     def link(self, names: Sequence[str]) -> list[str]:
         """New names for the same data (a copy that takes no room). Blocks; the folders are not synced."""

@@ -192,12 +192,14 @@ class Uploads:
         named: Sequence[NamedPart],
         wish: Wish,
         claims: Mapping[str, str] | None = None,
+        customer: CustomerKey | None = None,
     ) -> tuple[Facts, str]:
         """Make the named parts the object; again, with the same answer, when it was completed already.
 
         Also answers the id of the version. Headers and ACL are those the upload began with; of `wish` only
         the conditions count. `claims` are the x-amz-checksum-* headers of the whole object.
-        Raises NoSuchUpload, InvalidPart, InvalidPartOrder, EntityTooSmall, BadDigest, PreconditionFailed.
+        Raises NoSuchUpload, InvalidPart, InvalidPartOrder, EntityTooSmall, BadDigest, PreconditionFailed,
+        InvalidRequest for a wrong key.
         """
         authorize(principal, Action.PUT_OBJECT, self._buckets.find(bucket), key=key)
         for _ in range(_TRIES):
@@ -205,6 +207,7 @@ class Uploads:
             if upload.etag:
                 return await self._answer_again(upload)
             await self.find(principal, bucket, key, upload_id)
+            self._keys.open(upload.encryption, customer)
             try:
                 return await self._complete(upload, named, wish, claims or {})
             except OperationAborted:

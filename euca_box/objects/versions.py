@@ -22,10 +22,11 @@ from euca_box.objects import index
 from euca_box.objects.cache import Cache, Found
 from euca_box.objects.commits import Commits
 from euca_box.objects.conditions import NO_CONDITIONS, Conditions
+from euca_box.objects.damage import Quarantine
 from euca_box.objects.digests import Expectation
 from euca_box.objects.encryption import Encrypt
 from euca_box.objects.files import Files
-from euca_box.objects.index import ENABLED
+from euca_box.objects.index import ENABLED, DamagedObject
 from euca_box.objects.intake import Content
 from euca_box.objects.rows import NULL_VERSION, Bucket, Checksum, Owner, StoredObject
 from euca_box.store.sqlite_store import SqliteStore
@@ -75,11 +76,12 @@ class Versions:
         files: Files,
         cache: Cache,
         commits: Commits,
+        quarantine: Quarantine,
         bucket_of: Callable[[str], Bucket],
         now_ms: Callable[[], int],
     ) -> None:
         self._store, self._files, self._cache, self._commits = store, files, cache, commits
-        self._bucket_of, self.now_ms = bucket_of, now_ms
+        self._quarantine, self._bucket_of, self.now_ms = quarantine, bucket_of, now_ms
         self._last_generation = time.time_ns()
 
     async def load(self) -> None:
@@ -98,8 +100,10 @@ class Versions:
         token = self._cache.start_load(name)
         try:
             found = await self._store.read_with(lambda db: index.find_object(db, bucket, key))
-        except BaseException:
+        except BaseException as error:
             self._cache.drop(name)
+            if isinstance(error, DamagedObject):
+                self._quarantine.note(error.stored, "", 0)
             raise
         self._cache.end_load(name, token, found)
         return found
@@ -109,7 +113,11 @@ class Versions:
         found = self._cache.get((bucket, key))
         if found is not None and found.stored.version_id == version_id:
             return found
-        return await self._store.read_with(lambda db: index.find_version(db, bucket, key, version_id))
+        try:
+            return await self._store.read_with(lambda db: index.find_version(db, bucket, key, version_id))
+        except DamagedObject as error:
+            self._quarantine.note(error.stored, "", 0)
+            raise
 
     async def absence(self, bucket: str, key: str) -> NoSuchKey:
         """Why there is no current version, for who may know."""

@@ -227,9 +227,14 @@ async def test_a_flipped_bit_is_never_given_out(objects: Objects, tmp_path: Path
         with pytest.raises(DamagedObject):
             await read_all(found)
         assert got == data[: at // BLOCK_BYTES * BLOCK_BYTES]
-        other = (at // BLOCK_BYTES + 1) % 3 * BLOCK_BYTES
-        whole = [bytes(p) async for p in objects.read(found, other, min(other + 4, len(data)))]
-        assert b"".join(whole) == data[other : other + 4]
+        got.clear()
+        with pytest.raises(DamagedObject):
+            await read_all(found)
+    assert not got  # kept aside: the second answer does not even begin
+    [damage] = objects.quarantine.all()
+    assert (damage.key, damage.offset_bytes) == ("k", at // BLOCK_BYTES * BLOCK_BYTES)
+    await put(objects, "k", b"new")
+    assert await body_of(objects, "k") == b"new"
 
 
 @pytest.mark.parametrize("cut", [0, BLOCK_BYTES, BLOCK_BYTES + 1])
@@ -249,3 +254,62 @@ async def test_a_flipped_bit_of_a_small_object_is_found(tmp_path: Path) -> None:
         await objects._store.write(Statement("UPDATE blob SET bytes = ?", (b"smalm",)))
         with pytest.raises(DamagedObject):
             await body_of(objects, "k")
+
+
+async def scrubbed(objects: Objects) -> int:
+    objects.scrub.begin(0)
+    while not objects.scrub.is_done:
+        await objects.scrub.step(BLOCK_BYTES)
+    return objects.scrub.round.damaged
+
+
+async def test_a_scrub_finds_what_nobody_reads_and_the_quarantine_outlives_a_restart(tmp_path: Path) -> None:
+    async with opened_objects(tmp_path) as objects:
+        await objects.buckets.create(ALICE, "bucket")
+        for n in range(5):
+            await put(objects, f"large{n}", os.urandom(BLOCK_BYTES + n))
+            await put(objects, f"small{n}", b"small")
+        assert await scrubbed(objects) == 0
+        found = await objects.find(ALICE, "bucket", "large3")
+        file = tmp_path / "objects" / found.pieces[0].file
+        whole = file.read_bytes()
+        file.write_bytes(b"X" + whole[1:])
+        lost = await objects.find(ALICE, "bucket", "large1")
+        (tmp_path / "objects" / lost.pieces[0].file).unlink()
+        small = (await objects.find(ALICE, "bucket", "small2")).stored.generation
+        await objects._store.write(Statement("UPDATE blob SET bytes = ? WHERE generation = ?", (b"x", small)))
+        assert await scrubbed(objects) == 3
+    async with opened_objects(tmp_path) as objects:
+        assert {d.key for d in objects.quarantine.all()} == {"large1", "large3", "small2"}
+        with pytest.raises(DamagedObject):
+            await body_of(objects, "large3")
+        file.write_bytes(whole)
+        await objects.delete(ALICE, "bucket", "large1")
+        assert await scrubbed(objects) == 1
+        assert await body_of(objects, "large3") == whole
+    async with opened_objects(tmp_path) as objects:
+        assert {d.key for d in objects.quarantine.all()} == {"small2"}
+
+
+async def test_a_scrub_goes_on_where_it_was_stopped(tmp_path: Path) -> None:
+    async with opened_objects(tmp_path) as objects:
+        await objects.buckets.create(ALICE, "bucket")
+        for n in range(6):
+            await put(objects, f"k{n}", os.urandom(20_000))
+        objects.scrub.begin(7)
+        before = await objects.scrub.step(30_000)
+    async with opened_objects(tmp_path) as objects:
+        assert objects.scrub.round == before
+        assert (before.started_ms, before.checked_bytes) == (7, 40_000)
+        while not objects.scrub.is_done:
+            await objects.scrub.step(30_000)
+        assert objects.scrub.round.checked_bytes == 120_000
+
+
+async def test_a_file_of_before_there_were_checksums_gets_them(objects: Objects, tmp_path: Path) -> None:
+    await put(objects, "k", os.urandom(20_000))
+    await objects._store.write(Statement("UPDATE piece SET crcs = x''"))
+    assert await scrubbed(objects) == 0
+    [file] = data_files(tmp_path)
+    file.write_bytes(bytes(20_000))
+    assert await scrubbed(objects) == 1

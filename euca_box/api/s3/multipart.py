@@ -143,7 +143,14 @@ async def complete_upload(front: Front, request: S3Request) -> Response:
     if not 1 <= len(named) <= MOST_PARTS:
         raise MalformedXML()
     facts, version_id = await front.objects.uploads.complete(
-        request.principal, request.bucket, request.key, request.query["uploadId"], named, wish, whole
+        request.principal,
+        request.bucket,
+        request.key,
+        request.query["uploadId"],
+        named,
+        wish,
+        whole,
+        customer_key_of(request),
     )
     names = element("Bucket", request.bucket) + element("Key", request.key)
     headers = encryption_headers(facts.encryption)
