@@ -190,21 +190,23 @@ class App:
         notifier = Notifier({name: url for name, _, url in targets})
         api = self._front(objects, access_log, notifier)
         async with asyncio.TaskGroup() as group:
-            wait = self._asked_to_stop
+            wait, engine = self._asked_to_stop, self.config.api.http_engine
             if access_log is not None:
                 group.create_task(access_log.run(wait))
                 delivering = group.create_task(notifier.run())
                 group.create_task(self._stop_with(delivering))
             for listener in self.listeners:
-                group.create_task(server.run_server(api, listener, wait))
+                group.create_task(server.run_server(api, listener, wait, engine))
             for listener in self.consoles:
-                group.create_task(server.run_server(console_app(self.ask, self.status), listener, wait))
+                group.create_task(
+                    server.run_server(console_app(self.ask, self.status), listener, wait, engine)
+                )
             if self.metadata is not None:
                 signer = IdentitySigner(*self.data.identity)
                 app = metadata_app(self._describe_guest, clock=time.time, signer=signer)
-                group.create_task(server.run_server(app, self.metadata, wait))
+                group.create_task(server.run_server(app, self.metadata, wait, engine))
             admin = server.bind_unix(self.data.admin_socket)
-            group.create_task(server.run_server(admin_app(self.ask, self.status), admin, wait))
+            group.create_task(server.run_server(admin_app(self.ask, self.status), admin, wait, engine))
 
     async def _asked_to_stop(self) -> None:
         await self.stop.wait()

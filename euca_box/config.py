@@ -95,6 +95,11 @@ class Api:
         "auto: plain on loopback and on the guests' bridge, TLS elsewhere. on, off: everywhere.",
         choices=("auto", "on", "off"),
     )
+    http_engine: str = setting(
+        "httptools",
+        "What speaks HTTP/1.1: httptools is faster and stricter, h11 is Hypercorn's own.",
+        choices=("httptools", "h11"),
+    )
     old_signatures: bool = setting(
         False,
         "Also accept signature versions 0 and 1 of EC2; who listens can forge them.",

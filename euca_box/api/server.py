@@ -3,6 +3,7 @@
 Sockets are bound before anything else starts, so that a taken port is told while nothing has changed.
 """
 
+import asyncio
 import contextlib
 import os
 import socket
@@ -11,14 +12,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import hypercorn.asyncio.run
 from hypercorn.asyncio import serve
+from hypercorn.asyncio.tcp_server import TCPServer
 from hypercorn.config import Config
+from hypercorn.utils import parse_socket_addr
+
+from euca_box.api.http1.connection import LARGEST_HEAD_BYTES, Connection
+from euca_box.api.http1.connections import Connections
 
 GRACE_SECONDS = 10.0  # how long requests may go on after SIGTERM
 FOR_EVER = 10**9
 BACKLOG = 1024
 IP_FREEBIND = 15  # linux/in.h; the socket module has no name for it before Python 3.13
-LARGEST_HEAD_BYTES = 64 * 1024
+HTTPTOOLS, H11 = "httptools", "h11"
 
 
 class PortTaken(Exception):
@@ -80,9 +87,15 @@ def bind_unix(path: Path) -> Listener:
     return Listener(bound, "", 0, None)
 
 
-async def run_server(app: Any, listener: Listener, stop: Callable[[], Awaitable[None]]) -> None:
-    """Serve until stop() returns; then finish what is under way, GRACE_SECONDS at most."""
-    config = Config()
+async def run_server(
+    app: Any, listener: Listener, stop: Callable[[], Awaitable[None]], engine: str = HTTPTOOLS
+) -> None:
+    """Serve until stop() returns; then finish what is under way, GRACE_SECONDS at most.
+
+    `engine` speaks HTTP/1.1: HTTPTOOLS is ours (api/http1), H11 is Hypercorn's own.
+    """
+    config = _Config()
+    config.app, config.connections = app, Connections() if engine == HTTPTOOLS else None
     config.bind = [f"fd://{listener.bound.detach()}"]  # Hypercorn closes it
     config.graceful_timeout = GRACE_SECONDS
     config.keep_alive_max_requests = FOR_EVER
@@ -95,4 +108,60 @@ async def run_server(app: Any, listener: Listener, stop: Callable[[], Awaitable[
     if listener.tls is not None:
         certificate, key = listener.tls
         config.certfile, config.keyfile = str(certificate), str(key)
-    await serve(app, config, shutdown_trigger=stop)
+
+    async def stopped() -> None:
+        await stop()
+        if config.connections is not None:
+            config.connections.stop()
+
+    await serve(app, config, shutdown_trigger=stopped)
+
+
+class _Config(Config):
+    app: Any
+    connections: Connections | None = None
+
+
+class _Server(TCPServer):
+    """A connection of Hypercorn's, whose HTTP/1.1 is ours. HTTP/2 and WebSocket go back to Hypercorn."""
+
+    async def run(self) -> None:
+        config, transport = self.config, self.writer.transport
+        tls = self.writer.get_extra_info("ssl_object")
+        is_http2 = tls is not None and tls.selected_alpn_protocol() == "h2"
+        if not isinstance(config, _Config) or config.connections is None or is_http2:
+            await super().run()
+            return
+        try:
+            bound = self.writer.get_extra_info("socket")
+            client = parse_socket_addr(bound.family, bound.getpeername())
+            server = parse_socket_addr(bound.family, bound.getsockname())
+        except OSError:  # gone already
+            transport.abort()
+            return
+        connection = Connection(config.app, config.connections, client, server, self.state)
+        connection.connection_made(transport)
+        transport.set_protocol(connection)
+        self.reader.feed_eof()  # it gets no more; what came before is taken over
+        if early := await self.reader.read():
+            connection.data_received(early)
+        if transport.is_closing():
+            connection.connection_lost(None)
+        if (begun := await connection.serve()) is not None:
+            await self._go_on(begun)
+
+    async def _go_on(self, begun: bytes) -> None:
+        """Hypercorn reads `begun` and whatever follows."""
+        transport, first_writer = self.writer.transport, self.writer
+        self.reader = asyncio.StreamReader(loop=self.loop)
+        protocol = asyncio.StreamReaderProtocol(self.reader, loop=self.loop)
+        protocol.connection_made(transport)
+        transport.set_protocol(protocol)
+        self.writer = asyncio.StreamWriter(transport, protocol, self.reader, self.loop)
+        self.reader.feed_data(begun)
+        await super().run()
+        del first_writer  # it would close the transport
+
+
+# Hypercorn has no hook for this: config.worker_class knows only its own. Guarded by tests/api/test_http1.py.
+hypercorn.asyncio.run.TCPServer = _Server  # type: ignore[attr-defined]

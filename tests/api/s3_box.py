@@ -11,9 +11,8 @@ from typing import Any
 
 import boto3
 import botocore.config
-from hypercorn.asyncio import serve
-from hypercorn.config import Config
 
+from euca_box.api import server
 from euca_box.api.s3.access_log import AccessLog
 from euca_box.api.s3.app import s3_app
 from euca_box.api.s3.notifier import Notifier
@@ -95,6 +94,7 @@ def running_s3(
     folder: Path,
     settings: S3Settings | None = None,
     keys: Iterable[AccessKey] = KEYS,
+    engine: str = server.HTTPTOOLS,
     targets: Mapping[str, str] | None = None,
     **options: Any,
 ) -> Iterator[S3Box]:
@@ -106,24 +106,16 @@ def running_s3(
         objects = await Objects.open(store, folder, **options)
         keyring = Keyring()
         keyring.replace(1, keys)
-        listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
-        config = Config()
-        config.bind = [f"fd://{listener.detach()}"]
-        config.accesslog = None
-        config.errorlog = None
-        config.graceful_timeout = 1.0
+        listener = server.bind("127.0.0.1", 0, None, "port")
         stop = asyncio.Event()
-        port = socket.socket(fileno=int(config.bind[0][5:]))
-        number = port.getsockname()[1]
-        port.detach()
         loop = asyncio.get_running_loop()
         access_log = AccessLog(objects, (settings or S3Settings()).now)
-        started.update(box=S3Box(number, folder, loop, objects, keyring, access_log), stop=stop)
+        started.update(box=S3Box(listener.port, folder, loop, objects, keyring, access_log), stop=stop)
         notifier = Notifier(targets or {}, first_pause=0.01)
         delivering = asyncio.create_task(notifier.run())
         app: Any = s3_app(objects, keyring, settings, access_log, notifier)
         ready.set()
-        await serve(app, config, shutdown_trigger=stop.wait)
+        await server.run_server(app, listener, stop.wait, engine)
         delivering.cancel()
         await objects.close()
         await store.close()

@@ -387,3 +387,19 @@ def test_no_secret_is_in_any_answer_or_log(box: S3Box, caplog: pytest.LogCapture
     answers = box.raw(raw) + box.raw(request_bytes(box, "GET", "/bucket").replace(b"GET", b"PUT"))
     assert ALICE.secret_access_key.encode() not in answers
     assert ALICE.secret_access_key not in caplog.text
+
+
+def test_a_put_that_is_refused_before_its_body_is_not_asked_for_it(box: S3Box) -> None:
+    head = request_bytes(box, "PUT", "/nobody-has-it/k", b"hello", headers={"expect": "100-continue"})[:-5]
+    with socket.create_connection(("127.0.0.1", box.port), timeout=10) as connection:
+        connection.sendall(head)
+        answer = read_all(connection)
+    assert (status_of(answer), code_of(answer)) == (404, "NoSuchBucket")
+    assert b"connection: close" in answer
+    head = request_bytes(box, "PUT", "/bucket/asked", b"hello", headers={"expect": "100-continue"})[:-5]
+    with socket.create_connection(("127.0.0.1", box.port), timeout=10) as connection:
+        connection.sendall(head)
+        assert status_of(connection.recv(1000)) == 100
+        connection.sendall(b"hello")
+        assert status_of(read_all(connection)) == 200
+    box.client().delete_object(Bucket="bucket", Key="asked")

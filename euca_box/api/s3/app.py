@@ -5,6 +5,7 @@ import secrets
 import time
 from base64 import b64encode
 
+from euca_box.api.http1.exchange import ASKS_FOR_BODY
 from euca_box.api.s3.access_log import AccessLog
 from euca_box.api.s3.asgi import App, ClientGone, Receive, Scope, Send
 from euca_box.api.s3.authenticate import authenticate, s3_fault
@@ -72,7 +73,7 @@ async def _serve(front: Front, access_log: AccessLog, scope: Scope, receive: Rec
                 await response.close()
             if request is not None:
                 access_log.note(request, response, request_id, host_id, time.monotonic() - started)
-    except ClientGone:
+    except (ClientGone, ConnectionError):
         return
     except TimeoutError:
         log.info("request %s: the client stopped reading", request_id)
@@ -122,12 +123,18 @@ async def _finish_body(request: S3Request | None, scope: Scope, response: Respon
     if request is None:
         if any(name in (b"content-length", b"transfer-encoding") for name, _ in scope["headers"]):
             response.headers["connection"] = "close"
-    elif (
+    elif _waits_to_be_asked(request, scope) or (
         not request.body.ended
         and _announces_body(request)
         and not await request.body.drain(believed=request.principal is not None)
     ):
         response.headers["connection"] = "close"
+
+
+def _waits_to_be_asked(request: S3Request, scope: Scope) -> bool:
+    """The client sends no body before 100 Continue, which a refused one must not read (RFC 9110 10.1.1)."""
+    is_ours_to_say = ASKS_FOR_BODY in scope.get("extensions", {})
+    return is_ours_to_say and "expect" in request.headers and not request.body.begun
 
 
 def _announces_body(request: S3Request) -> bool:

@@ -23,6 +23,7 @@ class Body:
     def __init__(self, receive: Receive, content_length: int | None, now: Callable[[], datetime]) -> None:
         self._receive = receive
         self.content_length = content_length
+        self.begun = False
         self.ended = content_length == 0
         self.trailer: dict[str, str] = {}
 
@@ -48,6 +49,7 @@ class Body:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + start_seconds
         while not self.ended:
+            self.begun = True
             try:
                 async with asyncio.timeout_at(deadline):
                     message = await self._receive()
