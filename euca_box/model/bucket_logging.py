@@ -6,11 +6,14 @@ Source: S3 API reference, PutBucketLogging; S3 user guide, "Amazon S3 server acc
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import ClassVar
 from urllib.parse import quote
 
 
 @dataclass(frozen=True, slots=True)
 class LoggingEnabled:
+    NOT_THERE: ClassVar = frozenset({"TargetGrants", "TargetObjectKeyFormat"})
+
     target_bucket: str
     target_prefix: str
 

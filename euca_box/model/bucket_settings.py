@@ -5,6 +5,7 @@ Source: S3 API reference 2006-03-01, under the names of the documents.
 
 import enum
 from dataclasses import dataclass
+from typing import ClassVar
 
 from euca_box.model.documents import element
 from euca_box.model.s3_errors import InvalidArgument, MalformedXML, S3NotImplemented
@@ -57,6 +58,8 @@ class EncryptionByDefault:
 
 @dataclass(frozen=True, slots=True)
 class EncryptionRule:
+    NOT_THERE: ClassVar = frozenset({"BlockedEncryptionTypes"})
+
     apply_server_side_encryption_by_default: EncryptionByDefault
     bucket_key_enabled: bool | None = None
 

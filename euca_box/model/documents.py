@@ -12,6 +12,12 @@ def element(name: str, *, inside: str | None = None, default: Any = dataclasses.
     return dataclasses.field(metadata={"element": name, "inside": inside}, default=default)
 
 
+def not_there(kind: type[Any]) -> frozenset[str]:
+    """Elements of S3's document that this one has no field for: `NOT_THERE` of the class."""
+    names: frozenset[str] = getattr(kind, "NOT_THERE", frozenset())
+    return names
+
+
 def wire_name(field: "dataclasses.Field[Any]") -> str:
     given: str | None = field.metadata.get("element")
     return given or "".join(word.capitalize() for word in field.name.split("_"))

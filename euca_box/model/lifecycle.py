@@ -8,6 +8,7 @@ import enum
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import ClassVar
 
 from euca_box.model.documents import element
 from euca_box.model.s3_errors import InvalidArgument, InvalidRequest, MalformedXML
@@ -71,6 +72,8 @@ class AbortIncompleteMultipartUpload:
 @dataclass(frozen=True, slots=True)
 class Rule:
     """Exactly one of `filter` and the `prefix` of the first version of lifecycles is set."""
+
+    NOT_THERE: ClassVar = frozenset({"Transition", "NoncurrentVersionTransition"})
 
     status: Status
     id: str | None = element("ID", default=None)

@@ -6,7 +6,7 @@ Source: S3 API reference, PutBucketNotificationConfiguration; S3 user guide, "Ev
 import enum
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import quote_plus
 
 from euca_box.model.documents import element
@@ -87,6 +87,8 @@ class TopicConfiguration(_Rule):
 
 @dataclass(frozen=True, slots=True)
 class NotificationConfiguration:
+    NOT_THERE: ClassVar = frozenset({"CloudFunctionConfiguration", "EventBridgeConfiguration"})
+
     topic_configuration: tuple[TopicConfiguration, ...] = ()
     queue_configuration: tuple[QueueConfiguration, ...] = ()
 

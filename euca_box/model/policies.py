@@ -15,6 +15,7 @@ from euca_box.model.policy_conditions import Condition, parse_conditions
 from euca_box.model.policy_text import Context, Pattern, parse_pattern
 
 NEWEST_VERSION = "2012-10-17"
+MOST_SINGLE_WILDCARDS = 200  # each is looked at once for each character of a key
 _FIELDS = ("Principal", "Action", "Resource")
 _STATEMENT = {"Sid", "Effect", "Condition", *_FIELDS, *(f"Not{name}" for name in _FIELDS)}
 _PRINCIPAL_ARN = re.compile(r"arn:aws(?:-[a-z-]+)?:(?:iam|sts)::([^:\s]+):(root|[a-z-]+/[^\s]+)")
@@ -136,6 +137,8 @@ def parse_policy(text: str, *, of_resource: bool) -> Policy:
 
     Raises PolicyError.
     """
+    if text.count("?") + text.lower().count("\\u003f") > MOST_SINGLE_WILDCARDS:
+        raise PolicyError(f"A policy has at most {MOST_SINGLE_WILDCARDS} question marks.")
     document = _object(_json(text), "Policies must be valid JSON and the first byte must be '{'")
     if unknown := set(document) - {"Version", "Id", "Statement"}:
         raise PolicyError(f"Unknown field {min(unknown)}")

@@ -7,7 +7,6 @@ to the text, whatever the pattern: pieces between stars are looked for one after
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 
 _TOKEN = re.compile(r"\$\{([^{}]*)\}|\*|\?")
 _VARIABLE = re.compile(r"\s*([^,'\s]+)\s*(?:,\s*'([^']*)'\s*)?")
@@ -34,20 +33,15 @@ class Pattern:
     def matches(self, text: str, context: Context) -> bool:
         if self.ignore_case:
             text = text.casefold()
-        texts = [_resolved(piece, context, ignore_case=self.ignore_case) for piece in self.pieces]
-        if None in texts:
-            return False  # a variable without a value matches nothing
-        return _matches([piece for piece in texts if piece is not None], text)
-
-    @property
-    def literal(self) -> str | None:
-        """The one text that it matches, if it is one."""
-        if len(self.pieces) == 1 and all(isinstance(token, str) for token in self.pieces[0]):
-            return "".join(token for token in self.pieces[0] if isinstance(token, str))
-        return None
+        pieces = []
+        for piece in self.pieces:
+            resolved = _resolved(piece, context, ignore_case=self.ignore_case)
+            if resolved is None:
+                return False  # a variable without a value matches nothing
+            pieces.append(resolved)
+        return _matches(pieces, text)
 
 
-@lru_cache(maxsize=4096)
 def parse_pattern(
     text: str, *, variables: bool = True, wildcards: bool = True, ignore_case: bool = False
 ) -> Pattern:
@@ -55,18 +49,26 @@ def parse_pattern(
     pieces: list[list[Token]] = [[]]
     end = 0
     for match in _TOKEN.finditer(text):
-        pieces[-1].append(_cased(text[end : match.start()], ignore_case=ignore_case))
+        _add(pieces[-1], _cased(text[end : match.start()], ignore_case=ignore_case))
         end = match.end()
         if match[0] == "*" and wildcards:
             pieces.append([])
         elif match[0] == "?" and wildcards:
             pieces[-1].append(None)
         elif match[1] is not None and variables:
-            pieces[-1].append(_variable(match[1]))
+            _add(pieces[-1], _variable(match[1]))
         else:
-            pieces[-1].append(_cased(match[0], ignore_case=ignore_case))
-    pieces[-1].append(_cased(text[end:], ignore_case=ignore_case))
-    return Pattern(tuple(tuple(t for t in piece if t != "") for piece in pieces), ignore_case)
+            _add(pieces[-1], _cased(match[0], ignore_case=ignore_case))
+    _add(pieces[-1], _cased(text[end:], ignore_case=ignore_case))
+    return Pattern(tuple(map(tuple, pieces)), ignore_case)
+
+
+def _add(piece: "list[Token] | list[str | None]", token: Token) -> None:
+    """Append a token; texts side by side become one."""
+    if isinstance(token, str) and piece and isinstance(last := piece[-1], str):
+        piece[-1] = last + token
+    elif token != "":
+        piece.append(token)  # type: ignore[arg-type]
 
 
 def _cased(text: str, *, ignore_case: bool) -> str:
@@ -82,8 +84,8 @@ def _variable(text: str) -> Token:
     return Variable(match[1].lower(), match[2])
 
 
-def _resolved(piece: Piece, context: Context, *, ignore_case: bool) -> "tuple[str | None, ...] | None":
-    """Literals and None for any one character; None as a whole when a variable has no value."""
+def _resolved(piece: Piece, context: Context, *, ignore_case: bool) -> "list[str | None] | None":
+    """Texts and None for any one character; None as a whole when a variable has no value."""
     resolved: list[str | None] = []
     for token in piece:
         if isinstance(token, Variable):
@@ -91,30 +93,49 @@ def _resolved(piece: Piece, context: Context, *, ignore_case: bool) -> "tuple[st
             value = values[0] if len(values) == 1 else token.default
             if value is None:
                 return None
-            resolved.append(_cased(value, ignore_case=ignore_case))
-        else:
-            resolved.append(token)
-    return tuple(resolved)
+            token = _cased(value, ignore_case=ignore_case)
+        _add(resolved, token)
+    return resolved
 
 
-def _matches(pieces: list[tuple[str | None, ...]], text: str) -> bool:
-    searches = [_compiled(piece) for piece in pieces]
-    first = searches[0].match(text)
-    if len(searches) == 1:
-        return searches[0].fullmatch(text) is not None
-    if first is None:
+def _matches(pieces: list[list[str | None]], text: str) -> bool:
+    first, last = pieces[0], pieces[-1]
+    if len(pieces) == 1:
+        return len(text) == _length(first) and _found_at(first, text, 0)
+    if not _found_at(first, text, 0):
         return False
-    start = first.end()
-    for search in searches[1:-1]:
-        found = search.search(text, start)
-        if found is None:
+    start = _length(first)
+    for piece in pieces[1:-1]:
+        at = _find(piece, text, start)
+        if at < 0:
             return False
-        start = found.end()
-    last_length = sum(1 if token is None else len(token) for token in pieces[-1])
-    end = len(text) - last_length
-    return end >= start and searches[-1].match(text, end) is not None
+        start = at + _length(piece)
+    end = len(text) - _length(last)
+    return end >= start and _found_at(last, text, end)
 
 
-@lru_cache(maxsize=4096)
-def _compiled(piece: tuple[str | None, ...]) -> re.Pattern[str]:
-    return re.compile("".join("." if token is None else re.escape(token) for token in piece), re.DOTALL)
+def _length(piece: list[str | None]) -> int:
+    return sum(1 if token is None else len(token) for token in piece)
+
+
+def _found_at(piece: list[str | None], text: str, at: int) -> bool:
+    for token in piece:
+        if token is None:
+            if at >= len(text):
+                return False
+            at += 1
+        elif text.startswith(token, at):
+            at += len(token)
+        else:
+            return False
+    return True
+
+
+def _find(piece: list[str | None], text: str, start: int) -> int:
+    """Where the piece stands first, from start on; -1 if nowhere."""
+    if not piece:
+        return start
+    if len(piece) == 1 and piece[0] is not None:
+        return text.find(piece[0], start)
+    ends = range(start, len(text) - _length(piece) + 1)
+    return next((at for at in ends if _found_at(piece, text, at)), -1)

@@ -104,9 +104,10 @@ _BY_OBJECT_ACL = {
     Action.PUT_OBJECT_ACL: Permission.WRITE_ACP,
     Action.PUT_OBJECT_VERSION_ACL: Permission.WRITE_ACP,
 }
+_BY_OBJECT_OWNER = frozenset(action for action in Action if action.endswith("Tagging"))
 _OF_OBJECT = frozenset(list(Action)[list(Action).index(Action.GET_OBJECT) :])
 _ACL_OF_ACLS = (Permission.READ_ACP, Permission.WRITE_ACP)
-# An owner cannot shut itself out of its policy (S3 API, PutBucketPolicy).
+# The owner's alone, whatever the policy says: it cannot shut itself out (S3 API, PutBucketPolicy).
 _OF_THE_POLICY = (Action.GET_BUCKET_POLICY, Action.PUT_BUCKET_POLICY, Action.DELETE_BUCKET_POLICY)
 
 
@@ -125,9 +126,11 @@ def is_allowed(
         return action is Action.LIST_BUCKET or (action is Action.GET_OBJECT and stored is not None)
     owns_bucket = principal is not None and principal.account == bucket.owner.account
     policy = bucket.policy
-    if policy is not None and not (owns_bucket and action in _OF_THE_POLICY):
+    if policy is not None and action not in _OF_THE_POLICY:
         decision = policy.decide(_question(principal, action, bucket, stored, key))
-        if decision is Decision.DENY or (not owns_bucket and _is_restricted(bucket, policy)):
+        if decision is Decision.DENY or (
+            not owns_bucket and principal != LOGGER and _is_restricted(bucket, policy)
+        ):
             return False
         if decision is Decision.ALLOW and (stored is None or _is_of_bucket_owner(bucket, stored)):
             return True
@@ -147,6 +150,12 @@ def authorize(
         raise AccessDenied()
 
 
+def is_denied(principal: Principal | None, action: Action, bucket: Bucket, *, key: str) -> bool:
+    """Does the policy forbid it, whatever else allows it?"""
+    question = _question(principal, action, bucket, None, key)
+    return bucket.policy is not None and bucket.policy.decide(question) is Decision.DENY
+
+
 def _by_ownership(
     principal: Principal | None, action: Action, bucket: Bucket, stored: StoredObject | None
 ) -> bool:
@@ -160,7 +169,8 @@ def _by_ownership(
     elif (wanted := _BY_BUCKET_ACL.get(action)) is not None:
         acl, owner, owns = bucket.acl, bucket.owner, owns_bucket
     else:
-        return owns_bucket or (stored is not None and account == owner.account)
+        writes_tags = action in _BY_OBJECT_OWNER and stored is not None
+        return owns_bucket or (writes_tags and account == owner.account)
     if owns and (acl.canned is not None or wanted in _ACL_OF_ACLS):
         return True
     if bucket.ownership is ObjectOwnership.BUCKET_OWNER_ENFORCED:

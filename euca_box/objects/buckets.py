@@ -91,8 +91,10 @@ class Buckets:
             else:
                 self._buckets[name] = bucket
                 return bucket
-        if old.owner.account != principal.account or old.acl != acl:
-            # With another ACL it is another wish, and a 200 would say that it was fulfilled.
+        same = old.acl == acl and (old.object_lock is not None or not object_lock)
+        same = same and all(old.setting(type(wanted)) == wanted for wanted in settings)
+        if old.owner.account != principal.account or not same:
+            # Another wish than the first: a 200 would say that it was fulfilled.
             raise BucketAlreadyExists(BucketName=name)
         if self._region != "us-east-1":
             raise BucketAlreadyOwnedByYou(BucketName=name)

@@ -18,7 +18,7 @@ from euca_box.model.s3_errors import (
     NoSuchUpload,
     OperationAborted,
 )
-from euca_box.objects.acl import Action, authorize, check_acl, new_owner
+from euca_box.objects.acl import Action, authorize, check_acl, is_denied, new_owner
 from euca_box.objects.buckets import Buckets
 from euca_box.objects.commits import Commits
 from euca_box.objects.completion import NamedPart, check_claims, chosen_parts, joined_checksum, joined_etag
@@ -104,10 +104,23 @@ class Uploads:
         await self._commits.commit([insert("upload", row)])
         return await self._find(bucket, key, upload_id)
 
-    async def find(self, principal: Principal | None, bucket: str, key: str, upload_id: str) -> Upload:
-        """An open upload of that key that the principal may go on with. Raises NoSuchUpload, AccessDenied."""
+    async def find(
+        self,
+        principal: Principal | None,
+        bucket: str,
+        key: str,
+        upload_id: str,
+        action: Action = Action.PUT_OBJECT,
+    ) -> Upload:
+        """An open upload of that key, if the principal may go on with it, and do that.
+
+        Who began an upload may list and abort it without a right of its own.
+        Raises NoSuchBucket, NoSuchUpload, AccessDenied.
+        """
         held = self._buckets.find(bucket)
         authorize(principal, Action.PUT_OBJECT, held, key=key)
+        if action is not Action.PUT_OBJECT and is_denied(principal, action, held, key=key):
+            raise AccessDenied()
         upload = await self._find(bucket, key, upload_id)
         account = principal.account if principal else ""
         if account not in (upload.initiator.account, held.owner.account):

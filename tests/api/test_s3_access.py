@@ -398,3 +398,50 @@ def test_the_settings_go_with_the_bucket(alice: Any) -> None:
 def test_another_acl_for_an_existing_bucket_is_not_answered_as_done(alice: Any, bucket: str) -> None:
     assert code_of(alice.create_bucket, Bucket=bucket) == ""
     assert code_of(alice.create_bucket, Bucket=bucket, ACL="public-read") == "BucketAlreadyExists"
+
+
+def test_the_policy_is_the_owners_alone(alice: Any, bob: Any, bucket: str) -> None:
+    set_policy(alice, bucket, allow(bucket, "s3:*", Principal={"AWS": BOB.principal.account}))
+    assert code_of(bob.list_objects_v2, Bucket=bucket) == ""
+    for attempt in (bob.get_bucket_policy, bob.delete_bucket_policy):
+        assert code_of(attempt, Bucket=bucket) == "AccessDenied"
+
+
+def test_who_began_an_upload_may_end_it_unless_that_is_denied(alice: Any, bob: Any, bucket: str) -> None:
+    may_put = allow(bucket, "s3:PutObject", Principal={"AWS": BOB.principal.account})
+    set_policy(alice, bucket, may_put)
+    upload = {"Bucket": bucket, "Key": "big"}
+    upload["UploadId"] = bob.create_multipart_upload(**upload)["UploadId"]
+    assert code_of(bob.list_parts, **upload) == ""
+    set_policy(alice, bucket, may_put, allow(bucket, "s3:AbortMultipartUpload", Effect="Deny"))
+    assert code_of(bob.abort_multipart_upload, **upload) == "AccessDenied"
+    assert code_of(alice.abort_multipart_upload, **upload) == "AccessDenied"
+    set_policy(alice, bucket, may_put)
+    assert code_of(bob.abort_multipart_upload, **upload) == ""
+
+
+def test_a_writer_cannot_lock_what_it_wrote_into_the_bucket_of_another(alice: Any, bob: Any) -> None:
+    name = f"access-{next(_names)}"
+    alice.create_bucket(Bucket=name, ObjectLockEnabledForBucket=True, ACL="public-read-write")
+    bob.put_object(Bucket=name, Key="k", Body=b"x")
+    hold = {"Status": "ON"}
+    assert code_of(bob.put_object_legal_hold, Bucket=name, Key="k", LegalHold=hold) == "AccessDenied"
+    tags = {"TagSet": [{"Key": "a", "Value": "b"}]}
+    assert code_of(bob.put_object_tagging, Bucket=name, Key="k", Tagging=tags) == ""
+
+
+def test_a_policy_asks_for_the_tags_of_an_object(alice: Any, bob: Any, bucket: str) -> None:
+    condition = {"StringEquals": {"s3:ExistingObjectTag/Public": "yes"}}
+    set_policy(alice, bucket, allow(bucket, Condition=condition))
+    alice.put_object(Bucket=bucket, Key="open", Body=b"x", Tagging="Public=yes")
+    alice.put_object(Bucket=bucket, Key="shut", Body=b"x", Tagging="Public=no")
+    codes = [code_of(bob.get_object, Bucket=bucket, Key=key) for key in ("open", "shut", "k")]
+    assert codes == ["", "AccessDenied", "AccessDenied"]
+
+
+def test_an_existing_bucket_is_not_answered_with_wishes_it_does_not_fulfil(alice: Any, bucket: str) -> None:
+    again = {"Bucket": bucket}
+    assert (
+        code_of(alice.create_bucket, **again, ObjectOwnership="BucketOwnerEnforced") == "BucketAlreadyExists"
+    )
+    assert code_of(alice.create_bucket, **again, ObjectLockEnabledForBucket=True) == "BucketAlreadyExists"

@@ -370,6 +370,13 @@ def test_a_statement_that_says_nothing_clear_is_refused(statement: Any) -> None:
         policy_of(**statement)
 
 
+@pytest.mark.parametrize("mark", ["?", "\\u003f", "\\U003F".lower()])
+def test_a_policy_that_would_cost_seconds_a_request_is_refused(mark: str) -> None:
+    text = json.dumps({"Statement": {"Effect": "Allow", "Principal": "*", "Action": "s3:*", "Resource": "X"}})
+    with pytest.raises(PolicyError, match="question marks"):
+        parse_policy(text.replace("X", "arn:aws:s3:::*" + f"a{mark}" * 201), of_resource=True)
+
+
 def test_sids_are_given_once() -> None:
     one = {"Sid": "x", "Effect": "Allow", "Principal": "*", "Action": "s3:*", "Resource": "*"}
     with pytest.raises(PolicyError, match="unique"):

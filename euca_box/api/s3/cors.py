@@ -42,7 +42,7 @@ def preflight(front: Front, request: S3Request) -> Response:
 def cors_headers(front: Front, request: S3Request) -> dict[str, str]:
     """The headers for the answer to an actual request, also when that is an error."""
     origin = request.headers.get("origin")
-    if not origin or request.method == "OPTIONS":
+    if not origin or not origin.isprintable() or request.method == "OPTIONS":
         return {}
     bucket = front.objects.buckets.known(request.bucket)
     cors = bucket.setting(CorsConfiguration) if bucket is not None else None

@@ -20,6 +20,7 @@ from euca_box.model.s3_errors import (
     InvalidRequest,
     MalformedXML,
 )
+from euca_box.objects.acl import Action
 from euca_box.objects.completion import NamedPart
 from euca_box.objects.crcs import CRCS
 from euca_box.objects.digests import DIGEST_BYTES, Expectation
@@ -177,7 +178,11 @@ def _named_part(part: object) -> NamedPart:
 
 async def abort_upload(front: Front, request: S3Request) -> Response:
     upload = await front.objects.uploads.find(
-        request.principal, request.bucket, request.key, request.query["uploadId"]
+        request.principal,
+        request.bucket,
+        request.key,
+        request.query["uploadId"],
+        Action.ABORT_MULTIPART_UPLOAD,
     )
     await front.objects.uploads.abort(upload)
     return Response(204)
@@ -186,7 +191,11 @@ async def abort_upload(front: Front, request: S3Request) -> Response:
 async def list_parts(front: Front, request: S3Request) -> Response:
     """S3 API 2006-03-01, List Parts."""
     upload = await front.objects.uploads.find(
-        request.principal, request.bucket, request.key, request.query["uploadId"]
+        request.principal,
+        request.bucket,
+        request.key,
+        request.query["uploadId"],
+        Action.LIST_MULTIPART_UPLOAD_PARTS,
     )
     limit, marker = page_size(request, "max-parts"), request.query.get("part-number-marker", "0")
     if not re.fullmatch("[0-9]{1,9}", marker, re.ASCII):

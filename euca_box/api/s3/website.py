@@ -24,6 +24,7 @@ from euca_box.model.website import RoutingRule, WebsiteConfiguration
 
 _READS = (
     "host",
+    "origin",
     "range",
     "if-match",
     "if-none-match",
@@ -117,4 +118,5 @@ def _own_error(error: S3Error) -> Response:
     facts = {"Code": error.code, "Message": error.message, **error.fields}
     items = "".join(f"<li>{name}: {escape(value)}</li>" for name, value in facts.items())
     page = f"<html><head><title>{title}</title></head><body><h1>{title}</h1><ul>{items}</ul></body></html>\n"
-    return Response(error.http_status, {"content-type": "text/html; charset=utf-8"}, page.encode())
+    headers = {"content-type": "text/html; charset=utf-8"}
+    return Response(error.http_status, headers, page.encode(), error_code=error.code)

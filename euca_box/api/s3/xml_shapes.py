@@ -1,7 +1,7 @@
 """XML of a configuration into its dataclass and back, by the names and types of its fields.
 
-What the type does not know, what is missing and what is there twice is MalformedXML: a setting that
-was not understood must not be answered as set.
+What the type does not know, what is missing and what is there twice is MalformedXML, and what it names
+as not there is NotImplemented: a setting that was not understood must not be answered as set.
 """
 
 import dataclasses
@@ -16,8 +16,8 @@ from lxml import etree
 
 from euca_box.api.s3.responses import NAMESPACE, Response, element, xml_response
 from euca_box.api.s3.xml_in import children, local_name, parse_xml
-from euca_box.model.documents import wire_name
-from euca_box.model.s3_errors import MalformedXML
+from euca_box.model.documents import not_there, wire_name
+from euca_box.model.s3_errors import MalformedXML, S3NotImplemented
 
 T = TypeVar("T")
 MOST_ITEMS = 1000
@@ -61,6 +61,8 @@ def _field(field: "dataclasses.Field[Any]", hint: Any) -> _Field:
 def _structured(node: etree._Element, kind: Any) -> Any:
     fields = _fields(kind)
     known = {field.wire for field in fields}
+    if missing := {local_name(child) for child in node} & not_there(kind):
+        raise S3NotImplemented(Element=min(missing))
     if (node.text or "").strip() or any(local_name(child) not in known for child in node):
         raise MalformedXML()
     values: dict[str, Any] = {}
