@@ -46,6 +46,7 @@ from euca_box.messages.nc import NcDescribeMetadata
 from euca_box.model.accounts import LENDER, AccessKey
 from euca_box.model.instances import VmType
 from euca_box.model.metadata import InstanceMetadata
+from euca_box.model.quotas import Quota, Quotas, parse_quota
 from euca_box.network_plan import NetworkPlan
 from euca_box.objects.engine import Objects
 from euca_box.roles.cc import role as cc_role
@@ -179,6 +180,8 @@ class App:
             self.data.path / "walrus",
             region=self.config.cloud.region,
             sealer=self._sealer(),
+            day_seconds=self.config.walrus.lifecycle_day_seconds,
+            quotas=self._quotas(),
         )
         stack.push_async_callback(objects.close)
         return objects
@@ -326,6 +329,9 @@ class App:
             endpoint=self.endpoint,
             ca_file=str(self.data.path / "ca.pem") if self.config.api.tls == "on" else "",
             max_image_bytes=self.config.walrus.max_image_gib * GIB,
+            lifecycle_day_seconds=self.config.walrus.lifecycle_day_seconds,
+            scrub_mib_per_second=self.config.walrus.scrub_mib_per_second,
+            scrub_days=self.config.walrus.scrub_days,
         )
         vault = ObjectVault(objects, self.bridge)
         return walrus_role.Walrus(walrus, store, vault, self.walrus_keyring, _lender(), time.time)
@@ -356,6 +362,11 @@ class App:
         return clc_role.Clc(
             clc, store, self.bus, self.keyring, self._sealer(), time.time, random.SystemRandom()
         )
+
+    def _quotas(self) -> Quotas:
+        walrus = self.config.walrus
+        everybody = Quota(walrus.max_buckets, int(walrus.max_gib * GIB))
+        return Quotas(everybody, dict(parse_quota(text) for text in walrus.quotas))
 
     def _sealer(self) -> secrets.Sealer:
         return secrets.Sealer(secrets.load_or_make_key(self.data.path / "master.key"))

@@ -10,6 +10,8 @@ from typing import Any
 
 import attrs
 
+from euca_box.model.quotas import parse_quota
+
 ROLES = ("clc", "walrus", "cc", "sc", "nc")
 
 Check = Any  # a function of the value that raises ValueError with the reason
@@ -45,6 +47,11 @@ def _targets(targets: list[str]) -> None:
     for target in targets:
         if not re.fullmatch(r"[A-Za-z0-9_-]{1,80}=https?://[^\s/]\S*", target):
             raise ValueError("must be NAME=URL each: letters, digits, - and _; http or https")
+
+
+def _quotas(quotas: list[str]) -> None:
+    for quota in quotas:
+        parse_quota(quota)
 
 
 def _network_or_auto(value: str) -> None:
@@ -178,6 +185,26 @@ class Walrus:
     """Walrus, the object store"""
 
     max_image_gib: int = setting(64, "Largest virtual size of an image.", check=at_least(1))
+    max_buckets: int = setting(0, "Buckets of an account. 0: any number.", check=at_least(0))
+    max_gib: float = setting(
+        0.0,
+        "What the buckets of an account may hold, all versions and parts counted. 0: any amount.",
+        check=at_least(0),
+    )
+    quotas: list[str] = setting(
+        [], "Accounts with limits of their own: ACCOUNT=BUCKETS/GIB, as 000000000002=10/2.5.", check=_quotas
+    )
+    lifecycle_day_seconds: float = setting(
+        86400.0, "How long a day of a lifecycle rule is; shorter to try rules out.", check=at_least(1)
+    )
+    scrub_mib_per_second: float = setting(
+        8.0,
+        "How fast all stored bytes are read and compared with their checksums. 0: never.",
+        check=at_least(0),
+    )
+    scrub_days: float = setting(
+        30.0, "How long after one such round began the next begins.", check=at_least(0)
+    )
     notification_targets: list[str] = setting(
         [],
         "Who buckets may tell of changes: NAME=URL. A bucket names it arn:aws:sns:REGION:ACCOUNT:NAME.",

@@ -57,6 +57,9 @@ class Buckets:
         """The bucket of that name, if there is one."""
         return self._buckets.get(name)
 
+    def all(self) -> list[Bucket]:
+        return list(self._buckets.values())
+
     def owned_by(self, account: str) -> list[Bucket]:
         return sorted((b for b in self._buckets.values() if b.owner.account == account), key=lambda b: b.name)
 
@@ -72,7 +75,8 @@ class Buckets:
     ) -> Bucket:
         """A new bucket; in us-east-1 one's own existing bucket is answered as new, as AWS does.
 
-        Raises AccessDenied, InvalidBucketName, BucketAlreadyExists, BucketAlreadyOwnedByYou.
+        Raises AccessDenied, InvalidBucketName, BucketAlreadyExists, BucketAlreadyOwnedByYou,
+        TooManyBuckets.
         """
         if principal is None:
             raise AccessDenied()
@@ -84,11 +88,13 @@ class Buckets:
         if object_lock:
             bucket = replace(bucket, versioning=ENABLED, object_lock=DefaultRetention())
         if (old := self._buckets.get(name)) is None:
+            self._commits.usage.check_buckets(principal.account)
             try:
                 await self._commits.commit([index.insert_bucket(bucket), *(_set(name, s) for s in settings)])
             except Conflict:
                 old = (await self._reread(name)) or bucket
             else:
+                self._commits.usage.begin(name)
                 self._buckets[name] = bucket
                 return bucket
         same = old.acl == acl and (old.object_lock is not None or not object_lock)

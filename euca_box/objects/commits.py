@@ -8,6 +8,7 @@ from euca_box.model.s3_errors import InsufficientStorage
 from euca_box.objects.cache import Cache, Key
 from euca_box.objects.files import Files
 from euca_box.objects.index import released_files
+from euca_box.objects.usage import Usage
 from euca_box.store.sqlite_store import SqliteStore
 from euca_box.store.store import Conflict, Row, Statement, StoreFull
 
@@ -15,8 +16,8 @@ log = logging.getLogger(__name__)
 
 
 class Commits:
-    def __init__(self, store: SqliteStore, files: Files, cache: Cache) -> None:
-        self._store, self._files, self._cache = store, files, cache
+    def __init__(self, store: SqliteStore, files: Files, cache: Cache, usage: Usage) -> None:
+        self._store, self._files, self._cache, self.usage = store, files, cache, usage
         self._tasks: set[asyncio.Task[list[list[Row]]]] = set()
 
     async def commit(
@@ -27,13 +28,19 @@ class Commits:
         kept_files: frozenset[str] = frozenset(),
         *,
         removes: bool = False,
+        uploads: Sequence[str] = (),
     ) -> list[list[Row]]:
         """Commit; then forget the keys, and remove the files that the batch released (but kept_files).
 
         When nothing was kept, new_files go. A cancelled caller changes nothing of that. With
-        `removes` the ballast is thrown out when the disk is full. Raises Conflict, InsufficientStorage.
+        `removes` the ballast is thrown out when the disk is full. `uploads`: whose parts change; they are of
+        the keys' bucket. Raises Conflict, InsufficientStorage.
         """
-        work = self._commit(batch, list(keys), new_files, kept_files, removes)
+        names = list(keys)
+        if names and self.usage.counts(names[0][0]):
+            work = self._counted(batch, names, uploads, new_files, kept_files, removes)
+        else:
+            work = self._commit(batch, names, new_files, kept_files, removes)
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -42,6 +49,23 @@ class Commits:
     async def close(self) -> None:
         while self._tasks:
             await asyncio.wait(self._tasks)
+
+    async def _counted(
+        self,
+        batch: Sequence[Statement],
+        keys: list[Key],
+        uploads: Sequence[str],
+        new_files: Sequence[str],
+        kept_files: frozenset[str],
+        removes: bool,
+    ) -> list[list[Row]]:
+        names = list(dict.fromkeys(keys))
+        measured = self.usage.measured(names, uploads)
+        whole = [*measured, *batch, *measured]
+        results = await self._commit(whole, keys, new_files, kept_files, removes)
+        count = len(measured)
+        self.usage.take(names[0][0], results[:count], results[-count:])
+        return results[count:-count]
 
     async def _commit(
         self,

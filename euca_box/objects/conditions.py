@@ -10,13 +10,16 @@ from euca_box.objects.rows import StoredObject
 from euca_box.store.store import Statement, Value
 
 _ROW = "bucket = ? AND key = ?"
-_FITS = "(? IN ('', '*') OR etag = ?) AND ? IN (-1, size_bytes) AND ? IN (-1, modified_ms / 1000)"
+_FITS = (
+    "(? IN ('', '*') OR etag = ?) AND ? IN (-1, size_bytes) AND ? IN (-1, modified_ms / 1000)"
+    " AND ? IN (-1, generation)"
+)
 # A delete marker is compared as an empty object is. What was never there may be deleted: it is gone.
 _DELETE = (
     f"SELECT 1 AS fits WHERE EXISTS (SELECT 1 FROM object WHERE {_ROW} AND {_FITS})"  # noqa: S608
     f" OR (NOT EXISTS (SELECT 1 FROM object WHERE {_ROW})"
     f" AND (NOT EXISTS (SELECT 1 FROM version WHERE {_ROW})"
-    f" OR EXISTS (SELECT 1 FROM (SELECT etag, size_bytes, modified_ms FROM version WHERE {_ROW}"
+    f" OR EXISTS (SELECT 1 FROM (SELECT etag, size_bytes, modified_ms, generation FROM version WHERE {_ROW}"
     f" ORDER BY generation DESC LIMIT 1) WHERE {_FITS})))"
 )
 
@@ -29,6 +32,7 @@ class Conditions:
     none_match: str | None = None
     size_bytes: int | None = None
     modified_second: int | None = None
+    generation: int | None = None
 
     def fit(self, stored: StoredObject) -> bool:
         """Do they hold for this version?"""
@@ -37,6 +41,7 @@ class Conditions:
             and self.none_match not in ("*", stored.etag)
             and self.size_bytes in (None, stored.size_bytes)
             and self.modified_second in (None, stored.modified_ms // 1000)
+            and self.generation in (None, stored.generation)
         )
 
     def for_put(self, bucket: str, key: str) -> list[Statement]:
@@ -58,12 +63,11 @@ class Conditions:
         if self == NO_CONDITIONS:
             return []
         name = (bucket, key)
-        second = -1 if self.modified_second is None else self.modified_second
+        numbers = (self.size_bytes, self.modified_second, self.generation)
         fits: tuple[Value, ...] = (
             self.match or "",
             self.match or "",
-            -1 if self.size_bytes is None else self.size_bytes,
-            second,
+            *(-1 if number is None else number for number in numbers),
         )
         return [Statement(_DELETE, (*name, *fits, *name, *name, *name, *fits), expect=1)]
 

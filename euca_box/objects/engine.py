@@ -17,6 +17,7 @@ from euca_box.auth.secrets import Sealer, load_or_make_key
 from euca_box.model.accounts import Principal
 from euca_box.model.acls import Acl
 from euca_box.model.object_lock import Lock
+from euca_box.model.quotas import Quotas
 from euca_box.model.s3_errors import (
     AccessDenied,
     KeyTooLongError,
@@ -30,8 +31,9 @@ from euca_box.objects.cache import Cache, Found
 from euca_box.objects.commits import Commits
 from euca_box.objects.conditions import NO_CONDITIONS, Conditions
 from euca_box.objects.damage import Quarantine
-from euca_box.objects.digests import Digests
+from euca_box.objects.digests import DEFAULT_ALGORITHM, Digests, Expectation
 from euca_box.objects.encryption import CustomerKey, DataKeys
+from euca_box.objects.expiry import Expiry
 from euca_box.objects.files import Files
 from euca_box.objects.index import as_json
 from euca_box.objects.intake import Content, receive
@@ -49,6 +51,7 @@ from euca_box.objects.rows import (
 from euca_box.objects.scrub import Scrub
 from euca_box.objects.space import Space
 from euca_box.objects.uploads import Uploads
+from euca_box.objects.usage import Usage
 from euca_box.objects.version_listing import VersionPage, read_version_page
 from euca_box.objects.versions import Deleted, Facts, Versions, Wish, not_a_marker
 from euca_box.store.sqlite_store import SqliteStore
@@ -69,18 +72,23 @@ class Objects:
         region: str,
         now: Callable[[], float],
         cache_bytes: int,
+        day_seconds: float,
+        quotas: Quotas,
     ) -> None:
         self._store, self._files, self.keys, self._now = store, files, keys, now
         cache = Cache(cache_bytes)
-        self._commits = Commits(store, files, cache)
+        self._usage = Usage(store, quotas)
+        self._commits = Commits(store, files, cache, self._usage)
         self.quarantine = Quarantine(store, self.now_ms)
         self._reader = Reader(files, self.quarantine)
-        self.scrub = Scrub(store, files, self.quarantine)
+        self.scrub = Scrub(store, files, self.quarantine, self.now_ms)
         self.buckets = Buckets(store, self._commits, region, self.now_ms)
+        self._usage.watch(self.buckets.known, self.buckets.owned_by)
         self._versions = Versions(
             store, files, cache, self._commits, self.quarantine, self.buckets.find, self.now_ms
         )
-        self.uploads = Uploads(store, files, keys, self._commits, self._versions, self.buckets)
+        self.uploads = Uploads(store, files, keys, self._commits, self._versions, self.buckets, self._usage)
+        self.expiry = Expiry(store, self.buckets, self._versions, self.uploads, self.now_ms, day_seconds)
 
     def now_ms(self) -> int:
         return int(self._now() * 1000)
@@ -97,16 +105,20 @@ class Objects:
         reserve_bytes: int = 64 * MIB,
         ballast_bytes: int = 64 * MIB,
         sealer: Sealer | None = None,
+        day_seconds: float = 86400.0,
+        quotas: Quotas | None = None,
     ) -> "Objects":
         """Open the data folder and remove what a crash left in it. The store stays the caller's to close.
 
         `sealer` holds the master key of encrypted objects; by default one of the folder's own.
+        `day_seconds` is how long a day of a lifecycle rule is.
         """
         files = Files(folder / "objects", Space(folder, reserve_bytes, ballast_bytes))
         await files.run(files.prepare)
         if sealer is None:
             sealer = Sealer(load_or_make_key(folder / "objects.key"))
-        self = cls(store, files, DataKeys(sealer), region, now, cache_bytes)
+        keys, quotas = DataKeys(sealer), quotas or Quotas()
+        self = cls(store, files, keys, region, now, cache_bytes, day_seconds, quotas)
         rows = await store.read("SELECT file FROM piece UNION ALL SELECT file FROM part")
         removed, missing = await files.run(files.sweep, {row["file"] for row in rows})
         if removed or missing:
@@ -116,6 +128,7 @@ class Objects:
         await self.scrub.load()
         await self.buckets.load()
         await self.uploads.forget_completed()
+        await self._usage.load()
         return self
 
     async def close(self) -> None:
@@ -125,19 +138,27 @@ class Objects:
         await self._files.close()
 
     async def put(
-        self, principal: Principal | None, bucket: str, key: str, body: AsyncIterator[bytes], wish: Wish
+        self,
+        principal: Principal | None,
+        bucket: str,
+        key: str,
+        body: AsyncIterator[bytes],
+        wish: Wish,
+        size_bytes: int | None = None,
     ) -> StoredObject:
         """Store the body as the current version of key. Durable when it returns.
 
-        Raises NoSuchBucket, AccessDenied, KeyTooLongError, BadDigest, XAmzContentSHA256Mismatch,
-        PreconditionFailed, EntityTooLarge, InsufficientStorage, and what the body raises.
+        `size_bytes` is what was announced, for the quota. Raises NoSuchBucket, AccessDenied,
+        KeyTooLongError, BadDigest, XAmzContentSHA256Mismatch, PreconditionFailed, EntityTooLarge,
+        QuotaExceeded, InsufficientStorage, and what the body raises.
         """
         owner = self.authorize_put(principal, bucket, key, wish.acl)
         digests = Digests(wish.expect)
         data_key, encryption = self.keys.make(wish.encrypt)
-        content = await receive(self._files, digests, body, largest_bytes=LARGEST_OBJECT_BYTES, key=data_key)
-        facts = Facts(digests.etag, digests.checksum, digests.sha256, encryption)
-        return await self._versions.make(owner, bucket, key, content, facts, wish)
+        with self._usage.reserved(bucket, size_bytes, LARGEST_OBJECT_BYTES) as largest_bytes:
+            content = await receive(self._files, digests, body, largest_bytes=largest_bytes, key=data_key)
+            facts = Facts(digests.etag, digests.checksum, digests.sha256, encryption)
+            return await self._versions.make(owner, bucket, key, content, facts, wish)
 
     def authorize_put(
         self, principal: Principal | None, bucket: str, key: str, acl: Acl | None = None
@@ -251,11 +272,14 @@ class Objects:
         old = source.stored
         same_checksum = wish.expect.algorithm in ("", old.checksum.algorithm if old.checksum else "")
         if (data_key is None) != (wish.encrypt is None) or not same_checksum:
-            return await self.put(principal, bucket, key, self._pieces(source, data_key), wish)
+            wish = replace(wish, expect=Expectation(algorithm=wish.expect.algorithm or DEFAULT_ALGORITHM))
+            pieces = self._pieces(source, data_key)
+            return await self.put(principal, bucket, key, pieces, wish, old.size_bytes)
         encryption = self.keys.seal(data_key, wish.encrypt) if data_key and wish.encrypt else ""
-        content = await self._same_bytes(source)
         facts = Facts(old.etag, old.checksum, old.sha256, encryption)
-        return await self._versions.make(owner, bucket, key, content, facts, wish)
+        with self._usage.reserved(bucket, old.size_bytes, LARGEST_OBJECT_BYTES):
+            content = await self._same_bytes(source)
+            return await self._versions.make(owner, bucket, key, content, facts, wish)
 
     async def _pieces(self, source: Found, data_key: bytes | None) -> AsyncIterator[bytes]:
         async for piece in self.read(source, 0, source.stored.size_bytes, data_key):

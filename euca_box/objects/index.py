@@ -121,12 +121,13 @@ def delete_objects(bucket: str, keys: Iterable[str]) -> list[Statement]:
     return batch
 
 
-def delete_version(stored: StoredObject) -> list[Statement]:
+def delete_version(stored: StoredObject, *, older_only: bool = False) -> list[Statement]:
     """Remove one version, locked as it was seen, for good; the newest one left becomes the current one."""
     name, generation = (stored.bucket, stored.key), stored.generation
     row = f"{_KEY} AND generation = ?"
+    current = "0" if older_only else "1"
     as_seen = (
-        f"SELECT 1 AS seen FROM (SELECT lock FROM object WHERE {row}"  # noqa: S608
+        f"SELECT 1 AS seen FROM (SELECT lock FROM object WHERE {row} AND {current}"  # noqa: S608
         f" UNION ALL SELECT lock FROM version WHERE {row}) WHERE lock = ?"
     )
     one = (*name, generation)

@@ -6,6 +6,7 @@ that a restart goes on there. Files of before there were checksums get theirs in
 
 import json
 import logging
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from itertools import groupby
 
@@ -38,8 +39,10 @@ class Round:
 
 
 class Scrub:
-    def __init__(self, store: SqliteStore, files: Files, quarantine: Quarantine) -> None:
-        self._store, self._files, self._quarantine = store, files, quarantine
+    def __init__(
+        self, store: SqliteStore, files: Files, quarantine: Quarantine, now_ms: Callable[[], int]
+    ) -> None:
+        self._store, self._files, self._quarantine, self._now_ms = store, files, quarantine, now_ms
         self.round = Round()
 
     async def load(self) -> None:
@@ -53,6 +56,15 @@ class Scrub:
 
     def begin(self, now_ms: int) -> None:
         self.round = Round(now_ms, _FILES)
+
+    async def work(self, budget_bytes: int, rest_seconds: float) -> None:
+        """Go on with the round, or begin one when the last began that long ago."""
+        now_ms = self._now_ms()
+        if self.is_done:
+            if now_ms < self.round.started_ms + rest_seconds * 1000:
+                return
+            self.begin(now_ms)
+        await self.step(budget_bytes)
 
     async def step(self, budget_bytes: int) -> Round:
         """Check about that many bytes; at the end of a round it is done."""

@@ -40,6 +40,7 @@ from euca_box.objects.rows import (
     part_from,
     upload_from,
 )
+from euca_box.objects.usage import Usage
 from euca_box.objects.versions import Facts, Versions, Wish
 from euca_box.store.sqlite_store import SqliteStore
 from euca_box.store.store import Conflict, Statement, Value, insert
@@ -57,9 +58,10 @@ class Uploads:
         commits: Commits,
         versions: Versions,
         buckets: Buckets,
+        usage: Usage,
     ) -> None:
         self._store, self._files, self._keys, self._commits = store, files, keys, commits
-        self._versions, self._buckets = versions, buckets
+        self._versions, self._buckets, self._usage = versions, buckets, usage
 
     async def forget_completed(self) -> None:
         before = self._versions.now_ms() - REMEMBERED_MS
@@ -143,6 +145,7 @@ class Uploads:
         body: AsyncIterator[bytes],
         expect: Expectation,
         customer: CustomerKey | None = None,
+        size_bytes: int | None = None,
     ) -> Part:
         """Store a part, in place of an earlier one of its number. `customer` is the upload's own key.
 
@@ -155,9 +158,13 @@ class Uploads:
             expect = replace(expect, algorithm=upload.algorithm)
         digests = Digests(expect)
         data_key = self._keys.open(upload.encryption, customer)
-        content = await receive(
-            self._files, digests, body, largest_bytes=LARGEST_PART_BYTES, inline_bytes=-1, key=data_key
-        )
+        with self._usage.reserved(upload.bucket, size_bytes, LARGEST_PART_BYTES) as largest_bytes:
+            content = await receive(
+                self._files, digests, body, largest_bytes=largest_bytes, inline_bytes=-1, key=data_key
+            )
+            return await self._keep_part(upload, number, digests, content)
+
+    async def _keep_part(self, upload: Upload, number: int, digests: Digests, content: Content) -> Part:
         [piece] = content.pieces
         part = Part(
             number,
@@ -170,7 +177,9 @@ class Uploads:
             piece.nonce,
         )
         try:
-            await self._commits.commit(_put_part(upload.upload_id, part), new_files=[piece.file])
+            await self._commits.commit(
+                _put_part(upload.upload_id, part), [_name(upload)], [piece.file], uploads=[upload.upload_id]
+            )
         except Conflict:
             raise NoSuchUpload(UploadId=upload.upload_id) from None
         return part
@@ -192,7 +201,7 @@ class Uploads:
             Statement("DELETE FROM upload WHERE upload_id = ?", (upload.upload_id,)),
         ]
         try:
-            await self._commits.commit(batch, removes=True)
+            await self._commits.commit(batch, [_name(upload)], removes=True, uploads=[upload.upload_id])
         except Conflict:
             raise NoSuchUpload(UploadId=upload.upload_id) from None
 
@@ -252,7 +261,15 @@ class Uploads:
         )
         first = _close_upload(upload, facts, self._versions.now_ms())
         stored = await self._versions.make(
-            upload.owner, upload.bucket, upload.key, content, facts, wish, with_statements=first, new_files=()
+            upload.owner,
+            upload.bucket,
+            upload.key,
+            content,
+            facts,
+            wish,
+            with_statements=first,
+            new_files=(),
+            uploads=[upload.upload_id],
         )
         return facts, stored.version_id
 
@@ -264,6 +281,11 @@ class Uploads:
         # The id is told as long as the version is the current one.
         is_it = found is not None and found.stored.etag == upload.etag
         return Facts(upload.etag, checksum), found.stored.version_id if found and is_it else ""
+
+    async def open_in(self, bucket: str) -> Sequence[Upload]:
+        """All open uploads of a bucket."""
+        rows = await self._store.read("SELECT * FROM upload WHERE bucket = ? AND etag = ''", bucket)
+        return [upload_from(row) for row in rows]
 
     async def list(
         self,
@@ -287,6 +309,10 @@ class Uploads:
             sql, bucket, len(prefix), prefix, after_key, after_key, after, limit + 1
         )
         return [upload_from(row) for row in rows[:limit]], len(rows) > limit
+
+
+def _name(upload: Upload) -> tuple[str, str]:
+    return upload.bucket, upload.key
 
 
 def _piece(part: Part) -> Piece:

@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from euca_box.model.acls import PRIVATE, Acl
@@ -137,9 +137,11 @@ class Versions:
         *,
         with_statements: Iterable[Statement] = (),
         new_files: Iterable[str] | None = None,
+        uploads: Sequence[str] = (),
     ) -> StoredObject:
         """Make received content the current version, in one batch with other statements.
 
+        `uploads`: those whose parts the statements take.
         `new_files` go when the batch is refused; by default all files of the content.
         Raises NoSuchBucket, PreconditionFailed, NoSuchKey, OperationAborted, InsufficientStorage.
         """
@@ -165,7 +167,11 @@ class Versions:
         change = index.put_object(stored, content, held.versioning, wish.conditions)
         try:
             await self._commits.commit(
-                [*with_statements, *change], [(bucket, key)], new, frozenset(content.files)
+                [*with_statements, *change],
+                [(bucket, key)],
+                new,
+                frozenset(content.files),
+                uploads=uploads,
             )
         except Conflict as error:
             raise await self._refusal(held, await self._unmet(held, key, wish.conditions)) from error
@@ -237,8 +243,9 @@ class Versions:
         conditions: Conditions = NO_CONDITIONS,
         *,
         bypass: bool = False,
+        older_only: bool = False,
     ) -> Deleted:
-        """Remove one version for good; an absent one is no error.
+        """Remove one version for good; an absent one is no error. `older_only`: not the current one.
 
         Raises AccessDenied (object lock), PreconditionFailed, InvalidArgument, OperationAborted.
         """
@@ -252,7 +259,9 @@ class Versions:
             if stored.lock.forbids_removal(self.now_ms(), bypass=bypass):
                 raise AccessDenied("Access Denied because object protected by object lock.")
             try:
-                await self._commits.commit(index.delete_version(stored), [(bucket, key)], removes=True)
+                await self._commits.commit(
+                    index.delete_version(stored, older_only=older_only), [(bucket, key)], removes=True
+                )
             except Conflict:
                 self.forget(bucket, key)
             else:

@@ -83,8 +83,10 @@ async def upload_part(front: Front, request: S3Request) -> Response:
     upload = await front.objects.uploads.find(
         request.principal, request.bucket, request.key, request.query["uploadId"]
     )
-    body, _ = body_of(request)
-    part = await front.objects.uploads.put_part(upload, number, body, expect, customer_key_of(request))
+    body, size_bytes = body_of(request)
+    part = await front.objects.uploads.put_part(
+        upload, number, body, expect, customer_key_of(request), size_bytes
+    )
     headers = {"etag": f'"{part.etag}"', **encryption_headers(upload.encryption)}
     if part.checksum is not None:
         headers[f"x-amz-checksum-{part.checksum.algorithm.lower()}"] = part.checksum.value
@@ -103,7 +105,7 @@ async def upload_part_copy(front: Front, request: S3Request) -> Response:
         data_key = front.objects.keys.open(source.stored.encryption, source_key(request))
         pieces = (bytes(piece) async for piece in front.objects.read(source, start, end, data_key))
         part = await front.objects.uploads.put_part(
-            upload, number, pieces, Expectation(), customer_key_of(request)
+            upload, number, pieces, Expectation(), customer_key_of(request), end - start
         )
         headers = encryption_headers(upload.encryption)
         if front.objects.buckets.find(source.stored.bucket).versioning:

@@ -13,7 +13,7 @@ from euca_box.api.s3.operations import Front
 from euca_box.api.s3.request import S3Request
 from euca_box.api.s3.responses import NAMESPACE, Response, iso_time, xml_response
 from euca_box.api.s3.uploading import body_of, expectation_of
-from euca_box.api.s3.versioning import version_asked, version_headers
+from euca_box.api.s3.versioning import expiration_headers, version_asked, version_headers
 from euca_box.api.s3.wishes import REDIRECT, wish_of
 from euca_box.model.notifications import Event
 from euca_box.model.s3_errors import InvalidArgument, InvalidRequest
@@ -64,6 +64,8 @@ def _answer(front: Front, request: S3Request, found: Found) -> tuple[int, dict[s
     check_conditions(request.headers, found.stored)
     wanted = wanted_range(request, found)
     headers = object_headers(request, found, wanted) | version_headers(front, found.stored)
+    if "versionId" not in request.query:
+        headers |= expiration_headers(front, found.stored)
     start, end = wanted or (0, found.stored.size_bytes)
     if start == end:
         headers.pop("content-range", None)
@@ -75,9 +77,10 @@ async def put_object(front: Front, request: S3Request) -> Response:
     """S3 API 2006-03-01, PUT Object."""
     front.objects.authorize_put(request.principal, request.bucket, request.key)
     wish = wish_of(front, request, expectation_of(request))
-    body, _ = body_of(request)
-    stored = await front.objects.put(request.principal, request.bucket, request.key, body, wish)
-    return Response(200, stored_headers(stored), changes=created(Event.PUT, stored))
+    body, size_bytes = body_of(request)
+    stored = await front.objects.put(request.principal, request.bucket, request.key, body, wish, size_bytes)
+    headers = stored_headers(stored) | expiration_headers(front, stored)
+    return Response(200, headers, changes=created(Event.PUT, stored))
 
 
 def stored_headers(stored: StoredObject) -> dict[str, str]:

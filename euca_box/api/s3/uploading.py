@@ -27,8 +27,8 @@ def refuse_unknown(request: S3Request) -> None:
             raise S3NotImplemented(Header=name)
 
 
-def body_of(request: S3Request, *, needs_length: bool = True) -> tuple[AsyncIterator[bytes], int]:
-    """The decoded bytes, and how many (0: it is not said). Raises MissingContentLength, EntityTooLarge."""
+def body_of(request: S3Request, *, needs_length: bool = True) -> tuple[AsyncIterator[bytes], int | None]:
+    """The decoded bytes, and how many if it is said. Raises MissingContentLength, EntityTooLarge."""
     # Without its length in the clear it is only named: S3 drops the word and takes the bytes as they are.
     chunked = "aws-chunked" in request.headers.get("content-encoding", "")
     chunked = chunked and "x-amz-decoded-content-length" in request.headers
@@ -44,7 +44,7 @@ def body_of(request: S3Request, *, needs_length: bool = True) -> tuple[AsyncIter
     if length is None:
         if needs_length and request.headers.get("transfer-encoding", "").lower() != "chunked":
             raise MissingContentLength()
-        length = 0
+        return request.body.pieces(decoder), None
     if length > LARGEST_PART_BYTES:
         raise EntityTooLarge(ProposedSize=str(length), MaxSizeAllowed=str(LARGEST_PART_BYTES))
     return request.body.pieces(decoder), length
@@ -107,7 +107,7 @@ def _valid_checksum(value: str, algorithm: str, name: str) -> str:
 async def read_document(request: S3Request, limit_bytes: int) -> bytes:
     """A whole small body, its digests checked. Raises EntityTooLarge, BadDigest, ..."""
     pieces, length = body_of(request, needs_length=False)
-    if length > limit_bytes:
+    if length is not None and length > limit_bytes:
         raise EntityTooLarge("The document is too large.", MaxSizeAllowed=str(limit_bytes))
     digests, document = Digests(expectation_of(request)), bytearray()
     async for piece in pieces:

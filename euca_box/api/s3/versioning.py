@@ -1,8 +1,10 @@
 """Versions as requests and answers name them, and the bucket's setting."""
 
+from urllib.parse import quote
+
 from euca_box.api.s3.operations import Front
 from euca_box.api.s3.request import S3Request
-from euca_box.api.s3.responses import NAMESPACE, Response, element, xml_response
+from euca_box.api.s3.responses import NAMESPACE, Response, element, http_time, xml_response
 from euca_box.api.s3.uploading import read_document
 from euca_box.api.s3.xml_in import parse_xml, text_of
 from euca_box.model.s3_errors import IllegalVersioningConfiguration, InvalidArgument, S3NotImplemented
@@ -23,6 +25,15 @@ def version_asked(request: S3Request) -> str | None:
 def version_headers(front: Front, stored: StoredObject) -> dict[str, str]:
     """The id, where the bucket has or had versions."""
     return {"x-amz-version-id": stored.version_id} if _has_versions(front, stored.bucket) else {}
+
+
+def expiration_headers(front: Front, stored: StoredObject) -> dict[str, str]:
+    """When a lifecycle rule will end the object, and which."""
+    expiration = front.objects.expiry.expiration(stored)
+    if expiration is None:
+        return {}
+    moment_ms, rule = expiration
+    return {"x-amz-expiration": f'expiry-date="{http_time(moment_ms // 1000)}", rule-id="{quote(rule)}"'}
 
 
 def _has_versions(front: Front, bucket: str) -> bool:

@@ -5,6 +5,7 @@ The bytes themselves go through `api/s3` and `objects/`; this role has the messa
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import trio
@@ -15,9 +16,10 @@ from euca_box.bus.memory import MemoryTransport
 from euca_box.messages import base
 from euca_box.messages import walrus as messages
 from euca_box.model.accounts import AccessKey
-from euca_box.roles.walrus import images, principals
+from euca_box.roles.walrus import images, loops, principals
 from euca_box.roles.walrus.vault import Vault
 from euca_box.store.store import Store
+from euca_box.tasks import supervise
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
@@ -27,6 +29,9 @@ class WalrusSettings:
     endpoint: str  # where nodes reach S3: http://127.0.0.1:8773
     ca_file: str
     max_image_bytes: int
+    lifecycle_day_seconds: float = 86400.0
+    scrub_mib_per_second: float = 8.0
+    scrub_days: float = 30.0
 
 
 class Walrus:
@@ -60,9 +65,13 @@ class Walrus:
 async def run(
     role: Walrus, transport: MemoryTransport, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
 ) -> None:
-    """Answer until cancelled."""
+    """Answer and loop until cancelled."""
     await role.load()
-    await transport.serve("walrus", Desk(role, OPERATIONS), task_status=task_status)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(transport.serve, "walrus", Desk(role, OPERATIONS))
+        for name, loop in loops.LOOPS.items():
+            nursery.start_soon(supervise, f"walrus {name}", partial(loop, role))
+        task_status.started()
 
 
 OPERATIONS: Operations = {

@@ -17,6 +17,12 @@ class Vault(Protocol):
 
     async def sha256(self, bucket: str, key: str, facts: ObjectFacts) -> str: ...
 
+    async def expire(self) -> None:
+        """Carry out the lifecycle rules of all buckets, once."""
+
+    async def scrub(self, budget_bytes: int, rest_seconds: float) -> None:
+        """Check about that many bytes; nothing while the last round began less than the rest ago."""
+
 
 class ObjectVault:
     """The real one: `Objects` lives in asyncio, so every call crosses the bridge."""
@@ -35,3 +41,9 @@ class ObjectVault:
         return await self._bridge.to_asyncio(
             sha256_of, self._objects, bucket, key, facts.generation, facts.size_bytes
         )
+
+    async def expire(self) -> None:
+        await self._bridge.to_asyncio(self._objects.expiry.run)
+
+    async def scrub(self, budget_bytes: int, rest_seconds: float) -> None:
+        await self._bridge.to_asyncio(self._objects.scrub.work, budget_bytes, rest_seconds)

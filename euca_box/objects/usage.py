@@ -1,0 +1,108 @@
+"""What the buckets of an account hold, where a quota limits it; nothing is counted where none does.
+
+Counted are the bytes of all versions and of the parts of open uploads: a copy in full, though it shares its
+blocks. The numbers come from the database at the start; then each commit tells what it changed, measured
+inside its own batch. Who sends bytes reserves room for them first, so that many at once do not get past
+the quota together.
+"""
+
+import contextlib
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+
+from euca_box.model.quotas import Quotas
+from euca_box.model.s3_errors import EntityTooLarge, QuotaExceeded, TooManyBuckets
+from euca_box.objects.cache import Key
+from euca_box.objects.rows import Bucket
+from euca_box.store.sqlite_store import SqliteStore
+from euca_box.store.store import Row, Statement
+
+_SUMS = (
+    "SELECT bucket, SUM(size_bytes) AS held FROM (SELECT bucket, size_bytes FROM object UNION ALL"
+    " SELECT bucket, size_bytes FROM version UNION ALL SELECT u.bucket, p.size_bytes FROM part p"
+    " JOIN upload u ON u.upload_id = p.upload_id) GROUP BY bucket"
+)
+_OF_KEY = (
+    "SELECT COALESCE(SUM(size_bytes), 0) AS held FROM"
+    " (SELECT size_bytes FROM object WHERE bucket = ? AND key = ?"
+    " UNION ALL SELECT size_bytes FROM version WHERE bucket = ? AND key = ?)"
+)
+_OF_UPLOAD = "SELECT COALESCE(SUM(size_bytes), 0) AS held FROM part WHERE upload_id = ?"
+
+
+class Usage:
+    def __init__(self, store: SqliteStore, quotas: Quotas) -> None:
+        self._store, self.quotas = store, quotas
+        self._known: Callable[[str], Bucket | None] = lambda name: None
+        self._owned: Callable[[str], Sequence[Bucket]] = lambda account: ()
+        self._held: Counter[str] = Counter()  # by bucket
+        self._reserved: Counter[str] = Counter()  # by account
+
+    def watch(self, known: Callable[[str], Bucket | None], owned: Callable[[str], Sequence[Bucket]]) -> None:
+        """Where buckets are found: by name, and of an account."""
+        self._known, self._owned = known, owned
+
+    async def load(self) -> None:
+        if self.quotas.count_bytes:
+            rows = await self._store.read(_SUMS)
+            self._held = Counter({row["bucket"]: row["held"] for row in rows})
+
+    def counts(self, bucket: str) -> bool:
+        """Is what this bucket holds limited?"""
+        return self.quotas.count_bytes and self._limit(bucket) > 0
+
+    def _limit(self, bucket: str) -> int:
+        held = self._known(bucket)
+        return self.quotas.of(held.owner.account).max_bytes if held is not None else 0
+
+    def check_buckets(self, account: str) -> None:
+        """May the account have one more? Raises TooManyBuckets."""
+        most = self.quotas.of(account).max_buckets
+        if most and len(self._owned(account)) >= most:
+            raise TooManyBuckets()
+
+    def begin(self, bucket: str) -> None:
+        """A bucket of that name is new."""
+        del self._held[bucket]
+
+    def held_bytes(self, account: str) -> int:
+        return sum(self._held[bucket.name] for bucket in self._owned(account))
+
+    @contextlib.contextmanager
+    def reserved(self, bucket: str, size_bytes: int | None, largest_bytes: int) -> Iterator[int]:
+        """Keep room while that many bytes come in; how many may come. None: as many as there is room for.
+
+        Raises QuotaExceeded.
+        """
+        held = self._known(bucket)
+        if held is None or not self.counts(bucket):
+            yield largest_bytes
+            return
+        account = held.owner.account
+        free = self._limit(bucket) - self.held_bytes(account) - self._reserved[account]
+        kept = max(free, 0) if size_bytes is None else size_bytes
+        if kept > free:
+            raise QuotaExceeded()
+        self._reserved[account] += kept
+        try:
+            yield min(kept, largest_bytes)
+        except EntityTooLarge:
+            if kept < largest_bytes:
+                raise QuotaExceeded() from None
+            raise
+        finally:
+            self._reserved[account] -= kept
+
+    def measured(self, keys: Sequence[Key], uploads: Sequence[str]) -> list[Statement]:
+        """Statements that tell what these hold; before and after a change the difference is its own."""
+        return [Statement(_OF_KEY, name * 2) for name in keys] + [
+            Statement(_OF_UPLOAD, (upload_id,)) for upload_id in uploads
+        ]
+
+    def take(self, bucket: str, before: Sequence[Sequence[Row]], after: Sequence[Sequence[Row]]) -> None:
+        """What a committed change measured."""
+        self._held[bucket] += _sum(after) - _sum(before)
+
+
+def _sum(results: Sequence[Sequence[Row]]) -> int:
+    return sum(rows[0]["held"] for rows in results)

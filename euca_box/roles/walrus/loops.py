@@ -1,0 +1,28 @@
+"""What Walrus does by itself: carries out lifecycle rules, and reads all stored bytes once in a while."""
+
+from typing import TYPE_CHECKING
+
+from euca_box.tasks import every
+
+if TYPE_CHECKING:
+    from euca_box.roles.walrus.role import Walrus
+
+MIB = 1 << 20
+SCRUB_SECONDS = 5.0
+
+
+async def expire(walrus: "Walrus") -> None:
+    """Rules are looked at some times a day, whatever a day is."""
+    await every(max(1.0, walrus.settings.lifecycle_day_seconds / 24), walrus.vault.expire)
+
+
+async def scrub(walrus: "Walrus") -> None:
+    """A little each time; a round begins so many days after the last one began."""
+    settings = walrus.settings
+    if settings.scrub_mib_per_second <= 0:
+        return
+    budget = int(settings.scrub_mib_per_second * SCRUB_SECONDS * MIB)
+    await every(SCRUB_SECONDS, lambda: walrus.vault.scrub(budget, settings.scrub_days * 86400))
+
+
+LOOPS = {"lifecycle": expire, "scrub": scrub}
