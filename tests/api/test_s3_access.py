@@ -12,6 +12,8 @@ import pytest
 from botocore.exceptions import ClientError
 
 from euca_box.model.accounts import AccessKey, Principal
+from euca_box.model.s3_actions import ACTIONS, is_action
+from euca_box.objects.acl import Action
 from tests.api.s3_box import ALICE, BOB, S3Box, running_s3
 
 CAROL = AccessKey(
@@ -289,6 +291,8 @@ def test_a_policy_gives_away_nothing_that_another_account_owns(alice: Any, bob: 
     "statement",
     [
         {"Action": "ec2:RunInstances"},
+        {"Action": "s3:GetObjects"},
+        {"Action": "s3:Frob*"},
         {"Action": ["s3:GetObject", "iam:*"]},
         {"Resource": "arn:aws:s3:::another-bucket/*"},
         {"Resource": "arn:aws:sqs:us-east-1:000000000002:queue"},
@@ -445,3 +449,8 @@ def test_an_existing_bucket_is_not_answered_with_wishes_it_does_not_fulfil(alice
         code_of(alice.create_bucket, **again, ObjectOwnership="BucketOwnerEnforced") == "BucketAlreadyExists"
     )
     assert code_of(alice.create_bucket, **again, ObjectLockEnabledForBucket=True) == "BucketAlreadyExists"
+
+
+def test_every_action_that_is_decided_may_be_named_in_a_policy() -> None:
+    assert {action.value for action in Action} <= ACTIONS
+    assert all(map(is_action, ("*", "s3:*", "s3:get*", "s3:GetObject", "S3:PUTOBJECT*")))

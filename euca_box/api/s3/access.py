@@ -14,6 +14,7 @@ from euca_box.model.bucket_settings import (
     PublicAccessBlock,
 )
 from euca_box.model.policies import Policy, PolicyError, parse_policy
+from euca_box.model.s3_actions import is_action
 from euca_box.model.s3_errors import (
     AccessDenied,
     InvalidBucketAclWithObjectOwnership,
@@ -63,7 +64,7 @@ async def put_bucket_policy(front: Front, request: S3Request) -> Response:
 def _check_scope(policy: Policy, bucket: str) -> None:
     """A bucket's policy speaks of S3 and of this bucket only. Raises PolicyError."""
     for statement in policy.statements:
-        if not all(name == "*" or name.lower().startswith("s3:") for name in statement.action_names):
+        if not all(map(is_action, statement.action_names)):
             raise PolicyError("Policy has invalid action")
         for name, pattern in zip(statement.resource_names, statement.resources, strict=True):
             head, slash, _ = name.removeprefix(_ARN).partition("/")
