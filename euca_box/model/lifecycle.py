@@ -1,17 +1,16 @@
 """The lifecycle of objects as a bucket's owner sets it: which objects, and what happens to them when.
 
 Source: S3 API reference 2006-03-01, PutBucketLifecycleConfiguration; S3 user guide, "Lifecycle
-configuration elements". Transitions are not among it: there is one storage class.
+configuration elements". Transitions are refused: nothing moves here.
 """
 
 import enum
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import ClassVar
 
 from euca_box.model.documents import element
-from euca_box.model.s3_errors import InvalidArgument, InvalidRequest, MalformedXML
+from euca_box.model.s3_errors import InvalidArgument, InvalidRequest, MalformedXML, S3NotImplemented
 from euca_box.model.tagging import Tag
 
 MOST_RULES = 1000
@@ -70,10 +69,24 @@ class AbortIncompleteMultipartUpload:
 
 
 @dataclass(frozen=True, slots=True)
+class Transition:
+    """Read to say what is wrong with it, and else that it is not there."""
+
+    storage_class: str
+    date: str | None = None
+    days: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NoncurrentVersionTransition:
+    storage_class: str
+    noncurrent_days: int
+    newer_noncurrent_versions: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Rule:
     """Exactly one of `filter` and the `prefix` of the first version of lifecycles is set."""
-
-    NOT_THERE: ClassVar = frozenset({"Transition", "NoncurrentVersionTransition"})
 
     status: Status
     id: str | None = element("ID", default=None)
@@ -82,6 +95,8 @@ class Rule:
     expiration: Expiration | None = None
     noncurrent_version_expiration: NoncurrentVersionExpiration | None = None
     abort_incomplete_multipart_upload: AbortIncompleteMultipartUpload | None = None
+    transition: tuple[Transition, ...] = ()
+    noncurrent_version_transition: tuple[NoncurrentVersionTransition, ...] = ()
 
     @property
     def is_enabled(self) -> bool:
@@ -132,7 +147,7 @@ def _check_rule(rule: Rule) -> None:
     if (rule.prefix is None) == (rule.filter is None):
         raise MalformedXML()
     actions = (rule.expiration, rule.noncurrent_version_expiration, rule.abort_incomplete_multipart_upload)
-    if actions == (None, None, None):
+    if not any((*actions, rule.transition, rule.noncurrent_version_transition)):
         raise InvalidRequest("At least one action needs to be specified in a rule")
     if rule.expiration is not None:
         _check_expiration(rule.expiration)
@@ -150,6 +165,21 @@ def _check_rule(rule: Rule) -> None:
             raise InvalidArgument("The sizes of a filter must not be negative")
         if more is not None and less is not None and more >= less:
             raise InvalidRequest("ObjectSizeLessThan must be greater than ObjectSizeGreaterThan")
+    _check_transitions(rule)
+
+
+def _check_transitions(rule: Rule) -> None:
+    for transition in rule.transition:
+        if (transition.date is None) == (transition.days is None):
+            raise MalformedXML()
+        if transition.days is not None and transition.days < 0:
+            raise InvalidArgument("'Days' in the Transition action for StorageClass must be nonnegative")
+        if transition.date is not None:
+            _check_midnight(transition.date)
+    for noncurrent in rule.noncurrent_version_transition:
+        _check_days("NoncurrentDays", noncurrent.noncurrent_days)
+    if rule.transition or rule.noncurrent_version_transition:
+        raise S3NotImplemented("Objects do not move between storage classes: all are kept on one disk.")
 
 
 def _check_expiration(expiration: Expiration) -> None:
@@ -159,9 +189,13 @@ def _check_expiration(expiration: Expiration) -> None:
     if expiration.days is not None:
         _check_days("Days", expiration.days)
     if expiration.date is not None:
-        moment = expiration_moment(expiration.date)
-        if (moment.hour, moment.minute, moment.second, moment.microsecond) != (0, 0, 0, 0):
-            raise InvalidArgument("'Date' must be at midnight GMT")
+        _check_midnight(expiration.date)
+
+
+def _check_midnight(date: str) -> None:
+    moment = expiration_moment(date).astimezone(UTC)
+    if (moment.hour, moment.minute, moment.second, moment.microsecond) != (0, 0, 0, 0):
+        raise InvalidArgument("'Date' must be at midnight GMT")
 
 
 def expiration_moment(text: str) -> datetime:

@@ -188,6 +188,8 @@ def test_tags_that_are_none_are_refused(alice: Any, bucket: str, tags: Any, code
         ({"NoncurrentVersionExpiration": {"NoncurrentDays": 0}}, "InvalidArgument"),
         ({"AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 0}}, "InvalidArgument"),
         ({"Transitions": [{"Days": 1, "StorageClass": "GLACIER"}]}, "NotImplemented"),
+        ({"Transitions": [{"Days": -1, "StorageClass": "GLACIER"}]}, "InvalidArgument"),
+        ({"Transitions": [{"StorageClass": "GLACIER"}]}, "MalformedXML"),
         ({"Filter": {"ObjectSizeLessThan": 0}}, "InvalidArgument"),
         (
             {"Filter": {"Tag": tag("a")}, "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 1}},
