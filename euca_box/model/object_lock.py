@@ -24,7 +24,7 @@ class Lock:
         return cls(**json.loads(text)) if text else NO_LOCK
 
     def as_text(self) -> str:
-        return json.dumps(asdict(self)) if self != NO_LOCK else ""
+        return "" if self is NO_LOCK or self == NO_LOCK else json.dumps(asdict(self))
 
     def forbids_removal(self, now_ms: int, *, bypass: bool) -> bool:
         """May the version not be deleted? `bypass`: the caller may and wants to pass over GOVERNANCE."""

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 
 from euca_box.model.s3_errors import InvalidArgument, S3InternalError
 from euca_box.objects.cache import Found
-from euca_box.objects.conditions import Conditions
+from euca_box.objects.conditions import NO_CONDITIONS, Conditions
 from euca_box.objects.crcs import crc32c
 from euca_box.objects.intake import Content
 from euca_box.objects.rows import NULL_VERSION, Bucket, Owner, Piece, StoredObject, object_from
@@ -30,7 +30,10 @@ _KEY = "bucket = ? AND key = ?"
 _VERSION_ID = re.compile("[0-7][0-9a-f]{31}", re.ASCII)  # the first half is a positive number of SQLite
 # Column names only, all of our own: nothing of a request is in the text of a statement.
 _INSERT = f"INSERT INTO object ({_COLUMNS}) VALUES ({_MARKS})"  # noqa: S608
-_REPLACE = f"INSERT OR REPLACE INTO object ({_COLUMNS}) VALUES ({_MARKS})"  # noqa: S608
+_REPLACE = (
+    f"INSERT OR REPLACE INTO object ({_COLUMNS}) SELECT {_MARKS} FROM bucket"  # noqa: S608
+    " WHERE name = ? AND versioning = ''"
+)
 _INSERT_MARKER = f"INSERT INTO version ({_COLUMNS}, marker) VALUES ({_MARKS}, 1)"  # noqa: S608
 _CURRENT = f"(SELECT generation FROM object WHERE {_KEY})"  # noqa: S608
 _NULL = f"(SELECT generation FROM version WHERE {_KEY} AND version_id = '{NULL_VERSION}')"  # noqa: S608
@@ -71,12 +74,15 @@ def put_object(
 
     Conflict: no such bucket, its versioning is another by now, or a condition does not hold.
     """
-    name = (stored.bucket, stored.key)
-    batch = [_bucket_is(stored.bucket, versioning), *conditions.for_put(*name)]
+    name, batch = (stored.bucket, stored.key), []
+    if conditions is not NO_CONDITIONS:
+        batch += conditions.for_put(*name)
     if versioning:
-        batch += [*_set_aside(name, versioning), Statement(_INSERT, _values(stored), expect=1)]
+        batch += [_bucket_is(stored.bucket, versioning), *_set_aside(name, versioning)]
+        batch.append(Statement(_INSERT, _values(stored), expect=1))
     else:
-        batch += [*_drop_bytes(name), Statement(_REPLACE, _values(stored), expect=1)]
+        batch += _drop_bytes(name)
+        batch.append(Statement(_REPLACE, (*_values(stored), stored.bucket), expect=1))
     return batch + _insert_bytes(stored.generation, content)
 
 
@@ -242,7 +248,7 @@ def find_marker(db: sqlite3.Connection, bucket: str, key: str) -> StoredObject |
 def _found(rows: Sequence[Row]) -> Found | None:
     if not rows:
         return None
-    first = rows[0]
+    first: Row = dict(zip(rows[0].keys(), rows[0], strict=True))  # a sqlite3.Row looks for each name anew
     stored, inline = object_from(first), first["bytes"]
     if inline is not None:
         if first["blob_crc"] and first["blob_crc"] != crc32c(inline).to_bytes(4, "big"):

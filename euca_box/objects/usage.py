@@ -32,7 +32,7 @@ _OF_UPLOAD = "SELECT COALESCE(SUM(size_bytes), 0) AS held FROM part WHERE upload
 
 class Usage:
     def __init__(self, store: SqliteStore, quotas: Quotas) -> None:
-        self._store, self.quotas = store, quotas
+        self._store, self.quotas, self._is_needed = store, quotas, quotas.count_bytes
         self._known: Callable[[str], Bucket | None] = lambda name: None
         self._owned: Callable[[str], Sequence[Bucket]] = lambda account: ()
         self._held: Counter[str] = Counter()  # by bucket
@@ -43,13 +43,13 @@ class Usage:
         self._known, self._owned = known, owned
 
     async def load(self) -> None:
-        if self.quotas.count_bytes:
+        if self._is_needed:
             rows = await self._store.read(_SUMS)
             self._held = Counter({row["bucket"]: row["held"] for row in rows})
 
     def counts(self, bucket: str) -> bool:
         """Is what this bucket holds limited?"""
-        return self.quotas.count_bytes and self._limit(bucket) > 0
+        return self._is_needed and self._limit(bucket) > 0
 
     def _limit(self, bucket: str) -> int:
         held = self._known(bucket)
@@ -68,17 +68,22 @@ class Usage:
     def held_bytes(self, account: str) -> int:
         return sum(self._held[bucket.name] for bucket in self._owned(account))
 
-    @contextlib.contextmanager
-    def reserved(self, bucket: str, size_bytes: int | None, largest_bytes: int) -> Iterator[int]:
+    def reserved(
+        self, bucket: str, size_bytes: int | None, largest_bytes: int
+    ) -> contextlib.AbstractContextManager[int]:
         """Keep room while that many bytes come in; how many may come. None: as many as there is room for.
 
         Raises QuotaExceeded.
         """
-        held = self._known(bucket)
-        if held is None or not self.counts(bucket):
-            yield largest_bytes
-            return
-        account = held.owner.account
+        held = self._known(bucket) if self.counts(bucket) else None
+        if held is None:
+            return contextlib.nullcontext(largest_bytes)
+        return self._reserved_of(held.owner.account, bucket, size_bytes, largest_bytes)
+
+    @contextlib.contextmanager
+    def _reserved_of(
+        self, account: str, bucket: str, size_bytes: int | None, largest_bytes: int
+    ) -> Iterator[int]:
         free = self._limit(bucket) - self.held_bytes(account) - self._reserved[account]
         kept = max(free, 0) if size_bytes is None else size_bytes
         if kept > free:

@@ -3,7 +3,7 @@
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from euca_box.model.acls import PRIVATE, Acl
 from euca_box.model.object_lock import NO_LOCK, Lock
@@ -151,8 +151,14 @@ class Versions:
         except NoSuchBucket:
             self._files.release(-1, new)
             raise
-        stored = replace(
-            self._new_version(owner, held, key),
+        generation = self._new_generation()
+        stored = StoredObject(
+            bucket=bucket,
+            key=key,
+            generation=generation,
+            modified_ms=self.now_ms(),
+            owner=owner,
+            version_id=_version_id(held, generation),
             size_bytes=content.size_bytes,
             etag=facts.etag,
             acl=wish.acl or PRIVATE,
@@ -177,9 +183,12 @@ class Versions:
             raise await self._refusal(held, await self._unmet(held, key, wish.conditions)) from error
         return stored
 
-    def _new_version(self, owner: Owner, bucket: Bucket, key: str) -> StoredObject:
+    def _new_generation(self) -> int:
         self._last_generation += 1
-        generation = self._last_generation
+        return self._last_generation
+
+    def _new_marker(self, owner: Owner, bucket: Bucket, key: str) -> StoredObject:
+        generation = self._new_generation()
         return StoredObject(
             bucket=bucket.name,
             key=key,
@@ -189,7 +198,8 @@ class Versions:
             modified_ms=self.now_ms(),
             owner=owner,
             acl=PRIVATE,
-            version_id=index.new_version_id(generation) if bucket.versioning == ENABLED else NULL_VERSION,
+            version_id=_version_id(bucket, generation),
+            is_marker=True,
         )
 
     async def _unmet(self, bucket: Bucket, key: str, conditions: Conditions) -> S3Error | None:
@@ -217,7 +227,7 @@ class Versions:
         Raises PreconditionFailed, OperationAborted.
         """
         held = self._bucket_of(bucket)
-        marker = replace(self._new_version(owner, held, key), is_marker=True)
+        marker = self._new_marker(owner, held, key)
         batch = index.delete_object((bucket, key), held.versioning, conditions, marker)
         try:
             await self._commits.commit(batch, [(bucket, key)], removes=True)
@@ -300,6 +310,10 @@ class Versions:
     def forget(self, bucket: str, key: str) -> None:
         """Ask the database the next time."""
         self._cache.drop((bucket, key))
+
+
+def _version_id(bucket: Bucket, generation: int) -> str:
+    return index.new_version_id(generation) if bucket.versioning == ENABLED else NULL_VERSION
 
 
 def _failed(conditions: Conditions) -> PreconditionFailed:
