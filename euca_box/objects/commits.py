@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from euca_box.model.s3_errors import InsufficientStorage
 from euca_box.objects.cache import Cache, Key
-from euca_box.objects.files import Files
+from euca_box.objects.data import DataEngine
 from euca_box.objects.index import released_files
 from euca_box.objects.usage import Usage
 from euca_box.store.sqlite_store import SqliteStore
@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 
 
 class Commits:
-    def __init__(self, store: SqliteStore, files: Files, cache: Cache, usage: Usage) -> None:
+    def __init__(self, store: SqliteStore, files: DataEngine, cache: Cache, usage: Usage) -> None:
         self._store, self._files, self._cache, self.usage = store, files, cache, usage
         self._tasks: set[asyncio.Task[list[list[Row]]]] = set()
 
@@ -95,7 +95,7 @@ class Commits:
         try:
             return await self._store.write(*batch)
         except StoreFull:
-            if not removes or not await self._files.run(self._files.space.release_ballast):
+            if not removes or not await self._files.run(self._files.release_ballast):
                 raise
             log.warning("the disk is full: the ballast was given back so that deleting works")
             return await self._store.write(*batch)

@@ -31,6 +31,7 @@ from euca_box.objects.cache import Cache, Found
 from euca_box.objects.commits import Commits
 from euca_box.objects.conditions import NO_CONDITIONS, Conditions
 from euca_box.objects.damage import Quarantine
+from euca_box.objects.data import DataEngine
 from euca_box.objects.digests import DEFAULT_ALGORITHM, Digests, Expectation
 from euca_box.objects.encryption import CustomerKey, DataKeys
 from euca_box.objects.expiry import Expiry
@@ -67,7 +68,7 @@ class Objects:
     def __init__(
         self,
         store: SqliteStore,
-        files: Files,
+        files: DataEngine,
         keys: DataKeys,
         region: str,
         now: Callable[[], float],
@@ -291,7 +292,7 @@ class Objects:
         linking = self._files.run(self._files.link, [piece.file for piece in source.pieces])
         try:
             names = await asyncio.shield(linking)
-            await self._files.sync_folders(names)
+            await self._files.settle(names)
         except BaseException:
             linking.add_done_callback(self._unlink_again)
             raise

@@ -19,6 +19,7 @@ from typing import ParamSpec, TypeVar
 
 from euca_box.model.s3_errors import InsufficientStorage
 from euca_box.objects.blocks import BlockCrcs, check_file
+from euca_box.objects.data import NewData
 from euca_box.objects.rows import Piece
 from euca_box.objects.space import FULL, Space
 
@@ -111,16 +112,24 @@ class Files:
             await asyncio.wait(self._tasks)
         self._pool.shutdown(wait=True)
 
-    def new_file(self) -> NewFile:
+    def new_data(self) -> NewFile:
         name = secrets.token_hex(16)
         return NewFile(self._root, f"{name[:2]}/{name}", self.space)
+
+    def require(self, size_bytes: int) -> None:
+        """Raises InsufficientStorage unless that much fits above the reserve."""
+        self.space.require(size_bytes)
+
+    def release_ballast(self) -> bool:
+        """Give the ballast back; False when there is none. Blocks."""
+        return self.space.release_ballast()
 
     def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> asyncio.Future[T]:
         """Start function in the pool."""
         job = lambda: function(*args, **kwargs)  # noqa: E731
         return asyncio.get_running_loop().run_in_executor(self._pool, job)
 
-    async def sync_folders(self, names: Iterable[str]) -> None:
+    async def settle(self, names: Iterable[str]) -> None:
         """Make the entries of new files durable; callers that come at one time share the syncs."""
         loop = asyncio.get_running_loop()
         waits = []
@@ -177,14 +186,14 @@ class Files:
         """Whether its files are being removed: a pin that comes now comes too late."""
         return generation in self._going
 
-    def discard(self, file: NewFile, job: asyncio.Future[None] | None) -> None:
+    def discard(self, file: NewData, job: asyncio.Future[None] | None) -> None:
         """Remove a file that will not be finished, when the thread that may still write it is done.
 
         In a task of its own: the request it was for may be cancelled once more at any moment.
         """
         self._keep(asyncio.get_running_loop().create_task(self._discard(file, job)))
 
-    async def _discard(self, file: NewFile, job: asyncio.Future[None] | None) -> None:
+    async def _discard(self, file: NewData, job: asyncio.Future[None] | None) -> None:
         if job is not None:
             await asyncio.wait([job])
             if not job.cancelled():
@@ -216,6 +225,9 @@ class Files:
         """A descriptor to read from. Raises FileNotFoundError when the object was replaced meanwhile."""
         return os.open(self._root / name, os.O_RDONLY | os.O_CLOEXEC)
 
+    def shut(self, handle: int) -> None:
+        os.close(handle)
+
     async def read(self, fd: int, offset: int, length: int) -> bytes | bytearray:
         """That many bytes, fewer at the end: at once if the page cache has them, else in a thread."""
         buffer = bytearray(length)
@@ -238,7 +250,7 @@ class Files:
         made: list[str] = []
         try:
             for name in names:
-                new = self.new_file().name
+                new = self.new_data().name
                 os.link(self._root / name, self._root / new)
                 made.append(new)
         except OSError:

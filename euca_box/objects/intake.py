@@ -10,9 +10,9 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from euca_box.model.s3_errors import EntityTooLarge
+from euca_box.objects.data import DataEngine, NewData
 from euca_box.objects.digests import Digests
 from euca_box.objects.encryption import Encryptor
-from euca_box.objects.files import Files, NewFile
 from euca_box.objects.rows import MIB, Piece
 
 INLINE_BYTES = 16 * 1024  # measured: up to here a row is cheaper than a file
@@ -33,7 +33,7 @@ class Content:
 
 
 async def receive(
-    files: Files,
+    files: DataEngine,
     digests: Digests,
     body: AsyncIterator[bytes],
     *,
@@ -59,9 +59,9 @@ async def receive(
 
 
 class _Pipe:
-    def __init__(self, files: Files, digests: Digests, encryptor: Encryptor | None) -> None:
+    def __init__(self, files: DataEngine, digests: Digests, encryptor: Encryptor | None) -> None:
         self._files, self._digests, self._encryptor = files, digests, encryptor
-        self._file: NewFile | None = None
+        self._file: NewData | None = None
         self._job: asyncio.Future[None] | None = None
         self._waiting: list[bytes] = []
         self._waiting_bytes = 0
@@ -79,13 +79,13 @@ class _Pipe:
         if self._job is not None:
             await asyncio.shield(self._job)  # a cancelled wait must not lose sight of the thread
         if self._file is None:
-            self._file = self._files.new_file()
+            self._file = self._files.new_data()
         pieces, self._waiting, self._waiting_bytes = self._waiting, [], 0
         self._job = self._files.run(_absorb, self._digests, self._encryptor, self._file, pieces, last)
 
     async def finish(self, inline_bytes: int) -> Content:
         if self._file is None and self.size_bytes <= inline_bytes:
-            self._files.space.require(self.size_bytes)
+            self._files.require(self.size_bytes)
             data = b"".join(self._waiting)
             self._digests.update(data)
             self._digests.check()
@@ -97,7 +97,7 @@ class _Pipe:
         assert self._file is not None
         await asyncio.shield(self._job)
         self._digests.check()
-        await self._files.sync_folders([self._file.name])
+        await self._files.settle([self._file.name])
         nonce = self._encryptor.nonce if self._encryptor else b""
         piece = Piece(self._file.name, self.size_bytes, self._file.crcs.value, nonce)
         return Content(self.size_bytes, pieces=(piece,))
@@ -108,7 +108,7 @@ class _Pipe:
 
 
 def _absorb(
-    digests: Digests, encryptor: Encryptor | None, file: NewFile, pieces: list[bytes], last: bool
+    digests: Digests, encryptor: Encryptor | None, file: NewData, pieces: list[bytes], last: bool
 ) -> None:
     data = b"".join(pieces)
     digests.update(data)

@@ -1,20 +1,19 @@
 """The bytes of an object, block by block: read, compared with their checksum, deciphered."""
 
 import errno
-import os
 from collections.abc import AsyncIterator
 
 from euca_box.objects.blocks import is_whole
 from euca_box.objects.cache import Found
 from euca_box.objects.damage import Quarantine
+from euca_box.objects.data import DataEngine
 from euca_box.objects.encryption import decipher
-from euca_box.objects.files import Files
 from euca_box.objects.index import DamagedObject
 from euca_box.objects.rows import BLOCK_BYTES, Piece
 
 
 class Reader:
-    def __init__(self, files: Files, quarantine: Quarantine) -> None:
+    def __init__(self, files: DataEngine, quarantine: Quarantine) -> None:
         self._files, self._quarantine = files, quarantine
 
     async def read(
@@ -50,7 +49,7 @@ class Reader:
                 low, high = max(start - at, 0), min(end - at, len(block))
                 yield block if high - low == len(block) else block[low:high]
         finally:
-            os.close(fd)
+            self._files.shut(fd)
 
     async def _block(self, found: Found, piece: Piece, fd: int, at: int) -> bytes | bytearray:
         try:

@@ -12,7 +12,7 @@ from itertools import groupby
 
 from euca_box.objects.crcs import crc32c
 from euca_box.objects.damage import Quarantine
-from euca_box.objects.files import Files
+from euca_box.objects.data import DataEngine
 from euca_box.objects.rows import Piece
 from euca_box.store.sqlite_store import SqliteStore
 from euca_box.store.store import Row, Statement, insert
@@ -40,7 +40,7 @@ class Round:
 
 class Scrub:
     def __init__(
-        self, store: SqliteStore, files: Files, quarantine: Quarantine, now_ms: Callable[[], int]
+        self, store: SqliteStore, files: DataEngine, quarantine: Quarantine, now_ms: Callable[[], int]
     ) -> None:
         self._store, self._files, self._quarantine, self._now_ms = store, files, quarantine, now_ms
         self.round = Round()

@@ -22,9 +22,9 @@ from euca_box.objects.acl import Action, authorize, check_acl, is_denied, new_ow
 from euca_box.objects.buckets import Buckets
 from euca_box.objects.commits import Commits
 from euca_box.objects.completion import NamedPart, check_claims, chosen_parts, joined_checksum, joined_etag
+from euca_box.objects.data import DataEngine
 from euca_box.objects.digests import Digests, Expectation
 from euca_box.objects.encryption import CustomerKey, DataKeys
-from euca_box.objects.files import Files
 from euca_box.objects.index import as_json
 from euca_box.objects.intake import Content, receive
 from euca_box.objects.rows import (
@@ -53,7 +53,7 @@ class Uploads:
     def __init__(
         self,
         store: SqliteStore,
-        files: Files,
+        files: DataEngine,
         keys: DataKeys,
         commits: Commits,
         versions: Versions,

@@ -1,6 +1,5 @@
 """The versions of each key: look one up, make a new current one, end one. Rights are decided above."""
 
-import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,9 +22,9 @@ from euca_box.objects.cache import Cache, Found
 from euca_box.objects.commits import Commits
 from euca_box.objects.conditions import NO_CONDITIONS, Conditions
 from euca_box.objects.damage import Quarantine
+from euca_box.objects.data import DataEngine
 from euca_box.objects.digests import Expectation
 from euca_box.objects.encryption import Encrypt
-from euca_box.objects.files import Files
 from euca_box.objects.index import ENABLED, DamagedObject
 from euca_box.objects.intake import Content
 from euca_box.objects.rows import NULL_VERSION, Bucket, Checksum, Owner, StoredObject
@@ -73,7 +72,7 @@ class Versions:
     def __init__(
         self,
         store: SqliteStore,
-        files: Files,
+        files: DataEngine,
         cache: Cache,
         commits: Commits,
         quarantine: Quarantine,
@@ -302,7 +301,7 @@ class Versions:
         if self._files.is_going(found.stored.generation):
             return False
         try:
-            os.close(self._files.open(found.pieces[0].file))
+            self._files.shut(self._files.open(found.pieces[0].file))
         except FileNotFoundError:
             return False
         return True
