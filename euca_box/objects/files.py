@@ -198,7 +198,10 @@ class Files:
             await asyncio.wait([job])
             if not job.cancelled():
                 job.exception()  # it is told to the client already, if anybody still listens
-        await self.run(file.discard)
+        try:
+            await self.run(file.discard)
+        except OSError as error:
+            log.warning("an unfinished object data file stays until the next start: %s", error)
 
     def _remove_soon(self, generation: int, names: list[str]) -> None:
         self._going.add(generation)
