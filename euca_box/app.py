@@ -188,7 +188,7 @@ class App:
 
     async def _serve(self, objects: Objects | None) -> None:
         """All listeners until `stop`; one that breaks stops the rest."""
-        access_log = AccessLog(objects, _now) if objects is not None else None
+        access_log = AccessLog(objects, self.config.cloud.region, _now) if objects is not None else None
         targets = (target.partition("=") for target in self.config.walrus.notification_targets)
         notifier = Notifier({name: url for name, _, url in targets})
         api = self._front(objects, access_log, notifier)

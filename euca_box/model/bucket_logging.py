@@ -3,19 +3,65 @@
 Source: S3 API reference, PutBucketLogging; S3 user guide, "Amazon S3 server access log format".
 """
 
+import enum
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import ClassVar
 from urllib.parse import quote
 
+from euca_box.model.s3_errors import MalformedXML
+
+
+class PartitionDateSource(enum.StrEnum):
+    EVENT_TIME = "EventTime"
+    DELIVERY_TIME = "DeliveryTime"
+
+
+@dataclass(frozen=True, slots=True)
+class SimplePrefix:
+    """PREFIXyyyy-mm-dd-hh-mm-ss-UNIQUE, by the time of delivery."""
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionedPrefix:
+    """PREFIXaccount/region/bucket/yyyy/mm/dd/yyyy-mm-dd-hh-mm-ss-UNIQUE."""
+
+    partition_date_source: PartitionDateSource = PartitionDateSource.DELIVERY_TIME
+
+
+@dataclass(frozen=True, slots=True)
+class TargetObjectKeyFormat:
+    """One of the two."""
+
+    simple_prefix: SimplePrefix | None = None
+    partitioned_prefix: PartitionedPrefix | None = None
+
 
 @dataclass(frozen=True, slots=True)
 class LoggingEnabled:
-    NOT_THERE: ClassVar = frozenset({"TargetGrants", "TargetObjectKeyFormat"})
+    NOT_THERE: ClassVar = frozenset({"TargetGrants"})
 
     target_bucket: str
     target_prefix: str
+    target_object_key_format: TargetObjectKeyFormat | None = None
+
+    @property
+    def partition(self) -> PartitionedPrefix | None:
+        return self.target_object_key_format.partitioned_prefix if self.target_object_key_format else None
+
+    def is_by_event_day(self) -> bool:
+        """Has each day of events logs of its own?"""
+        by = self.partition.partition_date_source if self.partition is not None else None
+        return by is PartitionDateSource.EVENT_TIME
+
+    def key(self, account: str, region: str, bucket: str, at: datetime, unique: str) -> str:
+        """The key of a log; `at` is its delivery, or midnight of the day of its events."""
+        at = at.astimezone(UTC)
+        name = f"{at:%Y-%m-%d-%H-%M-%S}-{unique}"
+        if self.partition is None:
+            return self.target_prefix + name
+        return f"{self.target_prefix}{account}/{region}/{bucket}/{at:%Y/%m/%d}/{name}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +69,13 @@ class BucketLogging:
     """S3 API, BucketLoggingStatus. Without `logging_enabled` nothing is written down."""
 
     logging_enabled: LoggingEnabled | None = None
+
+
+def check_logging_format(wanted: BucketLogging) -> None:
+    """Raises MalformedXML."""
+    form = wanted.logging_enabled.target_object_key_format if wanted.logging_enabled else None
+    if form is not None and (form.simple_prefix is None) == (form.partitioned_prefix is None):
+        raise MalformedXML()
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,10 +141,6 @@ def _quoted(text: str) -> str:
     """Text of the client in quotes, which it cannot leave."""
     clean = "".join(c if c.isprintable() and c != '"' else quote(c, errors="surrogatepass") for c in text)
     return f'"{clean}"' if text else '"-"'
-
-
-def log_key(prefix: str, at: datetime, unique: str) -> str:
-    return f"{prefix}{at.astimezone(UTC):%Y-%m-%d-%H-%M-%S}-{unique}"
 
 
 def log_text(records: Sequence[LogRecord]) -> bytes:

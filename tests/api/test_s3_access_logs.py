@@ -164,3 +164,35 @@ def test_a_target_that_is_gone_stops_the_log_and_nothing_else(box: S3Box, alice:
     alice.put_bucket_acl(Bucket=f"{bucket}-logs", AccessControlPolicy=policy)
     alice.put_bucket_acl(Bucket=f"{bucket}-logs", ACL="log-delivery-write")
     assert lines_of(box, bucket, "REST.GET.OBJECT")
+
+
+@pytest.mark.parametrize("source", ["EventTime", "DeliveryTime"])
+def test_logs_may_be_parted_by_account_region_bucket_and_day(
+    box: S3Box, alice: Any, bucket: str, source: str
+) -> None:
+    form = {"PartitionedPrefix": {"PartitionDateSource": source}}
+    enabled = {"TargetBucket": f"{bucket}-logs", "TargetPrefix": "in/", "TargetObjectKeyFormat": form}
+    alice.put_bucket_logging(Bucket=bucket, BucketLoggingStatus={"LoggingEnabled": enabled})
+    assert alice.get_bucket_logging(Bucket=bucket)["LoggingEnabled"] == enabled
+    box.run(box.access_log.deliver())
+    [item] = alice.list_objects_v2(Bucket=f"{bucket}-logs", Prefix="in/")["Contents"]
+    at = "00-00-00" if source == "EventTime" else r"\d\d-\d\d-\d\d"
+    day = r"\d{4}/\d\d/\d\d/\d{4}-\d\d-\d\d"
+    account = ALICE.principal.account
+    assert re.fullmatch(rf"in/{account}/us-east-1/{bucket}/{day}-{at}-[0-9A-F]{{16}}", item["Key"])
+
+
+@pytest.mark.parametrize(
+    ("more", "code"),
+    [
+        ({"TargetObjectKeyFormat": {}}, "MalformedXML"),
+        ({"TargetObjectKeyFormat": {"SimplePrefix": {}, "PartitionedPrefix": {}}}, "MalformedXML"),
+        ({"TargetGrants": []}, "NotImplemented"),
+    ],
+)
+def test_a_log_that_could_not_be_delivered_so_is_refused(
+    alice: Any, bucket: str, more: Any, code: str
+) -> None:
+    enabled = {"TargetBucket": f"{bucket}-logs", "TargetPrefix": "", **more}
+    status = {"LoggingEnabled": enabled}
+    assert code_of(alice.put_bucket_logging, Bucket=bucket, BucketLoggingStatus=status) == code

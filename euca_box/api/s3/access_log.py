@@ -12,13 +12,13 @@ import re
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 from euca_box.api.s3.operations import Front
 from euca_box.api.s3.request import S3Request
 from euca_box.api.s3.responses import Response
 from euca_box.model.accounts import LOGGER
-from euca_box.model.bucket_logging import BucketLogging, LoggingEnabled, LogRecord, log_key, log_text
+from euca_box.model.bucket_logging import BucketLogging, LoggingEnabled, LogRecord, log_text
 from euca_box.model.policy_text import Context
 from euca_box.model.s3_errors import AccessDenied, InvalidTargetBucketForLogging, NoSuchBucket, S3Error
 from euca_box.objects.acl import Action, is_allowed
@@ -41,6 +41,7 @@ class _Wish:
     bucket: str
     account: str
     target: LoggingEnabled
+    day: datetime | None = None  # of its events, where each day has logs of its own
 
     def circumstances(self) -> Context:
         """What a policy may ask before it lets the log in."""
@@ -50,8 +51,8 @@ class _Wish:
 class AccessLog:
     """`note` on each request; `run` delivers."""
 
-    def __init__(self, objects: Objects, now: Callable[[], datetime]) -> None:
-        self._objects, self._now = objects, now
+    def __init__(self, objects: Objects, region: str, now: Callable[[], datetime]) -> None:
+        self._objects, self._region, self._now = objects, region, now
         self._noted: dict[_Wish, list[LogRecord]] = {}
         self._count = 0
 
@@ -67,7 +68,8 @@ class AccessLog:
             log.warning("the access log of bucket %s cannot be delivered: a line is left out", bucket.name)
             return
         record = _record(request, response, bucket, request_id, host_id, self._now(), seconds)
-        wish = _Wish(bucket.name, bucket.owner.account, wanted.logging_enabled)
+        day = _midnight(record.at) if wanted.logging_enabled.is_by_event_day() else None
+        wish = _Wish(bucket.name, bucket.owner.account, wanted.logging_enabled, day)
         self._noted.setdefault(wish, []).append(record)
         self._count += 1
 
@@ -98,10 +100,15 @@ class AccessLog:
                 del self._noted[wish]
 
     async def _put(self, wish: _Wish, records: list[LogRecord]) -> None:
-        key = log_key(wish.target.target_prefix, self._now(), secrets.token_hex(8).upper())
+        unique = secrets.token_hex(8).upper()
+        key = wish.target.key(wish.account, self._region, wish.bucket, wish.day or self._now(), unique)
         text = Wish(headers={"content-type": "text/plain"})
         with circumstances(wish.circumstances()):
             await self._objects.put(LOGGER, wish.target.target_bucket, key, _whole(log_text(records)), text)
+
+
+def _midnight(at: datetime) -> datetime:
+    return at.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
 
 
 async def _whole(data: bytes) -> AsyncIterator[bytes]:

@@ -40,7 +40,7 @@ def s3_app(
     """The application; it shares the loop of `objects`. Who gives a log or a notifier runs it."""
     settings = settings or S3Settings()
     front = Front(objects, keyring, settings, notifier or Notifier({}))
-    access_log = access_log or AccessLog(objects, settings.now)
+    access_log = access_log or AccessLog(objects, settings.region, settings.now)
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":

@@ -16,7 +16,7 @@ from euca_box.api.s3.responses import Response
 from euca_box.api.s3.uploading import read_document
 from euca_box.api.s3.xml_shapes import document_response, read_document_as
 from euca_box.model import s3_errors
-from euca_box.model.bucket_logging import BucketLogging
+from euca_box.model.bucket_logging import BucketLogging, check_logging_format
 from euca_box.model.bucket_settings import (
     BucketEncryption,
     PublicAccessBlock,
@@ -141,6 +141,7 @@ CONFIGURATIONS = (
         Action.GET_BUCKET_LOGGING,
         Action.PUT_BUCKET_LOGGING,
         BucketLogging(),
+        check_logging_format,
         check_there=check_logging,
         can_delete=False,
     ),
