@@ -25,6 +25,11 @@ MALFORMED = {
     "vpc": "InvalidVpcID.Malformed",
     "subnet": "InvalidSubnetID.Malformed",
     "key": "InvalidKeyPairID.Malformed",
+    "igw": "InvalidInternetGatewayId.Malformed",
+    "rtb": "InvalidRouteTableId.Malformed",
+    "acl": "InvalidNetworkAclId.Malformed",
+    "dopt": "InvalidDhcpOptionsId.Malformed",
+    "eni": "InvalidNetworkInterfaceId.Malformed",
 }
 
 IMAGES = {"ami": "emi", "aki": "eki", "ari": "eri"}  # AWS's prefix -> Eucalyptus's
