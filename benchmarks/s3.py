@@ -1,198 +1,164 @@
-"""How fast S3 answers: ops/s and MB/s (1e6), beside moto where it is installed.
+"""How fast S3 answers, beside SeaweedFS, rclone and moto where they are installed.
 
-The server runs in a process of its own, durable as always; the client sends requests that were signed
-before the clock starts, on 1 and on 16 connections. PUT in moto stays in memory.
+    python -m benchmarks s3 [--peers seaweedfs,rclone,moto] [--only put4k,get4k] [--seconds 2] [--list-to 1000000]
+
+Ours answers a PUT when it is durable; none of the peers syncs. See load.py for how it is measured.
 """
 
 import argparse
 import asyncio
-import contextlib
 import os
 import shutil
-import socket
-import subprocess
-import sys
 import tempfile
-import time
-from collections.abc import Iterator
+
+
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
+from benchmarks.load import Figures, Load, measure, rss_mib
+from benchmarks.s3_servers import KEY, Running, Server, running, servers
 from euca_box.auth.sigv4_sign import sign_headers
-from euca_box.model.accounts import AccessKey, Principal
 
-ROOT = Path(__file__).parents[1]
-KEY = AccessKey("AKIABENCH", "bench-secret", Principal("000000000002", "bench", "a" * 64, "bench"))
 MIB = 1 << 20
 HOT_KEYS = 1000
-
-
-async def serve_s3(folder: Path, port: int) -> None:
-    from hypercorn.asyncio import serve
-    from hypercorn.config import Config
-
-    from euca_box.api.s3.app import s3_app
-    from euca_box.auth.keyring import Keyring
-    from euca_box.objects.engine import Objects
-    from euca_box.store.sqlite_store import open_store
-
-    store = await open_store(folder / "walrus.db", ROOT / "euca_box/roles/walrus/migrations")
-    objects, keyring, config = await Objects.open(store, folder), Keyring(), Config()
-    keyring.replace(1, [KEY])
-    config.bind, config.accesslog = [f"127.0.0.1:{port}"], None
-    config.backlog, config.keep_alive_max_requests = 1024, 10**9
-    app: Any = s3_app(objects, keyring)
-    await serve(app, config)
-    await objects.close()
-    await store.close()
-
-
-def run_server(folder: Path, port: int) -> None:
-    with contextlib.suppress(ImportError):
-        import uvloop
-
-        asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
-    asyncio.run(serve_s3(folder, port))
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
-
-
-def wait_listening(port: int) -> None:
-    for _ in range(200):
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
-            break
-        time.sleep(0.05)
-
-
-@contextlib.contextmanager
-def running(command: list[str], port: int) -> Iterator[None]:
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        wait_listening(port)
-        yield
-    finally:
-        process.terminate()
-        try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            process.kill()
+LARGE_BYTES = 64 * MIB
+PART_BYTES, PARTS = 16 * MIB, 64
+SMALL = ("put4k", "get4k", "head", "list1000")
+LARGE = ("put64M", "get64M", "mpu1G")
+LIST_SIZES = (1_000, 10_000, 100_000, 1_000_000)
 
 
 def signed(method: str, port: int, target: str, size: int = 0) -> bytes:
     url = f"http://127.0.0.1:{port}{target}"
-    headers = {"content-length": str(size)} if method == "PUT" else {}
+    headers = {"content-length": str(size)} if method in ("PUT", "POST") else {}
     sent = sign_headers(method, url, headers, KEY, datetime.now(UTC), payload_sha256="UNSIGNED-PAYLOAD")
     head = "".join(f"{name}: {value}\r\n" for name, value in sent.items())
     return f"{method} {target} HTTP/1.1\r\n{head}\r\n".encode()
 
 
-class Connection:
-    """One client; connects again where the server closes after each answer, as moto does."""
+class Target:
+    """One server under load."""
 
-    def __init__(self, port: int) -> None:
-        self._port = port
-        self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+    def __init__(self, at: Running, seconds: float) -> None:
+        self._at, self._seconds = at, seconds
+        self._small, self._large = os.urandom(4096), os.urandom(LARGE_BYTES)
+        self._names = [f"/bench/k{number:04}" for number in range(HOT_KEYS)]
+        self._exchange("PUT", "/bench")
+        for name in self._names:
+            self._exchange("PUT", name, self._small)
 
-    async def exchange(self, head: bytes, body: bytes) -> None:
-        if self._streams is None:
-            self._streams = await asyncio.open_connection("127.0.0.1", self._port, limit=2 * MIB)
-        reader, writer = self._streams
-        writer.write(head + body if len(body) < MIB else head)
-        if len(body) >= MIB:
-            writer.write(body)
-        await writer.drain()
-        answer = (await reader.readuntil(b"\r\n\r\n")).lower()
-        if not answer.startswith((b"http/1.1 200", b"http/1.1 204")):
-            raise RuntimeError(answer.decode())
-        lines = (line for line in answer.split(b"\r\n") if line.startswith(b"content-length:"))
-        left = 0 if head.startswith(b"HEAD") else int(next(lines, b":0").partition(b":")[2])
-        while left:
-            left -= len(await reader.read(min(left, MIB)))
-        if b"connection: close" in answer:
-            self.close()
+    def _exchange(self, method: str, target: str, body: bytes = b"") -> None:
+        load = Load(target, [(signed(method, self._at.port, target, len(body)), body)])
+        measure(self._at.port, self._at.pid, load, 1, 0.0001)
 
-    def close(self) -> None:
-        if self._streams is not None:
-            self._streams[1].close()
-            self._streams = None
+    def load(self, name: str) -> Load:
+        port = self._at.port
+        if name == "put4k":
+            return Load(name, [(signed("PUT", port, n, 4096), self._small) for n in self._names], 4096)
+        if name == "get4k":
+            return Load(name, [(signed("GET", port, n), b"") for n in self._names], 4096)
+        if name == "head":
+            return Load(name, [(signed("HEAD", port, n), b"") for n in self._names])
+        if name == "list1000":
+            return Load(name, [(signed("GET", port, "/bench?list-type=2&prefix=k"), b"")])
+        if name == "put64M":
+            heads = [signed("PUT", port, f"/bench/l{n}", LARGE_BYTES) for n in range(4)]
+            return Load(name, [(head, self._large) for head in heads], LARGE_BYTES)
+        self._exchange("PUT", "/bench/l0", self._large)
+        return Load(name, [(signed("GET", port, "/bench/l0"), b"")], LARGE_BYTES)
 
+    def figures(self, name: str, connections: int) -> Figures:
+        if name == "mpu1G":
+            return self._multipart(connections)
+        load = self.load(name)
+        measure(self._at.port, self._at.pid, load, connections, self._seconds / 4)
+        return measure(self._at.port, self._at.pid, load, connections, self._seconds)
 
-async def measure(port: int, heads: list[bytes], body: bytes, connections: int, seconds: float) -> float:
-    """Requests a second."""
-    done, end, turn = 0, time.perf_counter() + seconds, iter(range(10**9))
+    def _multipart(self, connections: int) -> Figures:
+        """All parts of one upload; completing it is not in the figure, but is done."""
+        import boto3
 
-    async def work() -> None:
-        nonlocal done
-        connection = Connection(port)
-        while time.perf_counter() < end:
-            await connection.exchange(heads[next(turn) % len(heads)], body)
-            done += 1
-        connection.close()
-
-    begin = time.perf_counter()
-    await asyncio.gather(*(work() for _ in range(connections)))
-    return done / (time.perf_counter() - begin)
-
-
-async def measure_all(port: int, seconds: float) -> dict[str, float]:
-    small, large = os.urandom(4096), os.urandom(64 * MIB)
-    names = [f"/bench/k{number:04}" for number in range(HOT_KEYS)]
-    puts = [signed("PUT", port, name, len(small)) for name in names]
-    connection = Connection(port)
-    await connection.exchange(signed("PUT", port, "/bench"), b"")
-    for head in puts:
-        await connection.exchange(head, small)
-    connection.close()
-    cases = {
-        "put4k": (puts, small, 1.0),
-        "get4k": ([signed("GET", port, name) for name in names], b"", 1.0),
-        "head": ([signed("HEAD", port, name) for name in names], b"", 1.0),
-        "list1000": ([signed("GET", port, "/bench?list-type=2")], b"", 1.0),
-        "put64M MB/s": ([signed("PUT", port, f"/bench/l{n}", len(large)) for n in range(16)], large, 67.1),
-        "get64M MB/s": ([signed("GET", port, f"/bench/l{n}") for n in range(1)], b"", 67.1),
-    }
-    found: dict[str, float] = {}
-    for name, (heads, body, scale) in cases.items():
-        for connections in (1, 16):
-            rate = await measure(port, heads, body, connections, seconds)
-            found[f"{name} c={connections}"] = rate * scale
-    return found
+        client = boto3.client(
+            "s3",
+            endpoint_url=f"http://127.0.0.1:{self._at.port}",
+            aws_access_key_id=KEY.access_key_id,
+            aws_secret_access_key=KEY.secret_access_key,
+            region_name="us-east-1",
+        )
+        upload = client.create_multipart_upload(Bucket="bench", Key="mpu")["UploadId"]
+        body = self._large[:PART_BYTES]
+        heads = [
+            signed("PUT", self._at.port, f"/bench/mpu?partNumber={n + 1}&uploadId={upload}", PART_BYTES)
+            for n in range(PARTS)
+        ]
+        load = Load("mpu1G", [(head, body) for head in heads], PART_BYTES)
+        figures = measure(self._at.port, self._at.pid, load, connections, self._seconds)
+        parts = client.list_parts(Bucket="bench", Key="mpu", UploadId=upload)["Parts"]
+        named = [{"PartNumber": p["PartNumber"], "ETag": p["ETag"]} for p in parts]
+        client.complete_multipart_upload(
+            Bucket="bench", Key="mpu", UploadId=upload, MultipartUpload={"Parts": named}
+        )
+        return figures
 
 
-def measure_server(command: list[str], port: int, seconds: float) -> dict[str, float]:
-    with running(command, port):
-        return asyncio.run(measure_all(port, seconds))
+def measure_server(server: Server, names: list[str], connections: list[int], seconds: float) -> None:
+    folder = Path(tempfile.mkdtemp(prefix=".bench-", dir="."))
+    try:
+        with running(server, folder.resolve()) as at:
+            target = Target(at, seconds)
+            for name in names:
+                for count in connections if name in SMALL else [c for c in connections if c <= 16]:
+                    _show(server.name, name, count, target, at)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _show(server: str, name: str, count: int, target: Target, at: Running) -> None:
+    try:
+        f = target.figures(name, count)
+    except (RuntimeError, OSError) as error:
+        print(f"{server:10} {name:9} {count:4}   failed: {str(error).splitlines()[0][:80]}", flush=True)
+        return
+    print(
+        f"{server:10} {name:9} {count:4} {f.per_second:10.0f} {f.megabytes_per_second:8.0f} {f.p50_ms:9.2f} "
+        f"{f.p99_ms:9.2f} {f.server_us:10.1f} {f.client_us:10.1f} {rss_mib(at.pid):8.0f}",
+        flush=True,
+    )
+
+
+def measure_lists(largest: int, seconds: float) -> None:
+    """LIST of 1000 keys behind a marker in the middle of a flat bucket; the rows are put in directly."""
+    print(f"\n{'keys':>10}{'LIST/s':>10}{'p50 ms':>10}{'server us':>11}")
+    for size in [s for s in LIST_SIZES if s <= largest]:
+        folder = Path(tempfile.mkdtemp(prefix=".bench-", dir="."))
+        try:
+            asyncio.run(_fill(folder.resolve(), size))
+            with running(servers([])[0], folder.resolve()) as at:
+                marker = f"k{size // 2:09}"
+                head = signed("GET", at.port, f"/bench?list-type=2&start-after={marker}")
+                f = measure(at.port, at.pid, Load("list", [(head, b"")]), 1, seconds)
+                print(f"{size:10}{f.per_second:10.0f}{f.p50_ms:10.2f}{f.server_us:11.0f}", flush=True)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
+    parser = argparse.ArgumentParser(prog="python -m benchmarks s3")
+    parser.add_argument("--peers", default="seaweedfs,rclone,moto")
+    parser.add_argument("--only", default=",".join((*SMALL, *LARGE)))
+    parser.add_argument("--connections", default="1,16,64")
     parser.add_argument("--seconds", type=float, default=2.0)
-    parser.add_argument("--serve", nargs=2, metavar=("FOLDER", "PORT"))
+    parser.add_argument("--list-to", type=int, default=0)
     asked = parser.parse_args()
-    if asked.serve:
-        run_server(Path(asked.serve[0]), int(asked.serve[1]))
-        return
-    port = free_port()
-    folder = tempfile.mkdtemp(dir=".")
-    try:
-        columns = {
-            "euca-box": measure_server(
-                [sys.executable, __file__, "--serve", folder, str(port)], port, asked.seconds
-            )
-        }
-    finally:
-        shutil.rmtree(folder)
-    moto = shutil.which("moto_server") or str(Path(sys.executable).parent / "moto_server")
-    if Path(moto).exists():
-        port = free_port()
-        columns["moto"] = measure_server([moto, "-p", str(port)], port, asked.seconds)
-    print(f"{'':18}" + "".join(f"{name:>12}" for name in columns))
-    for row in columns["euca-box"]:
-        print(f"{row:18}" + "".join(f"{found[row]:12.0f}" for found in columns.values()))
+    counts = [int(c) for c in asked.connections.split(",")]
+    print(
+        f"{'':10} {'':9} {'conn':>4} {'ops/s':>10} {'MB/s':>8} {'p50 ms':>9} {'p99 ms':>9} "
+        f"{'server us':>10} {'client us':>10} {'RSS MiB':>8}"
+    )
+    for server in servers(asked.peers.split(",")):
+        measure_server(server, [n for n in asked.only.split(",") if n], counts, asked.seconds)
+    if asked.list_to:
+        measure_lists(asked.list_to, asked.seconds)
 
 
 if __name__ == "__main__":
