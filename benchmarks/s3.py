@@ -1,6 +1,6 @@
 """How fast S3 answers, beside SeaweedFS, rclone and moto where they are installed.
 
-    python -m benchmarks s3 [--peers seaweedfs,rclone,moto] [--only put4k,get4k] [--seconds 2] [--list-to 1000000]
+    python -m benchmarks s3 [--peers seaweedfs,rclone,moto] [--only put4k,get4k] [--list-to 1000000]
 
 Ours answers a PUT when it is durable; none of the peers syncs. See load.py for how it is measured.
 """
@@ -10,13 +10,12 @@ import asyncio
 import os
 import shutil
 import tempfile
-
-
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 from benchmarks.load import Figures, Load, measure, rss_mib
-from benchmarks.s3_servers import KEY, Running, Server, running, servers
+from benchmarks.s3_servers import KEY, MIGRATIONS, Running, Server, running, servers
 from euca_box.auth.sigv4_sign import sign_headers
 
 MIB = 1 << 20
@@ -124,6 +123,35 @@ def _show(server: str, name: str, count: int, target: Target, at: Running) -> No
         f"{f.p99_ms:9.2f} {f.server_us:10.1f} {f.client_us:10.1f} {rss_mib(at.pid):8.0f}",
         flush=True,
     )
+
+
+async def _fill(folder: Path, size: int) -> None:
+    """One object by the front door, the others as copies of its row: LIST looks at nothing else."""
+    from euca_box.objects.engine import Objects
+    from euca_box.objects.versions import Wish
+    from euca_box.store.sqlite_store import open_store
+    from euca_box.store.store import Statement
+
+    async def body() -> AsyncIterator[bytes]:
+        yield b"x" * 4096
+
+    store = await open_store(folder / "walrus.db", MIGRATIONS)
+    objects = await Objects.open(store, folder)
+    await objects.buckets.create(KEY.principal, "bench")
+    await objects.put(KEY.principal, "bench", "k", body(), Wish(headers={}))
+    [row] = await store.read("SELECT * FROM object")
+    values = {name: name for name in row.keys()}  # noqa: SIM118 (a Row is no mapping)
+    values |= {"key": "printf('k%09d', n)", "generation": "generation + n"}
+    await store.write(
+        Statement(
+            "WITH RECURSIVE counted (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM counted WHERE n < ?)"
+            f" INSERT INTO object ({', '.join(values)}) SELECT {', '.join(values.values())}"
+            " FROM object, counted",
+            (size - 1,),
+        )
+    )
+    await objects.close()
+    await store.close()
 
 
 def measure_lists(largest: int, seconds: float) -> None:

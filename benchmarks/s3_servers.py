@@ -5,6 +5,7 @@ import contextlib
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from typing import Any
 from euca_box.model.accounts import AccessKey, Principal
 
 ROOT = Path(__file__).parents[1]
+MIGRATIONS = ROOT / "euca_box/roles/walrus/migrations"
 KEY = AccessKey("AKIABENCH", "bench-secret", Principal("000000000002", "bench", "a" * 64, "bench"))
 START_SECONDS = 60.0
 
@@ -136,12 +138,10 @@ async def serve_ours(folder: Path, port: int) -> None:
     from euca_box.objects.engine import Objects
     from euca_box.store.sqlite_store import open_store
 
-    store = await open_store(folder / "walrus.db", ROOT / "euca_box/roles/walrus/migrations")
+    store = await open_store(folder / "walrus.db", MIGRATIONS)
     objects, keyring = await Objects.open(store, folder), Keyring()
     keyring.replace(1, [KEY])
     stop = asyncio.Event()
-    import signal
-
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     app: Any = s3_app(objects, keyring)
     engine = os.environ.get("EUCA_BOX__API__HTTP_ENGINE", server.HTTPTOOLS)

@@ -7,7 +7,7 @@ Pure values and encodings shared by SigV4, SigV2 and the S3 signatures. A front 
 import enum
 import hashlib
 import hmac
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
@@ -59,21 +59,26 @@ class AuthError(Exception):
 @dataclass(frozen=True, slots=True)
 class SignedRequest:
     """A request as sent: `raw_path` still percent-encoded, `query` decoded in order of sending,
-    header names in lower case, header values as Latin-1 text (each byte one character)."""
+    header names in lower case, header values as Latin-1 text (each byte one character).
+
+    `by_name` is the same headers, given where none came twice."""
 
     method: str
     raw_path: bytes
     query: list[tuple[str, str]] = field(default_factory=list)
     headers: list[tuple[str, str]] = field(default_factory=list)
     body_sha256: str | None = None
+    by_name: Mapping[str, str] | None = None
 
     def header(self, name: str) -> str | None:
         """The value of a header that may be given once. Raises AuthError(AMBIGUOUS) for two."""
+        if self.by_name is not None:
+            return self.by_name.get(name)
         return _only(self.headers, name)
 
     def parameter(self, name: str) -> str | None:
         """The value of a query parameter that may be given once. Raises AuthError(AMBIGUOUS) for two."""
-        return _only(self.query, name)
+        return _only(self.query, name) if self.query else None
 
 
 def _only(pairs: Iterable[tuple[str, str]], name: str) -> str | None:
@@ -120,8 +125,10 @@ def _encode(text: str) -> str:
 _encode_short = lru_cache(maxsize=4096)(_encode)
 
 
-def canonical_query(pairs: Iterable[tuple[str, str]], *without: str) -> str:
+def canonical_query(pairs: Sequence[tuple[str, str]], *without: str) -> str:
     """Sorted by encoded name, then value, joined by & (SigV4 and SigV2 agree here)."""
+    if not pairs:
+        return ""
     encoded = sorted((encode(name), encode(value)) for name, value in pairs if name not in without)
     return "&".join(f"{name}={value}" for name, value in encoded)
 

@@ -16,10 +16,12 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from hashlib import sha256
+from typing import NamedTuple
 from urllib.parse import quote, unquote_to_bytes
 
 from euca_box.auth.keyring import Keyring
 from euca_box.auth.requests import (
+    LONGEST_KEPT,
     SKEW_SECONDS,
     AuthError,
     AuthKind,
@@ -43,6 +45,7 @@ _HEADER = re.compile(
 _SCOPE = re.compile(r"([^/]+)/([0-9]{8})/([^/]*)/([^/]+)/aws4_request")
 _STAMP = re.compile(r"[0-9]{8}T[0-9]{6}Z")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+_PLAIN_PATH = re.compile(rb"[A-Za-z0-9/_.~-]+")  # encoded as it is
 _BLANKS = re.compile(r"\s+")
 
 
@@ -75,15 +78,14 @@ class Verified:
     signing_key: bytes = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(NamedTuple):
     """What the request says about its signature, before anything is believed."""
 
     access_key_id: str
     date: str
     region: str
     service: str
-    signed_headers: tuple[str, ...]
+    signed_headers: tuple[str, ...]  # as named, in that order
     signature: str
     stamp: str
     expires_seconds: int | None  # None: signed in the header
@@ -95,7 +97,11 @@ class Claim:
 
 def is_signed(request: SignedRequest) -> bool:
     """Does the request claim a V4 signature, in its header or its query?"""
-    return any(n == "authorization" and v.startswith("AWS4") for n, v in request.headers) or any(
+    if request.by_name is not None:
+        in_header = request.by_name.get("authorization", "").startswith("AWS4")
+    else:
+        in_header = any(n == "authorization" and v.startswith("AWS4") for n, v in request.headers)
+    return in_header or any(
         n in ("X-Amz-Algorithm", "X-Amz-Signature", "X-Amz-Credential") for n, _ in request.query
     )
 
@@ -163,7 +169,9 @@ def _mismatch(claim: Claim, canonical: bytes, to_sign: bytes) -> AuthError:
 def read_claim(request: SignedRequest) -> Claim:
     """The claim of a signed header or a presigned query; both together are refused."""
     header = request.header("authorization")
-    presigned = any(name in ("X-Amz-Algorithm", "X-Amz-Signature") for name, _ in request.query)
+    presigned = bool(request.query) and any(
+        name in ("X-Amz-Algorithm", "X-Amz-Signature") for name, _ in request.query
+    )
     if header is not None and presigned:
         raise AuthError(
             AuthKind.AMBIGUOUS, "Only one auth mechanism allowed; both a header and a query were sent."
@@ -189,11 +197,16 @@ def _header_claim(request: SignedRequest, header: str) -> Claim:
     scope = match and _SCOPE.fullmatch(match[1])
     if not match or not scope:
         raise AuthError(AuthKind.MALFORMED_HEADER, "The authorization header is malformed.")
-    signed = tuple(match[2].split(";"))
+    signed = _names(match[2]) if len(match[2]) <= LONGEST_KEPT else tuple(match[2].split(";"))
     stamp = request.header("x-amz-date") or _stamp_of(request.header("date"))
     if not stamp or not _STAMP.fullmatch(stamp):
         raise AuthError(AuthKind.BAD_DATE, "AWS authentication requires a valid Date or x-amz-date header")
     return Claim(scope[1], scope[2], scope[3], scope[4], signed, match[3], stamp, None)
+
+
+@lru_cache(maxsize=1024)
+def _names(signed_headers: str) -> tuple[str, ...]:
+    return tuple(signed_headers.split(";"))
 
 
 def _query_claim(request: SignedRequest) -> Claim:
@@ -283,7 +296,7 @@ def _skewed(claim: Claim, now: datetime) -> AuthError:
 
 def _check_signed_headers(request: SignedRequest, claim: Claim, *, s3: bool) -> None:
     signed = set(claim.signed_headers)
-    present = {name for name, _ in request.headers}
+    present = {name for name, _ in request.headers} if request.by_name is None else request.by_name.keys()
     must = {name for name in present if name.startswith("x-amz-")} if s3 else present & {"x-amz-date"}
     if not must <= signed:
         names = ", ".join(sorted(must - signed))
@@ -294,10 +307,10 @@ def _check_signed_headers(request: SignedRequest, claim: Claim, *, s3: bool) -> 
         )
     if claim.expires_seconds is None and not signed & {"x-amz-date", "date"}:
         raise AuthError(AuthKind.UNSIGNED_HEADERS, "The date of the request is not signed.")
-    if "host" not in signed or len(signed) != len(claim.signed_headers) or not signed <= present:
+    if "host" not in signed or len(signed) != len(claim.signed_headers) or not present >= signed:
         kind = AuthKind.MALFORMED_HEADER if claim.expires_seconds is None else AuthKind.MALFORMED_QUERY
         raise AuthError(kind, "SignedHeaders must name headers of the request, each once, and host.")
-    if sum(name == "host" for name, _ in request.headers) != 1:
+    if request.by_name is None and sum(name == "host" for name, _ in request.headers) != 1:
         raise AuthError(AuthKind.AMBIGUOUS, "The Host header must be given once.")
 
 
@@ -326,7 +339,10 @@ def canonical_request(
     """The text that is signed, before its hash (General Reference, task 1)."""
     path = canonical_path(request.raw_path, s3=s3)
     query = canonical_query(request.query, "X-Amz-Signature")
-    headers = _canonical_headers(request.headers, signed_headers)
+    if request.by_name is not None:
+        headers = "".join([f"{name}:{_folded(request.by_name[name])}\n" for name in signed_headers])
+    else:
+        headers = _canonical_headers(request.headers, signed_headers)
     names = ";".join(signed_headers)
     return wire(f"{request.method}\n{path}\n{query}\n{headers}\n{names}\n{payload_hash}")
 
@@ -334,6 +350,8 @@ def canonical_request(
 def canonical_path(raw_path: bytes, *, s3: bool) -> str:
     """S3: decoded and encoded again, nothing removed. Others: as sent, normalised, encoded once more."""
     if s3:
+        if _PLAIN_PATH.fullmatch(raw_path):
+            return raw_path.decode()
         return quote(unquote_to_bytes(raw_path), safe="/~") or "/"
     path = raw_path.decode("latin-1") or "/"
     normal = posixpath.normpath("/" + path.lstrip("/"))

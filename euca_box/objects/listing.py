@@ -50,6 +50,8 @@ def read_page(
     page = Page()
     if limit <= 0:
         return page
+    if not delimiter:
+        return _flat_page(db, bucket, prefix, after, limit)
     latest = ""
     for entry in entries(_scan(db, bucket), prefix, delimiter, after):
         if len(page) == limit:
@@ -62,6 +64,19 @@ def read_page(
             page.objects.append(Listed._make(entry))
             latest = entry[0]
     return page
+
+
+def _flat_page(db: sqlite3.Connection, bucket: str, prefix: str, after: str, limit: int) -> Page:
+    """A page without common prefixes: no more rows than it shows, as plain tuples."""
+    start, inclusive = (prefix, True) if after < prefix else (after, False)
+    end = successor(prefix)
+    bounds = f"key {'>=' if inclusive else '>'} ?" + ("" if end is None else " AND key < ?")
+    args = (bucket, start) if end is None else (bucket, start, end)
+    sql = f"SELECT {_COLUMNS} FROM object WHERE bucket = ? AND {bounds} ORDER BY key LIMIT ?"  # noqa: S608
+    cursor = db.cursor()
+    cursor.row_factory = None
+    rows = list(map(Listed._make, cursor.execute(sql, (*args, limit + 1)).fetchall()))
+    return Page(rows[:limit], [], rows[limit - 1].key if len(rows) > limit else None)
 
 
 def entries(scan: Scan, prefix: str, delimiter: str, after: str) -> Iterator[sqlite3.Row | str]:

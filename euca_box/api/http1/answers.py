@@ -10,6 +10,7 @@ from euca_box.api.http1.heads import Head
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 LAST_CHUNK = b"0\r\n\r\n"
 WITHOUT_BODY = (204, 304)
+_FRAMING = (b"connection", b"content-length", b"transfer-encoding")
 
 _STATUS = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
 
@@ -50,17 +51,14 @@ class Framing:
         self.has_body = status not in WITHOUT_BODY and request.method != "HEAD"
         length = None
         for name, value in headers:
-            lower = name.lower()
-            if lower == b"connection":
-                closes = closes or value.lower() == b"close"
-                continue
-            if lower == b"transfer-encoding":
-                continue  # the framing is ours to choose
-            if lower == b"content-length":
+            if (lower := name.lower()) in _FRAMING:
+                if lower == b"connection":
+                    closes = closes or value.lower() == b"close"
+                    continue
+                if lower == b"transfer-encoding" or status == 204:  # ours to choose; RFC 9110 8.6
+                    continue
                 length = int(value)
-                if status == 204:
-                    continue  # RFC 9110 8.6
-            lines.append(b"%b: %b\r\n" % (name, value))
+            lines.append(name + b": " + value + b"\r\n")
         if self.has_body and length is None:
             if whole is not None:
                 length = whole

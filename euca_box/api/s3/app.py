@@ -1,6 +1,7 @@
 """S3 as a pure ASGI application: read, believe, route, answer; each error as S3 writes it."""
 
 import logging
+import random
 import secrets
 import time
 from base64 import b64encode
@@ -29,6 +30,8 @@ from euca_box.objects.engine import Objects
 
 log = logging.getLogger(__name__)
 
+_REQUEST_IDS = random.Random(secrets.token_bytes(32))  # noqa: S311 (they are no secret, and one a request)
+
 
 def s3_app(
     objects: Objects,
@@ -51,7 +54,7 @@ def s3_app(
 
 async def _serve(front: Front, access_log: AccessLog, scope: Scope, receive: Receive, send: Send) -> None:
     started = time.monotonic()
-    request_id = secrets.token_hex(8).upper()
+    request_id = f"{_REQUEST_IDS.getrandbits(64):016X}"
     host_id = b64encode(request_id.encode()).decode()
     request: S3Request | None = None
     try:

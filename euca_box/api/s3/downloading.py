@@ -69,8 +69,10 @@ def _names(tags: str, etag: str) -> bool:
 
 
 def _moment(text: str | None) -> float | None:
+    if text is None:
+        return None
     try:
-        moment = parsedate_to_datetime(text or "")
+        moment = parsedate_to_datetime(text)
         return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
     except (ValueError, TypeError, OverflowError, IndexError):
         return None

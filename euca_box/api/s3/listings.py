@@ -7,7 +7,15 @@ from urllib.parse import quote
 
 from euca_box.api.s3.operations import Front
 from euca_box.api.s3.request import S3Request
-from euca_box.api.s3.responses import NAMESPACE, Response, element, escape, iso_time, xml_response
+from euca_box.api.s3.responses import (
+    NAMESPACE,
+    Response,
+    element,
+    escape,
+    iso_time,
+    needs_escape,
+    xml_response,
+)
 from euca_box.model.s3_errors import InvalidArgument
 from euca_box.objects.listing import Listed, Page
 from euca_box.objects.version_listing import MARKER, ListedVersion
@@ -149,9 +157,14 @@ def _decode_token(token: str) -> str:
 
 
 def _contents(page: Page, encode: Encode, *, with_owner: bool) -> str:
+    keys = [encode(listed.key) for listed in page.objects]
+    if needs_escape("".join(keys)):
+        keys = [escape(key) for key in keys]
     return "".join(
-        f"<Contents><Key>{escape(encode(listed.key))}</Key>{_facts(listed, with_owner=with_owner)}</Contents>"
-        for listed in page.objects
+        [
+            f"<Contents><Key>{key}</Key>{_facts(listed, with_owner=with_owner)}</Contents>"
+            for key, listed in zip(keys, page.objects, strict=True)
+        ]
     )
 
 

@@ -6,6 +6,7 @@ ever named by them.
 """
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 from urllib.parse import unquote_to_bytes
 
 from euca_box.api.s3.asgi import Receive, Scope
@@ -24,7 +25,9 @@ from euca_box.model.s3_errors import (
 
 LARGEST_HEADERS_BYTES = 16 * 1024
 LARGEST_TARGET_BYTES = 8 * 1024
+LONGEST_HOST = 320  # a name of DNS has 253, and a port
 # Where 1.6.2 had its S3; s3cmd lower-cases the path of an endpoint.
+_SERVICES = b"/services/"
 _PREFIXES = (b"/services/Walrus", b"/services/walrus")
 _MAY_REPEAT = ("accept", "cache-control", "connection", "cookie", "via", "x-amz-meta-", "x-forwarded-")
 
@@ -37,7 +40,7 @@ class S3Request:
     query: dict[str, str]
     headers: dict[str, str]
     signed: SignedRequest
-    resources: tuple[bytes, ...]  # /bucket/key as sent: what the signature of 2006 may cover
+    virtual: str  # the bucket, if the host names it
     body: Body
     principal: Principal | None = None
     verified: Verified | None = None
@@ -50,6 +53,11 @@ class S3Request:
     def parameter(self, name: str) -> str:
         return self.query.get(name, "")
 
+    @property
+    def resources(self) -> tuple[bytes, ...]:
+        """/bucket/key as sent: what the signature of 2006 may cover."""
+        return _resources(self.signed.raw_path, self.virtual, self.key)
+
 
 def read_request(scope: Scope, receive: Receive, settings: S3Settings) -> S3Request:
     """Raises InvalidURI, InvalidRequest, InvalidArgument, AuthError, ..."""
@@ -58,15 +66,18 @@ def read_request(scope: Scope, receive: Receive, settings: S3Settings) -> S3Requ
         raise InvalidURI("The request target is too long.")
     if not raw_path.startswith(b"/"):
         raise InvalidURI()
-    if sum(len(name) + len(value) for name, value in scope["headers"]) > LARGEST_HEADERS_BYTES:
+    if sum([len(name) + len(value) for name, value in scope["headers"]]) > LARGEST_HEADERS_BYTES:
         raise RequestHeaderSectionTooLarge(MaxSizeAllowed=str(LARGEST_HEADERS_BYTES))
     pairs = [(n.decode("latin-1").lower(), v.decode("latin-1")) for n, v in scope["headers"]]
-    signed = SignedRequest(scope["method"], raw_path, parse_query(query_string), pairs)
-    headers = _single_headers(pairs)
+    headers = dict(pairs)
+    by_name = headers if len(headers) == len(pairs) else None
+    signed = SignedRequest(scope["method"], raw_path, parse_query(query_string), pairs, by_name=by_name)
+    if by_name is None:
+        headers = _single_headers(pairs)
     if "transfer-encoding" in headers and "content-length" in headers:
         # Where the body ends is a matter of opinion: RFC 9112 6.1.
         raise InvalidRequest("Content-Length and Transfer-Encoding are given both.")
-    host = headers.get("host", "")
+    host = headers.get("host", "")[:LONGEST_HOST]
     site = _virtual_bucket(host, settings.website_domains)
     virtual = site or _virtual_bucket(host, settings.domains)
     bucket, key = _named(raw_path, virtual)
@@ -77,7 +88,7 @@ def read_request(scope: Scope, receive: Receive, settings: S3Settings) -> S3Requ
         query=_single_parameters(signed.query),
         headers=headers,
         signed=signed,
-        resources=_resources(raw_path, virtual, key),
+        virtual=virtual,
         body=Body(receive, _content_length(headers), settings.now),
         path=raw_path.decode("latin-1"),
         source_ip=(scope.get("client") or ("",))[0],
@@ -116,6 +127,7 @@ def _refuse_broken_text(text: str) -> None:
         raise InvalidURI("A query parameter is not UTF-8.") from None
 
 
+@lru_cache(maxsize=1024)
 def _virtual_bucket(host: str, domains: tuple[str, ...]) -> str:
     name = host.rpartition(":")[0] if ":" in host and not host.endswith("]") else host
     for domain in domains:
@@ -136,6 +148,8 @@ def _resources(raw_path: bytes, virtual: str, key: str) -> tuple[bytes, ...]:
 
 
 def _without_prefix(raw_path: bytes) -> bytes:
+    if not raw_path.startswith(_SERVICES):
+        return raw_path
     for prefix in _PREFIXES:
         if raw_path == prefix or raw_path.startswith(prefix + b"/"):
             return raw_path[len(prefix) :] or b"/"
@@ -145,10 +159,13 @@ def _without_prefix(raw_path: bytes) -> bytes:
 def _named(raw_path: bytes, virtual: str) -> tuple[str, str]:
     rest = _without_prefix(raw_path)[1:]
     try:
+        if b"%" not in rest and not virtual:
+            bucket, _, key = rest.decode().partition("/")
+            return bucket, key
         if virtual:
             return virtual, unquote_to_bytes(rest).decode()
-        bucket, _, key = rest.partition(b"/")
-        return unquote_to_bytes(bucket).decode(), unquote_to_bytes(key).decode()
+        first, _, others = rest.partition(b"/")
+        return unquote_to_bytes(first).decode(), unquote_to_bytes(others).decode()
     except UnicodeDecodeError:
         raise InvalidURI() from None
 

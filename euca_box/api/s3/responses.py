@@ -46,6 +46,10 @@ def escape(text: str) -> str:
     return _SPECIAL.sub(_reference, text)
 
 
+def needs_escape(text: str) -> bool:
+    return _SPECIAL.search(text) is not None
+
+
 def _reference(match: re.Match[str]) -> str:
     return _NAMES.get(match[0]) or f"&#x{ord(match[0]):x};"
 
@@ -93,7 +97,9 @@ def error_response(error: S3Error, resource: str, request_id: str, host_id: str)
 async def send_response(send: Send, response: Response) -> None:
     """Raises TimeoutError when the client does not read."""
     length = response.length if response.stream is not None else len(response.body)
-    headers = [(n.encode(), _header_bytes(v)) for n, v in response.headers.items()]
+    headers = [
+        (n.encode(), v.encode() if v.isascii() else _header_bytes(v)) for n, v in response.headers.items()
+    ]
     if response.status not in (204, 304) and "content-length" not in response.headers:
         headers.append((b"content-length", str(length).encode()))
     await send({"type": "http.response.start", "status": response.status, "headers": headers})

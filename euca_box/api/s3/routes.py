@@ -112,6 +112,9 @@ _KNOWN = frozenset(
 )
 
 
+_NONE: frozenset[str] = frozenset()
+
+
 def operation_of(request: S3Request) -> Operation:
     """Raises MethodNotAllowed, S3NotImplemented."""
     if request.method not in ("GET", "HEAD", "PUT", "POST", "DELETE"):
@@ -132,6 +135,8 @@ def operation_of(request: S3Request) -> Operation:
 
 def _subresources(request: S3Request) -> frozenset[str]:
     """The parameters that choose the operation: all known ones, and unknown ones without a value."""
+    if not request.query:
+        return _NONE
     plain: frozenset[str] = _EVERYWHERE
     if not request.bucket:
         plain |= _SERVICE
