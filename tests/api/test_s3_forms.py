@@ -235,3 +235,12 @@ def test_a_form_that_is_broken_stores_nothing(box: S3Box, bucket: str, body: byt
 )
 def test_a_post_that_is_no_form_is_refused(box: S3Box, bucket: str, content_type: str, code: str) -> None:
     assert code_of(post(box, bucket, form({"key": "k"}), content_type)[2]) == code
+
+
+def test_a_form_into_a_bucket_where_requesters_pay(box: S3Box, bucket: str) -> None:
+    alice = box.client()
+    alice.put_bucket_acl(Bucket=bucket, ACL="public-read-write")
+    alice.put_bucket_request_payment(Bucket=bucket, RequestPaymentConfiguration={"Payer": "Requester"})
+    assert code_of(post(box, bucket, form({"key": "k"}))[2]) == "AccessDenied"
+    assert post(box, bucket, form(signed(policy_of(bucket))))[0] == 204
+    assert keys_of(box, bucket) == ["up/k"]

@@ -13,6 +13,7 @@ from euca_box.api.s3.authenticate import authenticate, s3_fault
 from euca_box.api.s3.changes import tell
 from euca_box.api.s3.circumstances import circumstances_of
 from euca_box.api.s3.cors import cors_headers, preflight
+from euca_box.api.s3.forms import post_object
 from euca_box.api.s3.notifier import Notifier
 from euca_box.api.s3.operations import Front
 from euca_box.api.s3.preconditions import charges, check_bucket
@@ -98,8 +99,9 @@ async def _answer(front: Front, request: S3Request) -> Response:
         if request.is_website:
             return await serve_website(front, request)
         check_bucket(front, request)
-        charged = charges(front, request)
-        response = await operation_of(request)(front, request)
+        operation = operation_of(request)
+        charged = operation is not post_object and charges(front, request)  # a form says later who asks
+        response = await operation(front, request)
         if charged:
             response.headers["x-amz-request-charged"] = "requester"
         return response

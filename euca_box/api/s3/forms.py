@@ -10,6 +10,7 @@ from euca_box.api.s3.changes import created
 from euca_box.api.s3.multipart_forms import Form, FormReader
 from euca_box.api.s3.objects import stored_headers
 from euca_box.api.s3.operations import Front
+from euca_box.api.s3.preconditions import charges
 from euca_box.api.s3.request import S3Request
 from euca_box.api.s3.responses import Response, element, header_value, xml_response
 from euca_box.api.s3.uploading import expectation_of
@@ -54,6 +55,7 @@ async def post_object(front: Front, request: S3Request) -> Response:
     _name_key(form)
     policy = _believed_policy(front, request, form)
     _take_fields(request, form.fields)
+    charges(front, request)
     wish = wish_of(front, request, expectation_of(request))
     front.objects.authorize_put(request.principal, request.bucket, request.key, wish.acl)
     body = _sized(reader.file(), policy)
