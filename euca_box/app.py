@@ -26,6 +26,7 @@ from euca_box.api.ec2.query import Ec2Query
 from euca_box.api.health import Health
 from euca_box.api.iam.query import IamQuery
 from euca_box.api.metadata.app import metadata_app
+from euca_box.api.metadata.hops import with_hop_limits
 from euca_box.api.metadata.identity import IdentitySigner
 from euca_box.api.s3.access_log import AccessLog
 from euca_box.api.s3.app import s3_app
@@ -206,7 +207,7 @@ class App:
                 )
             if self.metadata is not None:
                 signer = IdentitySigner(*self.data.identity)
-                app = metadata_app(self._describe_guest, clock=time.time, signer=signer)
+                app = with_hop_limits(metadata_app(self._describe_guest, clock=time.time, signer=signer))
                 group.create_task(server.run_server(app, self.metadata, wait, engine))
             admin = server.bind_unix(self.data.admin_socket)
             group.create_task(server.run_server(admin_app(self.ask, self.status), admin, wait, engine))

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 
 from quart import Quart, Response, request
 
+from euca_box.api.metadata import hops
 from euca_box.api.metadata.identity import IdentitySigner
 from euca_box.api.metadata.tokens import LONGEST_SECONDS, SHORTEST_SECONDS, is_valid_token, make_token
 from euca_box.api.metadata.tree import VERSIONS, listing, metadata_tree
@@ -100,6 +101,7 @@ def _token(metadata: InstanceMetadata, key: bytes, now: float) -> Response:
         return _refusal(400)
     response = _text(make_token(key, metadata.instance_id, int(now) + seconds))
     response.headers[_TTL_HEADER] = str(seconds)
+    response.headers[hops.HEADER.decode()] = str(metadata.hop_limit)
     return response
 
 
