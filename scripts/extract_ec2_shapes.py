@@ -85,6 +85,27 @@ ACTIONS = [
     "UpdateSecurityGroupRuleDescriptionsEgress",
 ]
 
+# Read as far as their parameters go, then refused: the storage that they need is still to come.
+READ_ONLY = [
+    "CreateVolume",
+    "DeleteVolume",
+    "AttachVolume",
+    "DetachVolume",
+    "ModifyVolume",
+    "DescribeVolumeAttribute",
+    "ModifyVolumeAttribute",
+    "CreateSnapshot",
+    "DeleteSnapshot",
+    "CopySnapshot",
+    "ModifySnapshotAttribute",
+    "DescribeSnapshotAttribute",
+    "ResetSnapshotAttribute",
+    "CreateImage",
+    "CopyImage",
+    "BundleInstance",
+    "CancelBundleTask",
+]
+
 # Parameters that clients of older versions send and the model of 2016-11-15 no longer has.
 LEGACY = {
     "RunInstances": [["AddressingType", "AddressingType", "s", None]],  # WSDL 2009-04-04
@@ -143,6 +164,10 @@ def main() -> None:
             "in": tree(operation.input_shape, request_name) + LEGACY.get(action, []),
             "out": tree(operation.output_shape, response_name),
         }
+    for action in READ_ONLY:
+        shape = model.operation_model(action).input_shape
+        required = [request_name(name, shape.members[name]) for name in shape.required_members]
+        shapes[action] = {"in": tree(shape, request_name), "out": [], "required": required}
     lines = ",\n".join(
         f'"{name}": {json.dumps(shape, separators=(",", ":"))}' for name, shape in shapes.items()
     )

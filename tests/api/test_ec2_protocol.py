@@ -237,6 +237,26 @@ BAD = {
     "no action": ([("Version", "2016-11-15")], "MissingAction"),
     "an empty action": ([("Action", "")], "MissingAction"),
     "an unknown action": (pairs_of("MakeCoffee"), "InvalidAction"),
+    "an attachment of nothing": (
+        pairs_of("AttachVolume", InstanceId="i-1", Device="sdb"),
+        "MissingParameter",
+    ),
+    "a volume of no size": (
+        pairs_of("CreateVolume", Size="big", AvailabilityZone="a"),
+        "InvalidParameterValue",
+    ),
+    "a volume with what EC2 does not know": (
+        pairs_of("CreateVolume", AvailabilityZone="a", Colour="red"),
+        "UnknownParameter",
+    ),
+    "a volume tagged in a way of its own": (
+        pairs_of("CreateVolume", AvailabilityZone="a", TagSpecification__1__Tag="x"),
+        "InvalidParameterValue",
+    ),
+    "a volume": (
+        pairs_of("CreateVolume", AvailabilityZone="a", Size="1", TagSpecification__1__Tag__1__Key="k"),
+        "UnsupportedOperation",
+    ),
     "an action that EC2 has": (pairs_of("CreateFleet"), "UnsupportedOperation"),
     "reserved instances that nobody has": (
         pairs_of("DescribeReservedInstances", ReservedInstancesId__1="x"),

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
-from euca_box.api.ec2.shapes import Member
+from euca_box.api.ec2.shapes import Action, Member
 from euca_box.messages.base import Op
 from euca_box.model.errors import (
     InvalidParameterCombination,
@@ -48,6 +48,33 @@ def decode(kind: type[Op[Any]], members: tuple[Member, ...], tree: Tree) -> Op[A
     """The message of this kind. Raises MissingParameter, UnknownParameter, InvalidParameterValue."""
     message: Op[Any] = _structure(kind, members, tree, "")
     return message
+
+
+def check(action: Action, tree: Tree) -> None:
+    """Read the parameters of an action that has no message. Raises as `decode`."""
+    _read_structure(action.request, tree, "")
+    for wire in action.required:
+        if wire not in tree:
+            raise MissingParameter(wire)
+
+
+def _read_structure(members: tuple[Member, ...], tree: Any, path: str) -> None:
+    if not isinstance(tree, dict):
+        raise InvalidParameterValue(f"The parameter {path.rstrip('.')} is a structure, not a value")
+    known = {member.wire: member for member in members}
+    for wire, value in tree.items():
+        if wire not in known:
+            raise UnknownParameter(path + wire)
+        _reader(known[wire])(value, path + wire)
+
+
+def _reader(member: Member) -> Callable[[Any, str], Any]:
+    if member.kind == "S":
+        return lambda value, path: _read_structure(member.members, value, path + ".")
+    if member.kind == "L":
+        assert member.item is not None
+        return _list_of(_reader(member.item))
+    return _SCALARS[member.kind]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -85,13 +85,15 @@ class Ec2Query:
         if not action:
             raise MissingAction
         kind = EC2_ACTIONS.get(action)
+        parameters = [(n, v) for n, v in query.parameters() if n not in NOT_OF_THE_ACTION]
         if action in NOT_OFFERED:
+            if action in shapes.actions():
+                decode.check(shapes.actions()[action], decode.tree_of(parameters))
             raise UnsupportedOperation(NOT_OFFERED[action])
         if kind is None and action in shapes.known_actions():
             raise UnsupportedOperation(f"{action} is not supported here.")
         if kind is None:
             raise InvalidAction(re.sub(r"[^\x20-\x7e]", "?", action[:128]))
-        parameters = [(n, v) for n, v in query.parameters() if n not in NOT_OF_THE_ACTION]
         return decode.decode(kind, shapes.actions()[action].request, decode.tree_of(parameters))
 
 

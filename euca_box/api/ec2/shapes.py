@@ -28,8 +28,11 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Action:
+    """`required`: wire names of an action that is read and then refused; others have a message for that."""
+
     request: tuple[Member, ...]
     response: tuple[Member, ...]
+    required: tuple[str, ...] = ()
 
 
 @functools.cache
@@ -37,7 +40,7 @@ def actions() -> dict[str, Action]:
     """Every action that has a shape, by name."""
     text = resources.files(__package__).joinpath("shapes.json").read_text()
     return {
-        name: Action(_members(shape["in"]), _members(shape["out"]))
+        name: Action(_members(shape["in"]), _members(shape["out"]), tuple(shape.get("required", ())))
         for name, shape in json.loads(text).items()
     }
 
