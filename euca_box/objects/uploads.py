@@ -40,6 +40,7 @@ from euca_box.objects.rows import (
     part_from,
     upload_from,
 )
+from euca_box.objects.upload_listing import UploadPage, read_upload_page
 from euca_box.objects.usage import Usage
 from euca_box.objects.versions import Facts, Versions, Wish
 from euca_box.store.sqlite_store import SqliteStore
@@ -293,22 +294,16 @@ class Uploads:
         bucket: str,
         *,
         prefix: str = "",
+        delimiter: str = "",
         after_key: str = "",
         after_upload: str = "",
         limit: int = 1000,
-    ) -> tuple[list[Upload], bool]:
-        """Open uploads by key and upload id, and whether there are more. Raises AccessDenied."""
+    ) -> UploadPage:
+        """One page of open uploads by key and upload id. Raises NoSuchBucket, AccessDenied."""
         authorize(principal, Action.LIST_BUCKET_MULTIPART_UPLOADS, self._buckets.find(bucket))
-        sql = (
-            "SELECT * FROM upload WHERE bucket = ? AND etag = '' AND substr(key, 1, ?) = ?"
-            " AND (key > ? OR (key = ? AND upload_id > ?)) ORDER BY key, upload_id LIMIT ?"
+        return await self._store.read_with(
+            lambda db: read_upload_page(db, bucket, prefix, delimiter, after_key, after_upload, limit)
         )
-        # Without an upload id the marker's own key is passed over (ListMultipartUploads, key-marker).
-        after = after_upload or "\U0010ffff" if after_key else ""
-        rows = await self._store.read(
-            sql, bucket, len(prefix), prefix, after_key, after_key, after, limit + 1
-        )
-        return [upload_from(row) for row in rows[:limit]], len(rows) > limit
 
 
 def _name(upload: Upload) -> tuple[str, str]:

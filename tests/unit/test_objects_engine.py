@@ -460,3 +460,31 @@ async def test_a_pin_that_comes_after_the_removal_has_begun_does_not_count(objec
     objects._files.pin(generation)
 
     assert not objects._versions.is_readable(old)
+
+
+@pytest.mark.parametrize("limit", [1, 2, 100])
+async def test_pages_of_uploads_hold_every_open_upload_once(objects: Objects, limit: int) -> None:
+    for key in ("a", "b/1", "b/2", "c", "c", "c"):
+        await objects.uploads.create(ALICE, "bucket", key, Wish())
+    for delimiter, expected in (("", ["a", "b/1", "b/2", "c", "c", "c"]), ("/", ["a", "c", "c", "c"])):
+        found: list[Any] = []
+        prefixes: list[str] = []
+        after = ("", "")
+        while True:
+            page = await objects.uploads.list(
+                ALICE,
+                "bucket",
+                delimiter=delimiter,
+                after_key=after[0],
+                after_upload=after[1],
+                limit=limit,
+            )
+            found, prefixes = found + page.uploads, prefixes + page.prefixes
+            if page.last is None:
+                break
+            after = page.last
+        assert [upload.key for upload in found] == expected
+        assert len({upload.upload_id for upload in found}) == len(expected)
+        assert prefixes == (["b/"] if delimiter else [])
+    page = await objects.uploads.list(ALICE, "bucket", prefix="b/", after_key="b/1")
+    assert [upload.key for upload in page.uploads] == ["b/2"]

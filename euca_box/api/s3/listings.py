@@ -18,6 +18,7 @@ from euca_box.api.s3.responses import (
 )
 from euca_box.model.s3_errors import InvalidArgument
 from euca_box.objects.listing import Listed, Page
+from euca_box.objects.rows import Upload
 from euca_box.objects.version_listing import MARKER, ListedVersion
 
 LONGEST_PAGE = 1000
@@ -207,30 +208,37 @@ def _listing(
 async def list_uploads(front: Front, request: S3Request) -> Response:
     """S3 API 2006-03-01, List Multipart Uploads."""
     encode, limit = _encoding(request), page_size(request, "max-uploads")
-    prefix, key_marker = request.parameter("prefix"), request.parameter("key-marker")
-    marker = request.parameter("upload-id-marker")
-    uploads, truncated = await front.objects.uploads.list(
+    prefix, delimiter = request.parameter("prefix"), request.parameter("delimiter")
+    key_marker, marker = request.parameter("key-marker"), request.parameter("upload-id-marker")
+    page = await front.objects.uploads.list(
         request.principal,
         request.bucket,
         prefix=prefix,
+        delimiter=delimiter,
         after_key=key_marker,
         after_upload=marker,
         limit=limit,
     )
-    entries = "".join(
+    head = element("Bucket", request.bucket)
+    head += element("KeyMarker", encode(key_marker)) + element("UploadIdMarker", marker)
+    if page.last is not None:
+        head += element("NextKeyMarker", encode(page.last[0]))
+        head += element("NextUploadIdMarker", page.last[1] or None)
+    head += element("Prefix", encode(prefix)) + element("MaxUploads", limit)
+    head += element("Delimiter", encode(delimiter) if delimiter else None)
+    head += element("EncodingType", request.query.get("encoding-type"))
+    uploads = "".join(_upload(upload, encode) for upload in page.uploads)
+    return _listing(
+        "ListMultipartUploadsResult", head, page.prefixes, uploads, encode, truncated=page.last is not None
+    )
+
+
+def _upload(upload: Upload, encode: Encode) -> str:
+    checksum = _checksum(upload.algorithm, upload.checksum_type) if upload.algorithm else ""
+    return (
         f"<Upload>{element('Key', encode(upload.key))}{element('UploadId', upload.upload_id)}"
         f"{_owner(upload.initiator.canonical_id, upload.initiator.display_name, 'Initiator')}"
-        f"{_owner(upload.owner.canonical_id, upload.owner.display_name)}<StorageClass>STANDARD</StorageClass>"
-        f"<Initiated>{iso_time(upload.started_ms)}</Initiated></Upload>"
-        for upload in uploads
-    )
-    last = uploads[-1] if truncated and uploads else None
-    return xml_response(
-        f'<ListMultipartUploadsResult xmlns="{NAMESPACE}">{element("Bucket", request.bucket)}'
-        f"{element('KeyMarker', encode(key_marker))}{element('UploadIdMarker', marker)}"
-        f"{element('NextKeyMarker', encode(last.key) if last else None)}"
-        f"{element('NextUploadIdMarker', last.upload_id if last else None)}"
-        f"{element('Prefix', encode(prefix))}{element('MaxUploads', limit)}"
-        f"{element('EncodingType', request.query.get('encoding-type'))}"
-        f"<IsTruncated>{'true' if truncated else 'false'}</IsTruncated>{entries}</ListMultipartUploadsResult>"
+        f"{_owner(upload.owner.canonical_id, upload.owner.display_name)}"
+        f"{element('StorageClass', upload.storage_class or 'STANDARD')}"
+        f"<Initiated>{iso_time(upload.started_ms)}</Initiated>{checksum}</Upload>"
     )

@@ -12,7 +12,7 @@ from euca_box.messages import walrus as messages
 from euca_box.messages.base import Call
 from euca_box.model.ec2_errors import InvalidManifest
 from euca_box.model.images import ImageData, ImageType
-from euca_box.model.s3_errors import AccessDenied, NoSuchBucket, NoSuchKey
+from euca_box.model.s3_errors import AccessDenied, InvalidRequest, NoSuchBucket, NoSuchKey
 from euca_box.objects.rows import ObjectFacts
 
 if TYPE_CHECKING:
@@ -39,6 +39,8 @@ async def check_image(walrus: "Walrus", call: Call, op: messages.CheckImage) -> 
     except (NoSuchBucket, NoSuchKey, AccessDenied):
         # Another account's object does not exist.
         raise InvalidManifest(f"There is no object {where[:200]} that you may read.") from None
+    except InvalidRequest:
+        raise InvalidManifest(f"{where[:200]} is encrypted with a key that only you have.") from None
     except ImageRefused as refused:
         raise InvalidManifest(f"{where[:200]} is not accepted as an image: {refused}") from None
     if found.content not in TYPES:
