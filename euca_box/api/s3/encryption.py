@@ -21,14 +21,19 @@ from euca_box.objects.rows import StoredObject
 _MANAGED = "x-amz-server-side-encryption"
 _CUSTOMER = "x-amz-server-side-encryption-customer-"
 _SOURCE = "x-amz-copy-source-server-side-encryption-customer-"
+_PARTS = ("algorithm", "key", "key-md5")
+_KMS = frozenset(f"{_MANAGED}-{of}" for of in ("aws-kms-key-id", "context", "bucket-key-enabled"))
+_CUSTOMERS = frozenset(_CUSTOMER + name for name in _PARTS)
+_OF_WRITE, _OF_READ = _KMS | _CUSTOMERS | {_MANAGED}, _CUSTOMERS | {_MANAGED}
 
 
 def encryption_of(request: S3Request, *, by_default: bool) -> Encrypt | None:
     """How a new object shall be encrypted. Raises InvalidEncryptionAlgorithmError, S3NotImplemented, ..."""
+    if request.headers.keys().isdisjoint(_OF_WRITE):
+        return Encrypt() if by_default else None
     customer, kind = customer_key_of(request), request.headers.get(_MANAGED)
-    for name in request.headers:
-        if name.startswith((f"{_MANAGED}-aws-kms", f"{_MANAGED}-context", f"{_MANAGED}-bucket-key")):
-            raise S3NotImplemented(Header=name)
+    for name in request.headers.keys() & _KMS:
+        raise S3NotImplemented(Header=name)
     if kind is not None:
         if customer is not None:
             raise InvalidArgument(
@@ -46,11 +51,10 @@ def encryption_of(request: S3Request, *, by_default: bool) -> Encrypt | None:
 def customer_key_of(request: S3Request, *, of_source: bool = False) -> CustomerKey | None:
     """The key in the headers, checked against its digest. Raises InvalidArgument, InvalidRequest."""
     prefix = _SOURCE if of_source else _CUSTOMER
-    names = ("algorithm", "key", "key-md5")
-    given = {name: request.headers[prefix + name] for name in names if prefix + name in request.headers}
+    given = {name: request.headers[prefix + name] for name in _PARTS if prefix + name in request.headers}
     if not given:
         return None
-    for name in names:
+    for name in _PARTS:
         if name not in given:
             raise InvalidArgument(
                 "Requests specifying Server Side Encryption with Customer provided keys must provide the "
@@ -88,9 +92,4 @@ def encryption_headers(encryption: str) -> dict[str, str]:
 
 def is_encrypted_read(request: S3Request, stored: StoredObject) -> bool:
     """Does reading need a key, or does the client send one?"""
-    if stored.encryption:
-        return True
-    for name in request.headers:  # noqa: SIM110 (a generator would cost more than the rest of the read)
-        if name.startswith(_MANAGED):
-            return True
-    return False
+    return bool(stored.encryption) or not request.headers.keys().isdisjoint(_OF_READ)

@@ -25,11 +25,14 @@ from euca_box.objects.acl import Action, authorize
 from euca_box.objects.rows import MIB
 
 _PREFIX = "x-amz-object-lock-"
+_HEADERS = frozenset(_PREFIX + name for name in ("mode", "retain-until-date", "legal-hold"))
 _LONGEST_DAYS, _LONGEST_YEARS = 36500, 100
 
 
 def lock_in_headers(request: S3Request, now_ms: int) -> Lock:
     """The lock that a new object asks for. Raises InvalidArgument, InvalidRequest."""
+    if request.headers.keys().isdisjoint(_HEADERS):
+        return NO_LOCK
     mode, until = request.headers.get(f"{_PREFIX}mode"), request.headers.get(f"{_PREFIX}retain-until-date")
     hold = request.headers.get(f"{_PREFIX}legal-hold")
     if hold not in (None, "ON", "OFF"):

@@ -17,14 +17,13 @@ from euca_box.objects.rows import LARGEST_PART_BYTES
 _CHECKSUM = "x-amz-checksum-"
 _NOT_VALUES = {"x-amz-checksum-algorithm", "x-amz-checksum-type", "x-amz-checksum-mode"}
 # Headers that change what a write means, and that are not understood: refused, never ignored.
-_NOT_IMPLEMENTED = ("x-amz-write-offset-bytes",)
+_NOT_IMPLEMENTED = frozenset({"x-amz-write-offset-bytes"})
 
 
 def refuse_unknown(request: S3Request) -> None:
     """Raises S3NotImplemented for a header that asks for what is not there."""
-    for name in request.headers:
-        if name.startswith(_NOT_IMPLEMENTED):
-            raise S3NotImplemented(Header=name)
+    for name in request.headers.keys() & _NOT_IMPLEMENTED:
+        raise S3NotImplemented(Header=name)
 
 
 def body_of(request: S3Request, *, needs_length: bool = True) -> tuple[AsyncIterator[bytes], int | None]:

@@ -73,13 +73,15 @@ def kept_headers(request: S3Request) -> dict[str, str]:
     """Headers that a GET will answer again. Raises MetadataTooLarge, InvalidRedirectLocation."""
     kept = {name: request.headers[name] for name in KEPT_HEADERS if name in request.headers}
     kept["content-type"] = request.headers.get("content-type") or "binary/octet-stream"
-    codings = [c.strip() for c in request.headers.get("content-encoding", "").split(",")]
-    codings = [coding for coding in codings if coding and coding != "aws-chunked"]
-    if codings:
-        kept["content-encoding"] = ", ".join(codings)
+    if "content-encoding" in request.headers:
+        codings = [c.strip() for c in request.headers["content-encoding"].split(",")]
+        if codings := [coding for coding in codings if coding and coding != "aws-chunked"]:
+            kept["content-encoding"] = ", ".join(codings)
     if REDIRECT in kept and not kept[REDIRECT].startswith(("/", "http://", "https://")):
         raise InvalidRedirectLocation()
     metadata = {n: v for n, v in request.headers.items() if n.startswith(_META)}
+    if not metadata:
+        return kept
     size = sum(len(n) - len(_META) + len(v) for n, v in metadata.items())
     if size > LARGEST_METADATA_BYTES:
         raise MetadataTooLarge(Size=str(size), MaxSizeAllowed=str(LARGEST_METADATA_BYTES))
