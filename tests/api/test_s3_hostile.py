@@ -131,7 +131,7 @@ def test_what_is_not_understood_is_never_taken_for_something_else(
     [
         ({"content-md5": "AAAA"}, "InvalidDigest"),
         ({"content-md5": "AAAAAAAAAAAAAAAAAAAAAA=="}, "BadDigest"),
-        ({"x-amz-checksum-crc32": "AAAA"}, "InvalidRequest"),
+        ({"x-amz-checksum-crc32": "AAAA"}, "BadDigest"),
         ({"x-amz-checksum-crc32": "AAAAAA==", "x-amz-checksum-sha1": "AAAA"}, "InvalidRequest"),
         ({"x-amz-checksum-crc32": "AAAAAA==", "x-amz-trailer": "x-amz-checksum-crc32"}, "InvalidRequest"),
         ({"x-amz-acl": "everybody"}, "InvalidArgument"),

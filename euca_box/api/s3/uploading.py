@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from euca_box.api.s3.request import S3Request
 from euca_box.auth.chunked import ChunkDecoder, decoder_for
 from euca_box.model.s3_errors import (
+    BadDigest,
     EntityTooLarge,
     InvalidArgument,
     InvalidRequest,
@@ -64,7 +65,7 @@ def _trailer_names(request: S3Request) -> list[str]:
 
 
 def expectation_of(request: S3Request) -> Expectation:
-    """What the headers say the bytes must be. Raises InvalidDigest, InvalidRequest."""
+    """What the headers say the bytes must be. Raises InvalidDigest, BadDigest, InvalidRequest."""
     md5 = request.headers.get("content-md5")
     digest = decoded_digest(md5, 16).hex() if md5 is not None else None
     sha256 = request.verified.payload_sha256 if request.verified else None
@@ -99,7 +100,7 @@ def _valid_checksum(value: str, algorithm: str, name: str) -> str:
     try:
         decoded_digest(value, DIGEST_BYTES[algorithm])
     except Exception:
-        raise InvalidRequest(f"Value for {name} header is invalid.") from None
+        raise BadDigest(f"Value for {name} header is invalid.") from None
     return value
 
 
