@@ -114,7 +114,7 @@ class Api:
     domain: str = setting("", "Host name under which buckets are BUCKET.DOMAIN. Empty: path style only.")
     website_domain: str = setting(
         "",
-        "Host name under which buckets are web sites, BUCKET.WEBSITE_DOMAIN. Empty: only on the host itself.",
+        "Host name under which buckets are web sites, BUCKET.WEBSITE_DOMAIN; another than domain.",
     )
 
 
