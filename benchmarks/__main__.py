@@ -1,4 +1,4 @@
-"""`python -m benchmarks [NAME...]`: run all, or those named; each prints a table."""
+"""`python -m benchmarks [NAME...] [OPTION...]`: run all, or those named; each prints a table."""
 
 import importlib
 import sys
@@ -7,12 +7,14 @@ NAMES = ("ec2", "startup", "launch", "s3")
 
 
 def main() -> None:
-    asked = sys.argv[1:] or list(NAMES)
+    first = next((n for n, word in enumerate(sys.argv) if word.startswith("-")), len(sys.argv))
+    options = sys.argv[first:]
+    asked = sys.argv[1:first] or list(NAMES)
     if unknown := [name for name in asked if name not in NAMES]:
         sys.exit(f"unknown: {', '.join(unknown)}. Known: {', '.join(NAMES)}")
     for name in asked:
         print(f"\n== {name}", flush=True)
-        sys.argv = [name]
+        sys.argv = [name, *options]
         importlib.import_module(f"benchmarks.{name}").main()
 
 

@@ -2,10 +2,11 @@
 
 import asyncio
 import contextlib
+import os
 import socket
 import ssl
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -193,6 +194,17 @@ async def answer(send: Any, body: bytes, status: int = 200) -> None:
     await send({"type": "http.response.body", "body": body})
 
 
+def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """uvloop, where it is installed, as in the product; EUCA_BOX_PLAIN_ASYNCIO: asyncio's own loop."""
+    if not os.environ.get("EUCA_BOX_PLAIN_ASYNCIO"):
+        with contextlib.suppress(ImportError):
+            import uvloop
+
+            factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
+            return factory
+    return None
+
+
 @contextlib.contextmanager
 def running_app(engine: str, tls: tuple[Path, Path] | None = None) -> Iterator[Http1Box]:
     found: list[Http1Box] = []
@@ -206,7 +218,11 @@ def running_app(engine: str, tls: tuple[Path, Path] | None = None) -> Iterator[H
         server._Config.keep_alive_timeout = 0.2  # Hypercorn's engine ends half-closed connections by it
         await server.run_server(app, listener, stop.wait, engine)  # type: ignore[arg-type]
 
-    thread = threading.Thread(target=asyncio.run, args=(main(),))
+    def run() -> None:
+        with asyncio.Runner(loop_factory=loop_factory()) as runner:
+            runner.run(main())
+
+    thread = threading.Thread(target=run)
     thread.start()
     assert ready.wait(10)
     box = found[0]

@@ -221,9 +221,11 @@ class Connection(asyncio.Protocol):
         """A whole head with its empty line; None when there comes no other. Raises Refused."""
         self.deadline = time.monotonic() + (HEAD_SECONDS if self._buffer else IDLE_SECONDS)
         while True:
+            if self._is_lost:
+                return None
             if (raw := self._cut_head()) is not None:
                 return raw
-            if self._is_lost or self.is_last:
+            if self.is_last:
                 return None
             if self._is_expired or self.is_half_closed:
                 if self._buffer:

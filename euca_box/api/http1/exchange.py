@@ -1,7 +1,8 @@
 """One request and its answer, as ASGI sees them: scope, receive, send (ASGI 3, HTTP messages 2.4).
 
 `receive` gives what has arrived; where it has to wait for the begin of a body, 100 Continue is said. `send`
-waits while the client does not read, and raises ConnectionResetError when the client is gone.
+waits while the client does not read, and raises ConnectionResetError when the client is gone. A body may also
+be a bytearray: it is not copied, and must not be changed any more.
 """
 
 import asyncio
@@ -158,8 +159,6 @@ class Exchange:
         connection = self._connection
         if connection.is_gone:
             raise ConnectionResetError("the client is gone")
-        if type(body) is not bytes:
-            body = bytes(body)  # its owner may change it before it is sent
         framing, pieces = self._framing, []
         if framing is None:
             framing = self._framed(None if more else len(body))

@@ -26,12 +26,15 @@ from euca_box.objects.versions import Wish
 async def get_object(front: Front, request: S3Request) -> Response:
     """S3 API 2006-03-01, GET Object: bytes in memory at once, others as they are read."""
     version_id = version_asked(request)
+    found = await front.objects.find(request.principal, request.bucket, request.key, version_id)
+    if found.inline is not None:
+        status, headers, start, end = _answer(front, request, found)
+        clear = clear_inline(found, object_key(front, request, found))
+        return Response(status, headers, clear[start:end])
     async with AsyncExitStack() as stack:
-        found = await front.objects.find(request.principal, request.bucket, request.key, version_id)
-        if found.inline is None:
-            found = await stack.enter_async_context(
-                front.objects.opened(request.principal, request.bucket, request.key, version_id)
-            )
+        found = await stack.enter_async_context(
+            front.objects.opened(request.principal, request.bucket, request.key, version_id)
+        )
         status, headers, start, end = _answer(front, request, found)
         data_key = object_key(front, request, found)
         if found.inline is not None:
