@@ -36,7 +36,7 @@ from euca_box.objects.digests import DEFAULT_ALGORITHM, Digests, Expectation
 from euca_box.objects.encryption import CustomerKey, DataKeys
 from euca_box.objects.expiry import Expiry
 from euca_box.objects.files import Files
-from euca_box.objects.index import as_json
+from euca_box.objects.index import DamagedObject, as_json
 from euca_box.objects.intake import Content, receive
 from euca_box.objects.listing import Page, read_page
 from euca_box.objects.reading import Reader
@@ -287,6 +287,8 @@ class Objects:
             yield bytes(piece)
 
     async def _same_bytes(self, source: Found) -> Content:
+        if source.stored.generation in self.quarantine:
+            raise DamagedObject(source.stored)
         if source.inline is not None:
             return Content(source.stored.size_bytes, inline=source.inline, nonce=source.nonce)
         linking = self._files.run(self._files.link, [piece.file for piece in source.pieces])

@@ -245,6 +245,11 @@ def find_marker(db: sqlite3.Connection, bucket: str, key: str) -> StoredObject |
     return object_from(row) if row is not None and row["marker"] else None
 
 
+def has_versions(db: sqlite3.Connection, bucket: str, key: str) -> bool:
+    sql = " UNION ALL ".join(f"SELECT 1 FROM {table} WHERE {_KEY}" for table in ("object", "version"))  # noqa: S608
+    return db.execute(f"{sql} LIMIT 1", (bucket, key) * 2).fetchone() is not None
+
+
 def _found(rows: Sequence[Row]) -> Found | None:
     if not rows:
         return None

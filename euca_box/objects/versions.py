@@ -226,6 +226,8 @@ class Versions:
         Raises PreconditionFailed, OperationAborted.
         """
         held = self._bucket_of(bucket)
+        if conditions is not NO_CONDITIONS and held.versioning and not await self._exists(bucket, key):
+            return Deleted(key)  # nothing is there to compare with, so nothing is done
         marker = self._new_marker(owner, held, key)
         batch = index.delete_object((bucket, key), held.versioning, conditions, marker)
         try:
@@ -234,6 +236,10 @@ class Versions:
             failed = _failed(conditions) if conditions != NO_CONDITIONS else None
             raise await self._refusal(held, failed) from error
         return Deleted(key, marker.version_id, is_marker=True) if held.versioning else Deleted(key)
+
+    async def _exists(self, bucket: str, key: str) -> bool:
+        """Has the key any version, a delete marker too?"""
+        return await self._store.read_with(lambda db: index.has_versions(db, bucket, key))
 
     async def delete_plain(self, bucket: str, keys: Iterable[str]) -> None:
         """End current versions for good, all or none, in a bucket that never had versioning."""

@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, HTTPClientError
+from urllib3.exceptions import ProtocolError
 
 from tests.api.s3_box import S3Box, running_s3
 from tests.clients.test_s3_boto3 import code_of
@@ -161,3 +162,21 @@ def test_conditions_of_a_delete_hold_or_nothing_happens(s3: Any) -> None:
     assert refusal(s3.delete_object, **where, IfMatchSize=4) == "PreconditionFailed"
     s3.delete_object(**where, IfMatch=etag, IfMatchSize=5)
     assert refusal(s3.head_object, **where) == "404"
+
+
+@pytest.mark.parametrize(("at", "how"), [(0, "before the head"), (600_000, "by an answer that breaks off")])
+def test_damaged_bytes_are_an_error_and_never_an_answer(box: S3Box, s3: Any, at: int, how: str) -> None:
+    where = {"Bucket": "plain", "Key": f"damaged {how}"}
+    before = set(box.data_files())
+    s3.put_object(**where, Body=os.urandom(900_000))
+    [file] = set(box.data_files()) - before
+    raw = bytearray(file.read_bytes())
+    raw[at] ^= 1
+    file.write_bytes(raw)
+    if at:
+        with pytest.raises((ClientError, HTTPClientError, ProtocolError)):
+            s3.get_object(**where)["Body"].read()
+    assert refusal(s3.get_object, **where) == "InternalError"
+    assert refusal(s3.copy_object, Bucket="plain", Key="copy of it", CopySource=where) == "InternalError"
+    s3.put_object(**where, Body=b"new")
+    assert s3.get_object(**where)["Body"].read() == b"new"

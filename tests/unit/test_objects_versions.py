@@ -228,7 +228,9 @@ async def test_a_condition_is_compared_with_the_newest_version_even_a_marker(obj
     with pytest.raises(PreconditionFailed):
         await objects.delete(ALICE, "bucket", "k", None, Conditions(size_bytes=5))
     await put(objects, "k", b"again", conditions=Conditions(none_match="*"))
-    assert (await objects.delete(ALICE, "bucket", "never", None, Conditions(match="no"))).is_marker
+    for _ in range(2):
+        never = await objects.delete(ALICE, "bucket", "never", None, Conditions(match="no"))
+        assert (never.is_marker, await versions_of(objects, prefix="never")) == (False, [])
 
 
 async def test_versioning_may_not_be_suspended_under_object_lock(objects: Objects) -> None:
