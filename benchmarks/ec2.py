@@ -16,6 +16,7 @@ import pstats
 import random
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -29,7 +30,7 @@ from typing import Any
 
 import trio
 
-from benchmarks.s3 import free_port, running, wait_listening
+from benchmarks.s3_servers import free_port
 from euca_box.auth.sigv4_sign import sign_headers
 from euca_box.messages.cc import Available, CcDescribeResources, Resources
 from euca_box.model.accounts import AccessKey, Principal
@@ -281,6 +282,30 @@ def one(port: int, **parameters: str) -> Work:
         await connection.ask(sent)
 
     return work
+
+
+# Servers
+
+
+def wait_listening(port: int) -> None:
+    for _ in range(200):
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
+            break
+        time.sleep(0.05)
+
+
+@contextlib.contextmanager
+def running(argv: list[str], port: int) -> Iterator[None]:
+    process = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        wait_listening(port)
+        yield
+    finally:
+        process.terminate()
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
 
 
 # Measures

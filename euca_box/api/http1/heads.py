@@ -93,9 +93,8 @@ class HeadParser:
         if version == "1.1" and b"host" not in found:
             raise Refused(400)
         options = _tokens(found.get(b"connection", b""))
-        expect = found.get(b"expect", b"").lower()
-        if expect not in (b"", b"100-continue"):
-            raise Refused(417)
+        # Other expectations may be ignored (RFC 9110 10.1.1), as S3 does.
+        expects_continue = found.get(b"expect", b"").lower() == b"100-continue"
         return Head(
             method=method.decode(),
             target=self._target,
@@ -103,7 +102,7 @@ class HeadParser:
             headers=self._headers,
             length=_length(found, version),
             keeps_alive=b"close" not in options if version == "1.1" else b"keep-alive" in options,
-            expects_continue=bool(expect) and version == "1.1",
+            expects_continue=expects_continue and version == "1.1",
             is_websocket=(
                 b"upgrade" in options and method == b"GET" and b"websocket" in _tokens(found[b"upgrade"])
                 if b"upgrade" in found
