@@ -366,12 +366,13 @@ def test_an_answer_that_breaks_off_is_not_taken_for_whole(box: Http1Box, target:
 # Clients that go, wait, or do not read
 
 
-def test_the_application_learns_that_its_client_went(both: Http1Box) -> None:
+@pytest.mark.parametrize("reset", [True, False])
+def test_the_application_learns_that_its_client_went(both: Http1Box, reset: bool) -> None:
     both.app.began.clear(), both.app.gone.clear()
     with both.connect() as connection:
         connection.sendall(get("/wait"))
         assert both.app.began.wait(10)
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", reset, 0))
     assert both.app.gone.wait(10)
 
 
@@ -442,6 +443,14 @@ def hurried(monkeypatch: pytest.MonkeyPatch) -> Iterator[Http1Box]:
         monkeypatch.setattr(connection_module, name, 0.2)
     with running_app("httptools") as box:
         yield box
+
+
+@pytest.mark.parametrize("begun", [b"GET /\r\n", b"GET / HTTP/1.1\nHost: x", b"\x16\x03\x01 TLS\r\n"])
+def test_a_head_that_no_further_byte_can_mend_is_refused_at_once(box: Http1Box, begun: bytes) -> None:
+    with box.connect() as connection:
+        connection.sendall(begun)
+        connection.settimeout(5)
+        assert statuses(read_to_end(connection)) == [400]
 
 
 def test_a_head_that_does_not_end_is_given_up(hurried: Http1Box) -> None:

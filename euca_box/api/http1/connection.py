@@ -28,6 +28,7 @@ JOINED_BYTES = 16 * 1024  # up to here one write is cheaper than writing in piec
 HTTP2_PREFACE = b"PRI * HTTP/2.0\r\n\r\n"  # RFC 9113 3.4
 
 _EMPTY_LINES = re.compile(rb"(?:\r\n)+")
+_REQUEST_LINE = re.compile(rb"[^\s]+ [^\s]+ HTTP/[0-9]\.[0-9]\r\n")
 
 Application = Callable[[Any, Any, Any], Awaitable[None]]
 
@@ -244,8 +245,8 @@ class Connection(asyncio.Protocol):
         if end >= 0:
             self._buffer, self._scanned = buffer[end + 4 :], 0
             return buffer[: end + 4]
-        if b"\n\n" in buffer[max(0, scanned - 1) :]:
-            raise Refused(400)
+        if b"\n\n" in buffer[max(0, scanned - 1) :] or (b"\n" in buffer and not _REQUEST_LINE.match(buffer)):
+            raise Refused(400)  # no further byte can mend it
         self._scanned = len(buffer)
         return None
 

@@ -117,8 +117,8 @@ class Exchange:
         while not self.ended:
             if not self._delivered and (self._held or self.is_received):
                 return self._taken()
-            if self._connection.is_gone or (self._connection.is_half_closed and not self.is_received):
-                break
+            if self._connection.is_gone or self._connection.is_half_closed:
+                break  # who closed its side is gone, mostly; one that reads on is answered all the same
             if self._expects_continue:
                 self._expects_continue = False
                 self._connection.write([CONTINUE])
