@@ -21,6 +21,7 @@ import euca_box
 from euca_box import settings
 from euca_box.api import front, server
 from euca_box.api.admin.app import admin_app
+from euca_box.api.configuration.query import ConfigurationQuery
 from euca_box.api.console.app import console_app
 from euca_box.api.ec2.query import Ec2Query
 from euca_box.api.health import Health
@@ -231,6 +232,11 @@ class App:
             if with_clc
             else None,
             iam=IamQuery(self.ask, self.keyring, _now) if with_clc else None,
+            configuration=ConfigurationQuery(
+                self.ask, self.keyring, _now, lambda: self.status()["roles"], self.host
+            )
+            if with_clc
+            else None,
             s3=s3_app(
                 objects,
                 self.walrus_keyring,

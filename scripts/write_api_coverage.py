@@ -146,7 +146,7 @@ def page() -> str:
     ]
     for action in sorted(EC2_ACTIONS):
         parts += [*_action(action), ""]
-    return "\n".join([*parts, *_missing(), "", *_s3(), "", *_sts()]) + "\n"
+    return "\n".join([*parts, *_missing(), "", *_s3(), "", *_sts(), "", *_configuration()]) + "\n"
 
 
 def _action(action: str) -> Iterator[str]:
@@ -260,6 +260,14 @@ def _s3_name(operation: Any) -> str:
 
 def _used_subresources() -> set[str]:
     return {name for table in (routes._BUCKET, routes._OBJECT) for _, names in table for name in names}
+
+
+def _configuration() -> Iterator[str]:
+    yield "## Configuration of Eucalyptus"
+    yield ""
+    yield "At `/services/Configuration`, for the administrator: `DescribeClusters`, `DescribeWalruses`,"
+    yield "`DescribeStorageControllers`, `DescribeNodes`. `Register...` and `Deregister...` answer"
+    yield "`UnsupportedOperation`: other hosts cannot join yet."
 
 
 def _sts() -> list[str]:

@@ -12,6 +12,7 @@ from euca_box.api.s3.asgi import App, Receive, Scope, Send
 
 QUERY_PATHS = ("/services/eucalyptus", "/services/compute")
 STS_PATHS = ("/services/tokens", "/services/euare")
+CONFIGURATION_PATH = "/services/configuration"
 WALRUS_PATH = "/services/walrus"
 HEALTH_PATHS = ("/livez", "/readyz")
 
@@ -31,9 +32,10 @@ class Front:
         ec2: App | None,
         iam: App | None,
         s3: App | None,
+        configuration: App | None = None,
         health: Callable[[Scope, Receive, Send], Awaitable[None]],
     ) -> None:
-        self._apps = {"ec2": ec2, "iam": iam, "s3": s3}
+        self._apps = {"ec2": ec2, "iam": iam, "s3": s3, "configuration": configuration}
         self._health = health
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -60,8 +62,10 @@ class Front:
 
 
 def service_of(scope: Scope) -> str:
-    """`ec2`, `iam` (with STS) or `s3`."""
+    """`ec2`, `iam` (with STS), `s3` or `configuration`."""
     path = scope["path"].lower().rstrip("/")
+    if path == CONFIGURATION_PATH:
+        return "configuration"
     if path == WALRUS_PATH or path.startswith(WALRUS_PATH + "/"):
         return "s3"
     if path in STS_PATHS:

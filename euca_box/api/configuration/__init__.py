@@ -1,0 +1,1 @@
+"""What is registered in the cloud, as the administration tools of Eucalyptus ask."""
