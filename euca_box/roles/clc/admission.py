@@ -187,7 +187,7 @@ async def _groups(clc: "Clc", call: Call, op: ec2.RunInstances) -> tuple[str, ..
 
 
 def _check_limit(clc: "Clc", call: Call, op: ec2.RunInstances) -> None:
-    here = sum(1 for record in clc.instances.of(call.account) if record.ended_at is None)
+    here = clc.census.live[call.account]
     if here + op.min_count > clc.settings.max_instances:
         raise InstanceLimitExceeded(clc.settings.max_instances)
 
@@ -199,13 +199,8 @@ async def _fitting(clc: "Clc", call: Call, op: ec2.RunInstances, vm_type: VmType
         raise InsufficientInstanceCapacity(
             f"The availability zone {clc.settings.zone} does not answer. Try again later."
         )
-    waiting = sum(
-        1
-        for r in clc.instances.all()
-        if r.ended_at is None and not r.placed and r.instance_type == vm_type.name
-    )
-    available = found.types[0].available - waiting
-    here = sum(1 for record in clc.instances.of(call.account) if record.ended_at is None)
+    available = found.types[0].available - clc.census.waiting[vm_type.name]
+    here = clc.census.live[call.account]
     count = min(op.max_count, available, clc.settings.max_instances - here)
     if count < op.min_count:
         raise InsufficientInstanceCapacity(

@@ -22,11 +22,20 @@ T = TypeVar("T")
 class Records(Generic[T]):
     """Rows of `table (id, account, version, record)`. `id_of` and `T.account` say where a record belongs."""
 
-    def __init__(self, store: Store, table: str, kind: type[T], id_of: Callable[[T], str]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        table: str,
+        kind: type[T],
+        id_of: Callable[[T], str],
+        watch: Callable[[T | None, T | None], None] | None = None,
+    ) -> None:
+        """`watch(before, after)` is called for each record that comes, changes or goes."""
         self._store = store
         self._table = table
         self._kind = kind
         self._id_of = id_of
+        self._watch = watch or (lambda before, after: None)
         self._records: dict[str, T] = {}
         self._versions: dict[str, int] = {}
         self._of_account: defaultdict[str, dict[str, None]] = defaultdict(dict)
@@ -116,6 +125,7 @@ class Records(Generic[T]):
         record = self._records.pop(record_id, None)
         self._versions.pop(record_id, None)
         if record is not None:
+            self._watch(record, None)
             account = self._account_of(record)
             self._of_account[account].pop(record_id, None)
             self._sorted.pop(account, None)
@@ -138,6 +148,7 @@ class Records(Generic[T]):
         )
 
     def _keep(self, record_id: str, record: T, version: int) -> None:
+        self._watch(self._records.get(record_id), record)
         self._records[record_id] = record
         self._versions[record_id] = version
         account = self._account_of(record)

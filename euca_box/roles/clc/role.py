@@ -60,6 +60,7 @@ from euca_box.roles.clc import (
     vm_types,
     vpcs,
 )
+from euca_box.roles.clc.census import Census
 from euca_box.roles.clc.records import Records
 from euca_box.roles.clc.views import Views
 from euca_box.store.store import Store
@@ -110,7 +111,10 @@ class Clc:
         self.now = now
         self.new_id: NewId = id_maker(randomness, settings.id_digits)
         self.randomness = randomness
-        self.instances: Records[Instance] = Records(store, "instance", Instance, lambda r: r.instance_id)
+        self.census = Census()
+        self.instances: Records[Instance] = Records(
+            store, "instance", Instance, lambda r: r.instance_id, self.census.note
+        )
         self.images: Records[Image] = Records(store, "image", Image, lambda r: r.image_id)
         self.key_pairs: Records[KeyPair] = Records(store, "key_pair", KeyPair, lambda r: r.key_pair_id)
         self.groups: Records[SecurityGroup] = Records(

@@ -1,0 +1,20 @@
+"""How many instances there are, kept up to date with each change: a launch must not count them all."""
+
+from collections import Counter
+
+from euca_box.model.instances import Instance
+
+
+class Census:
+    """`live`: account -> instances that have not ended; `waiting`: VM type -> those that no cluster has."""
+
+    def __init__(self) -> None:
+        self.live: Counter[str] = Counter()
+        self.waiting: Counter[str] = Counter()
+
+    def note(self, before: Instance | None, after: Instance | None) -> None:
+        """A record came, changed or went."""
+        for record, one in ((before, -1), (after, 1)):
+            if record is not None and record.ended_at is None:
+                self.live[record.account] += one
+                self.waiting[record.instance_type] += 0 if record.placed else one
