@@ -21,7 +21,6 @@ from urllib.parse import quote, unquote_to_bytes
 
 from euca_box.auth.keyring import Keyring
 from euca_box.auth.requests import (
-    LONGEST_KEPT,
     SKEW_SECONDS,
     AuthError,
     AuthKind,
@@ -38,10 +37,9 @@ ALGORITHM = "AWS4-HMAC-SHA256"
 EMPTY_SHA256 = sha256(b"").hexdigest()
 UNSIGNED = "UNSIGNED-PAYLOAD"
 LONGEST_EXPIRY_SECONDS = 604800
+LONGEST_FIXED = 512  # characters of an Authorization header that are kept; a stranger can fill the rest
 
-_HEADER = re.compile(
-    r"AWS4-HMAC-SHA256 +Credential=([^\s,]+) *, *SignedHeaders=([^\s,]+) *, *Signature=([0-9a-f]{64})"
-)
+_HEADER = re.compile(r"AWS4-HMAC-SHA256 +Credential=([^\s,]+) *, *SignedHeaders=([^\s,]+) *, *Signature=")
 _SCOPE = re.compile(r"([^/]+)/([0-9]{8})/([^/]*)/([^/]+)/aws4_request")
 _STAMP = re.compile(r"[0-9]{8}T[0-9]{6}Z")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -193,20 +191,28 @@ def _session_token(request: SignedRequest) -> str | None:
 
 
 def _header_claim(request: SignedRequest, header: str) -> Claim:
-    match = _HEADER.fullmatch(header.strip())
-    scope = match and _SCOPE.fullmatch(match[1])
-    if not match or not scope:
+    header = header.strip()
+    # All but the signature is the same in each request of a client, and takes longest to read.
+    fixed, signature = header[:-64], header[-64:]
+    named = (_kept_credential if len(fixed) <= LONGEST_FIXED else _credential)(fixed)
+    if named is None or not _SHA256.fullmatch(signature):
         raise AuthError(AuthKind.MALFORMED_HEADER, "The authorization header is malformed.")
-    signed = _names(match[2]) if len(match[2]) <= LONGEST_KEPT else tuple(match[2].split(";"))
     stamp = request.header("x-amz-date") or _stamp_of(request.header("date"))
     if not stamp or not _STAMP.fullmatch(stamp):
         raise AuthError(AuthKind.BAD_DATE, "AWS authentication requires a valid Date or x-amz-date header")
-    return Claim(scope[1], scope[2], scope[3], scope[4], signed, match[3], stamp, None)
+    return Claim(*named, signature, stamp, None)
 
 
-@lru_cache(maxsize=1024)
-def _names(signed_headers: str) -> tuple[str, ...]:
-    return tuple(signed_headers.split(";"))
+def _credential(fixed: str) -> tuple[str, str, str, str, tuple[str, ...]] | None:
+    """Access key id, date, region, service, signed headers: of a header up to its signature."""
+    match = _HEADER.fullmatch(fixed)
+    scope = match and _SCOPE.fullmatch(match[1])
+    if not match or not scope:
+        return None
+    return scope[1], scope[2], scope[3], scope[4], tuple(match[2].split(";"))
+
+
+_kept_credential = lru_cache(maxsize=1024)(_credential)
 
 
 def _query_claim(request: SignedRequest) -> Claim:
