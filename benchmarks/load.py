@@ -6,6 +6,7 @@ threads, so that a figure for each request holds on a busy machine too.
 """
 
 import asyncio
+import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -182,6 +183,8 @@ class _Run:
 
 def measure(port: int, pid: int, load: Load, connections: int, seconds: float) -> Figures:
     """Raises RuntimeError with the head of an answer that is no success."""
+    # Waking up, the client must not push the server off its core in the middle of a request (sched(7)).
+    os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
     try:
         import uvloop
 

@@ -101,13 +101,15 @@ class Target:
 
 
 def measure_server(server: Server, names: list[str], connections: list[int], seconds: float) -> None:
-    folder = Path(tempfile.mkdtemp(prefix=".bench-", dir="."))
+    folder = Path(tempfile.mkdtemp(prefix="bench-", dir="."))
     try:
         with running(server, folder.resolve()) as at:
             target = Target(at, seconds)
             for name in names:
                 for count in connections if name in SMALL else [c for c in connections if c <= 16]:
                     _show(server.name, name, count, target, at)
+    except RuntimeError as error:
+        print(f"{server.name:10} {error}", flush=True)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -158,7 +160,7 @@ def measure_lists(largest: int, seconds: float) -> None:
     """LIST of 1000 keys behind a marker in the middle of a flat bucket; the rows are put in directly."""
     print(f"\n{'keys':>10}{'LIST/s':>10}{'p50 ms':>10}{'server us':>11}")
     for size in [s for s in LIST_SIZES if s <= largest]:
-        folder = Path(tempfile.mkdtemp(prefix=".bench-", dir="."))
+        folder = Path(tempfile.mkdtemp(prefix="bench-", dir="."))
         try:
             asyncio.run(_fill(folder.resolve(), size))
             with running(servers([])[0], folder.resolve()) as at:

@@ -109,7 +109,7 @@ def running(server: Server, folder: Path) -> Iterator[Running]:
         env=environment,
     )
     try:
-        _wait_for(port)
+        _wait_for(port, process)
         yield Running(port, process.pid)
     finally:
         process.terminate()
@@ -120,9 +120,9 @@ def running(server: Server, folder: Path) -> Iterator[Running]:
             process.wait()
 
 
-def _wait_for(port: int) -> None:
+def _wait_for(port: int, process: "subprocess.Popen[bytes]") -> None:
     end = time.monotonic() + START_SECONDS
-    while time.monotonic() < end:
+    while time.monotonic() < end and process.poll() is None:
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=5) as probe:
             probe.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
             if probe.recv(9).startswith(b"HTTP/1."):
