@@ -73,7 +73,7 @@ class Scrub:
             await (self._check_files() if self.round.phase == _FILES else self._check_blobs())
         value = json.dumps(asdict(self.round))
         await self._store.write(insert("meta", {"name": "scrub", "value": value}, or_replace=True))
-        if self.is_done:
+        if self.is_done and self.round.checked_bytes:
             log.info("scrub: %d MB, %d damaged", self.round.checked_bytes // 10**6, self.round.damaged)
         return self.round
 
