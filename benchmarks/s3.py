@@ -2,7 +2,7 @@
 
     python -m benchmarks s3 [--peers seaweedfs,rclone,moto] [--only put4k,get4k] [--list-to 1000000]
 
-Ours answers a PUT when it is durable; none of the peers syncs. See load.py for how it is measured.
+Ours answers a PUT when it is durable, peers run with their defaults. See load.py for how it is measured.
 """
 
 import argparse
