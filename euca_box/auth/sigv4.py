@@ -231,7 +231,8 @@ def _query_claim(request: SignedRequest) -> Claim:
     if int(expires) < 1:  # clients sign a URL of the past so
         raise AuthError(AuthKind.EXPIRED, "Request has expired", {"X-Amz-Expires": expires})
     if int(expires) > LONGEST_EXPIRY_SECONDS:
-        raise _bad_query("X-Amz-Expires must be less than a week (in seconds); that is, 604800")
+        text = "X-Amz-Expires must be less than a week (in seconds); that is, 604800"
+        raise AuthError(AuthKind.EXPIRED, text, {"X-Amz-Expires": expires})
     if not re.fullmatch(r"[0-9a-f]{64}", given["Signature"] or ""):
         raise _bad_query("X-Amz-Signature must be 64 hexadecimal digits")
     signed = tuple((given["SignedHeaders"] or "").split(";"))

@@ -261,7 +261,7 @@ REFUSED = {
     "presigned: longer": (with_parameter(P, "X-Amz-Expires", "61"), AuthKind.BAD_SIGNATURE),
     "presigned: zero": (with_parameter(P, "X-Amz-Expires", "0"), AuthKind.EXPIRED),
     "presigned: negative": (with_parameter(P, "X-Amz-Expires", "-1"), AuthKind.EXPIRED),
-    "presigned: over a week": (with_parameter(P, "X-Amz-Expires", "604801"), AuthKind.MALFORMED_QUERY),
+    "presigned: over a week": (with_parameter(P, "X-Amz-Expires", "604801"), AuthKind.EXPIRED),
     "presigned: a digit that is none": (with_parameter(P, "X-Amz-Expires", "²"), AuthKind.MALFORMED_QUERY),
     "presigned: no expiry": (with_parameter(P, "X-Amz-Expires", None), AuthKind.MALFORMED_QUERY),
     "presigned: twice": (replace(P, query=[*P.query, ("X-Amz-Expires", "60")]), AuthKind.AMBIGUOUS),
