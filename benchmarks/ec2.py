@@ -48,6 +48,7 @@ IMAGE_ID = "emi-12345678"
 
 
 async def serve_ec2(port: int, count: int, images: int, told: bool, profile: str | None) -> None:
+    from euca_box import collector
     from euca_box.api.ec2.query import Ec2Query
     from euca_box.api.front import Front
     from euca_box.api.health import Health
@@ -92,6 +93,7 @@ async def serve_ec2(port: int, count: int, images: int, told: bool, profile: str
             begin = time.perf_counter()
             await clc.instances.load()
             print(f"loaded in {time.perf_counter() - begin:.2f}", flush=True)
+        collector.settle()
         async with trio.open_nursery() as nursery:
             await nursery.start(transport.serve, clc.cc, Desk(None, {CcDescribeResources: _room}))
             nursery.start_soon(transport.serve, "clc", Desk(clc, clc_role.OPERATIONS))
