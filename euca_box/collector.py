@@ -6,8 +6,8 @@ for a tenth of a second.
 
 import gc
 
-# New objects before a collection of the young, of the middle ones, of all.
-THRESHOLDS = (10_000, 20, 200)
+# New objects before a collection of the young, and how many of those before the next elder are looked at.
+THRESHOLDS = (10_000, 2, 200)
 
 
 def settle() -> None:

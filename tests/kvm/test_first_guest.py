@@ -304,6 +304,11 @@ def test_guests_outlive_a_killed_euca_box(cloud, images, key, group_id):
     [guest] = launch(cloud, images["emi"], group_id)
     instance_id, address = guest["InstanceId"], guest["PublicIpAddress"]
     boot = ssh(key, address, "cat /proc/sys/kernel/random/boot_id")
+    # SSH may answer before this line; what a guest prints while nobody reads is lost.
+    deadline = time.monotonic() + 60
+    while f"ready {instance_id}".encode() not in console_of(cloud, instance_id):
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
 
     cloud.kill()
     assert ssh(key, address, "cat /proc/sys/kernel/random/boot_id", seconds=10) == boot
