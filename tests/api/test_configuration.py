@@ -5,11 +5,14 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+
+from tests.api.cloud_box import CloudBox, running_cloud
+
+pytest.importorskip("boto", reason="boto 2 needs Python 3.11", exc_type=ImportError)
+
 from boto.ec2.connection import EC2Connection
 from boto.ec2.regioninfo import RegionInfo
 from boto.exception import BotoServerError
-
-from tests.api.cloud_box import CloudBox, running_cloud
 
 
 @pytest.fixture(scope="module")
