@@ -4,6 +4,7 @@ import hashlib
 import http.client
 import os
 import ssl
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -15,15 +16,24 @@ class DownloadError(Exception):
     """The server refused, or sent something else than was asked for. The text has no signature in it."""
 
 
-def fetch(url: str, etag: str, ca_file: str | None, target: Path, size_bytes: int) -> str:
+def fetch(
+    url: str,
+    etag: str,
+    ca_file: str | None,
+    target: Path,
+    size_bytes: int,
+    is_given_up: Callable[[], bool] = lambda: False,
+) -> str:
     """Write the object with exactly this ETag to the new file target; answer its SHA-256 in hex.
+
+    It stops when `is_given_up()`, which is asked from time to time.
 
     Raises DownloadError, OSError (ENOSPC among others). What was written by a failed try is removed.
     """
     connection = _connected(url, ca_file)
     try:
         answer = _asked(connection, url, etag)
-        return _written(answer, target, size_bytes)
+        return _written(answer, target, size_bytes, is_given_up)
     except (http.client.HTTPException, TimeoutError, ConnectionError) as error:
         raise DownloadError(f"the download from {urlsplit(url).netloc} broke off: {error!r}") from None
     finally:
@@ -52,12 +62,16 @@ def _asked(connection: http.client.HTTPConnection, url: str, etag: str) -> http.
     return answer
 
 
-def _written(answer: http.client.HTTPResponse, target: Path, size_bytes: int) -> str:
+def _written(
+    answer: http.client.HTTPResponse, target: Path, size_bytes: int, is_given_up: Callable[[], bool]
+) -> str:
     digest, received = hashlib.sha256(), 0
     try:
         with target.open("xb") as file:
             while chunk := answer.read(CHUNK):
                 received += len(chunk)
+                if is_given_up():
+                    raise DownloadError("nobody waits for it any more")
                 if received > size_bytes:
                     raise DownloadError(f"more than the {size_bytes} bytes that were registered came")
                 digest.update(chunk)

@@ -68,6 +68,10 @@ class FakeWorkbench:
         target.write_bytes(source.etag.encode())
         return hashlib.sha256(source.etag.encode()).hexdigest()
 
+    async def digest(self, path):
+        await trio.lowlevel.checkpoint()
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+
     async def create_overlay(self, path, base, base_format, size_bytes):
         assert base.exists()
         self.folders.add(path.parent)

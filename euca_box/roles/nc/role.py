@@ -84,7 +84,13 @@ class Nc:
         self.workbench = workbench
         self.now = now
         self.results = StoredResults(store, now)
-        self.cache = ImageCache(settings.folder / "cache", settings.cache_bytes, self._fetch)
+        self.cache = ImageCache(
+            settings.folder / "cache",
+            settings.cache_bytes,
+            self._fetch,
+            workbench.digest,
+            self._images_in_use,
+        )
         self.residents: dict[str, Resident] = {}
         self.tombstones: set[str] = set()
         self.running: set[str] = set()  # names of the domains that the hypervisor last told
@@ -119,7 +125,6 @@ class Nc:
             self.residents[resident.spec.instance_id] = resident
         self.tombstones = {row["id"] for row in await self.store.read("SELECT id FROM tombstone")}
         await self.hypervisor.capacity()  # the first time libvirt asks QEMU what it can, for seconds
-        self.cache.open()
         await self.network.prepare()
         await groups.load(self)
 
@@ -164,6 +169,11 @@ class Nc:
         source = await self.bus.ask("walrus", GetImageUrl(image.bucket, image.key, image.etag), call)
         return await self.workbench.fetch(source, target, image.size_bytes)
 
+    def _images_in_use(self) -> set[Path]:
+        specs = [r.spec for r in self.residents.values() if r.gone_at is None]
+        files = [data for spec in specs for data in (spec.image, spec.kernel, spec.ramdisk)]
+        return {self.cache.path_of(data) for data in files if data is not None}
+
 
 async def run(
     role: Nc, transport: MemoryTransport, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
@@ -173,6 +183,7 @@ async def run(
     desk = Desk(role, OPERATIONS, role.results)
     async with trio.open_nursery() as nursery:
         role.tasks = nursery
+        role.cache.open(nursery)
         await nursery.start(transport.serve, role.address, desk)
         for name, loop in loops.LOOPS.items():
             nursery.start_soon(supervise, f"nc {name}", partial(loop, role))

@@ -9,7 +9,6 @@ from euca_box.images.download import DownloadError
 from euca_box.kvm.hypervisor import Disk, DomainExists, KvmError, Machine, Nic
 from euca_box.model import ids
 from euca_box.model.errors import EucaError
-from euca_box.model.images import ImageData
 from euca_box.model.instances import Reason, server_error
 from euca_box.net.network import NetError, Port, device_of
 from euca_box.observe.failpoints import fp
@@ -31,11 +30,10 @@ async def start(nc: "Nc", resident: "Resident") -> None:
     """Fetch, make the disk, plug in, start. Raises what a step raises; `reason_of` puts it into words."""
     spec = resident.spec
     instance_id = spec.instance_id
-    in_use = [nc.cache.path_of(data) for r in nc.residents.values() for data in _files(r)]
     nc.step(instance_id, f"fetches its image {spec.image.location}")
-    base = await nc.cache.get(spec.image, in_use)
-    kernel = await nc.cache.get(spec.kernel, in_use) if spec.kernel else None
-    ramdisk = await nc.cache.get(spec.ramdisk, in_use) if spec.ramdisk else None
+    base = await nc.cache.get(spec.image)
+    kernel = await nc.cache.get(spec.kernel) if spec.kernel else None
+    ramdisk = await nc.cache.get(spec.ramdisk) if spec.ramdisk else None
     nc.step(instance_id, "makes its disk")
     disk = await _disk(nc, resident, base)
     fp("nc.start.after-disk")
@@ -108,11 +106,6 @@ def port_of(resident: "Resident") -> Port:
         group_ids=spec.group_ids,
         hostname=host_name(where.private_ip),
     )
-
-
-def _files(resident: "Resident") -> list[ImageData]:
-    spec = resident.spec
-    return [data for data in (spec.image, spec.kernel, spec.ramdisk) if data is not None]
 
 
 async def _disk(nc: "Nc", resident: "Resident", base: Path) -> Disk:

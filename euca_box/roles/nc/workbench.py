@@ -1,7 +1,9 @@
 """What the node controller does to files and sockets, as a part that a simulation can replace."""
 
+import hashlib
 import os
 import shutil
+import threading
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
@@ -28,6 +30,9 @@ class Console(Protocol):
 class Workbench(Protocol):
     async def fetch(self, source: ImageUrl, target: Path, size_bytes: int) -> str:
         """Download to a new file, durable when this returns; the SHA-256 of what came."""
+
+    async def digest(self, path: Path) -> str:
+        """The SHA-256 of a file, in hex."""
 
     async def create_overlay(
         self, path: Path, base: Path, base_format: DiskFormat, size_bytes: int
@@ -60,16 +65,24 @@ class HostWorkbench:
     set_owner: Callable[[Path, int, int], None] = os.chown
 
     async def fetch(self, source: ImageUrl, target: Path, size_bytes: int) -> str:
-        return await trio.to_thread.run_sync(
-            download.fetch,
-            source.url,
-            source.etag,
-            source.ca_file or None,
-            target,
-            size_bytes,
-            limiter=self.limiter,
-            abandon_on_cancel=True,
-        )
+        given_up = threading.Event()
+        try:
+            return await trio.to_thread.run_sync(
+                download.fetch,
+                source.url,
+                source.etag,
+                source.ca_file or None,
+                target,
+                size_bytes,
+                given_up.is_set,
+                limiter=self.limiter,
+                abandon_on_cancel=True,
+            )
+        finally:
+            given_up.set()
+
+    async def digest(self, path: Path) -> str:
+        return await trio.to_thread.run_sync(_sha256, path, limiter=self.limiter, abandon_on_cancel=True)
 
     async def create_overlay(self, path: Path, base: Path, base_format: DiskFormat, size_bytes: int) -> None:
         await disks.create_overlay(path, base, base_format, size_bytes)
@@ -104,3 +117,8 @@ class HostWorkbench:
             return ring.tail()
         finally:
             ring.close()
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
