@@ -130,6 +130,7 @@ def _show(server: str, name: str, count: int, target: Target, at: Running) -> No
 async def _fill(folder: Path, size: int) -> None:
     """One object by the front door, the others as copies of its row: LIST looks at nothing else."""
     from euca_box.objects.engine import Objects
+    from euca_box.objects.sqlite.index import SqliteIndex
     from euca_box.objects.versions import Wish
     from euca_box.store.sqlite_store import open_store
     from euca_box.store.store import Statement
@@ -138,7 +139,7 @@ async def _fill(folder: Path, size: int) -> None:
         yield b"x" * 4096
 
     store = await open_store(folder / "walrus.db", MIGRATIONS)
-    objects = await Objects.open(store, folder)
+    objects = await Objects.open(SqliteIndex(store), folder)
     await objects.buckets.create(KEY.principal, "bench")
     await objects.put(KEY.principal, "bench", "k", body(), Wish(headers={}))
     [row] = await store.read("SELECT * FROM object")

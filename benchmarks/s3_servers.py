@@ -136,10 +136,11 @@ async def serve_ours(folder: Path, port: int) -> None:
     from euca_box.api.s3.app import s3_app
     from euca_box.auth.keyring import Keyring
     from euca_box.objects.engine import Objects
+    from euca_box.objects.sqlite.index import SqliteIndex
     from euca_box.store.sqlite_store import open_store
 
     store = await open_store(folder / "walrus.db", MIGRATIONS)
-    objects, keyring = await Objects.open(store, folder), Keyring()
+    objects, keyring = await Objects.open(SqliteIndex(store), folder), Keyring()
     keyring.replace(1, [KEY])
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)

@@ -51,6 +51,7 @@ from euca_box.model.metadata import InstanceMetadata
 from euca_box.model.quotas import Quota, Quotas, parse_quota
 from euca_box.network_plan import NetworkPlan
 from euca_box.objects.engine import Objects
+from euca_box.objects.sqlite.index import SqliteIndex
 from euca_box.roles.cc import role as cc_role
 from euca_box.roles.clc import role as clc_role
 from euca_box.roles.nc import role as nc_role
@@ -179,7 +180,7 @@ class App:
         if "walrus" not in self.roles:
             return None
         objects = await Objects.open(
-            stores["walrus"],
+            SqliteIndex(stores["walrus"]),
             self.data.path / "walrus",
             region=self.config.cloud.region,
             sealer=self._sealer(),

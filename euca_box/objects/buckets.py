@@ -19,14 +19,11 @@ from euca_box.model.s3_errors import (
     InvalidBucketState,
     NoSuchBucket,
 )
-from euca_box.objects import index
 from euca_box.objects.acl import Action, authorize, check_acl
 from euca_box.objects.commits import Commits
-from euca_box.objects.index import ENABLED
-from euca_box.objects.rows import Bucket, bucket_from, owner_of
-from euca_box.objects.settings import read_setting, setting_name, write_setting
-from euca_box.store.sqlite_store import SqliteStore
-from euca_box.store.store import Conflict, Statement, insert
+from euca_box.objects.index import BucketIndex, Changes
+from euca_box.objects.rows import ENABLED, Bucket, owner_of
+from euca_box.store.store import Conflict
 
 # "services" is the first step of the paths of 1.6.2, /services/Walrus/bucket/key.
 _TAKEN = {"services"}
@@ -34,17 +31,12 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 
 
 class Buckets:
-    def __init__(self, store: SqliteStore, commits: Commits, region: str, now_ms: Callable[[], int]) -> None:
-        self._store, self._commits, self._region, self._now_ms = store, commits, region, now_ms
+    def __init__(self, rows: BucketIndex, commits: Commits, region: str, now_ms: Callable[[], int]) -> None:
+        self._rows, self._commits, self._region, self._now_ms = rows, commits, region, now_ms
         self._buckets: dict[str, Bucket] = {}
 
     async def load(self) -> None:
-        rows = await self._store.read("SELECT * FROM bucket")
-        settings: dict[str, dict[type, Any]] = {}
-        for row in await self._store.read("SELECT * FROM bucket_setting"):
-            kind, value = read_setting(row["name"], row["document"])
-            settings.setdefault(row["bucket"], {})[kind] = value
-        self._buckets = {row["name"]: bucket_from(row, settings.get(row["name"], {})) for row in rows}
+        self._buckets = {bucket.name: bucket for bucket in await self._rows.all()}
 
     def find(self, name: str) -> Bucket:
         """Raises NoSuchBucket."""
@@ -90,7 +82,7 @@ class Buckets:
         if (old := self._buckets.get(name)) is None:
             self._commits.usage.check_buckets(principal.account)
             try:
-                await self._commits.commit([index.insert_bucket(bucket), *(_set(name, s) for s in settings)])
+                await self._commits.commit(self._rows.put(bucket))
             except Conflict:
                 old = (await self._reread(name)) or bucket
             else:
@@ -107,35 +99,31 @@ class Buckets:
         return old
 
     async def _reread(self, name: str) -> Bucket | None:
-        rows = await self._store.read("SELECT * FROM bucket WHERE name = ?", name)
-        documents = await self._store.read("SELECT * FROM bucket_setting WHERE bucket = ?", name)
-        settings = dict(read_setting(row["name"], row["document"]) for row in documents)
-        for row in rows:
-            self._buckets[name] = bucket_from(row, settings)
-        if not rows:
+        bucket = await self._rows.find(name)
+        if bucket is None:
             self._buckets.pop(name, None)
-        return self._buckets.get(name)
+        else:
+            self._buckets[name] = bucket
+        return bucket
 
     async def set_acl(self, principal: Principal | None, name: str, acl: Acl) -> None:
         """Raises NoSuchBucket, AccessDenied, AccessControlListNotSupported."""
         bucket = self.find(name)
         authorize(principal, Action.PUT_BUCKET_ACL, bucket)
         check_acl(bucket, acl)
-        await self._change(name, Statement("UPDATE bucket SET acl = ? WHERE name = ?", (acl.value, name)))
+        await self._change(name, self._rows.change(name, "acl", acl.value))
 
     async def put_setting(self, name: str, value: Any) -> None:
         """Set the document of the value's type; who may was asked before. Raises NoSuchBucket."""
-        await self._change(name, _set(name, value))
+        await self._change(name, self._rows.put_setting(name, value))
 
     async def delete_setting(self, name: str, kind: type) -> None:
         """What is not set stays so. Works on a full disk. Raises NoSuchBucket."""
-        sql = "DELETE FROM bucket_setting WHERE bucket = ? AND name = ?"
-        await self._change(name, Statement(sql, (name, setting_name(kind))), removes=True)
+        await self._change(name, self._rows.delete_setting(name, kind), removes=True)
 
-    async def _change(self, name: str, change: Statement, *, removes: bool = False) -> None:
-        is_there = Statement("UPDATE bucket SET name = name WHERE name = ?", (name,), expect=1)
+    async def _change(self, name: str, changes: Changes, *, removes: bool = False) -> None:
         with contextlib.suppress(Conflict):
-            await self._commits.commit([is_there, change], removes=removes)
+            await self._commits.commit(changes, removes=removes)
         await self._reread(name)
         self.find(name)
 
@@ -148,8 +136,7 @@ class Buckets:
                 "An Object Lock configuration is present on this bucket, so the versioning state cannot be "
                 "changed."
             )
-        sql = "UPDATE bucket SET versioning = ? WHERE name = ?"
-        await self._change(name, Statement(sql, (status, name)))
+        await self._change(name, self._rows.change(name, "versioning", status))
 
     async def set_object_lock(
         self, principal: Principal | None, name: str, default: DefaultRetention
@@ -159,23 +146,17 @@ class Buckets:
         authorize(principal, Action.PUT_BUCKET_OBJECT_LOCK, bucket)
         if bucket.versioning != ENABLED:
             raise InvalidBucketState("Versioning must be 'Enabled' on the bucket to apply Object Lock.")
-        sql = "UPDATE bucket SET object_lock = ? WHERE name = ?"
-        await self._change(name, Statement(sql, (default.as_text(), name)))
+        await self._change(name, self._rows.change(name, "object_lock", default.as_text()))
 
     async def delete(self, principal: Principal | None, name: str) -> None:
         """Raises NoSuchBucket, AccessDenied, BucketNotEmpty. Open uploads end with the bucket."""
         authorize(principal, Action.DELETE_BUCKET, self.find(name))
         try:
-            await self._commits.commit(index.delete_bucket(name), removes=True)
+            await self._commits.commit(self._rows.delete(name), removes=True)
         except Conflict:
-            if await self._store.read("SELECT 1 FROM bucket WHERE name = ?", name):
+            if await self._rows.find(name) is not None:
                 raise BucketNotEmpty(BucketName=name) from None
         self._buckets.pop(name, None)
-
-
-def _set(name: str, value: Any) -> Statement:
-    row = {"bucket": name, "name": setting_name(type(value)), "document": write_setting(value)}
-    return insert("bucket_setting", row, or_replace=True)
 
 
 def is_bucket_name(name: str) -> bool:

@@ -7,43 +7,24 @@ file was restored) or it is deleted or overwritten.
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
 
-from euca_box.objects.rows import StoredObject
-from euca_box.store.sqlite_store import SqliteStore
-from euca_box.store.store import Statement, StoreError, insert
+from euca_box.objects.index import Changes, ObjectIndex
+from euca_box.objects.rows import Damage, StoredObject
+from euca_box.store.store import StoreError
 
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Damage:
-    """Where it was found. `file` is empty for bytes in the database."""
-
-    generation: int
-    bucket: str
-    key: str
-    version_id: str
-    file: str
-    offset_bytes: int
-    found_ms: int
-
-
 class Quarantine:
-    def __init__(self, store: SqliteStore, now_ms: Callable[[], int]) -> None:
-        self._store, self._now_ms = store, now_ms
+    def __init__(self, index: ObjectIndex, now_ms: Callable[[], int]) -> None:
+        self._index, self._now_ms = index, now_ms
         self._damages: dict[int, Damage] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def load(self) -> None:
         """Take over what was noted, except of versions that are gone."""
-        gone = (
-            "DELETE FROM damage WHERE generation NOT IN"
-            " (SELECT generation FROM piece UNION SELECT generation FROM blob)"
-        )
-        await self._store.write(Statement(gone))
-        rows = await self._store.read("SELECT * FROM damage")
-        self._damages = {row["generation"]: Damage(**dict(row)) for row in rows}
+        await self._index.commit(self._index.scrub.forget_gone())
+        self._damages = {damage.generation: damage for damage in await self._index.scrub.damages()}
         for damage in self._damages.values():
             log.error("damaged object: %s", damage)
 
@@ -60,8 +41,7 @@ class Quarantine:
         damage = Damage(generation, *name, file, offset_bytes, self._now_ms())
         log.error("damaged object: %s", damage)
         self._damages[generation] = damage
-        row = {field: getattr(damage, field) for field in Damage.__dataclass_fields__}
-        self._keep(self._write(insert("damage", row, or_replace=True)))
+        self._keep(self._write(self._index.scrub.put_damage(damage)))
 
     def note(self, stored: StoredObject, file: str, offset_bytes: int) -> None:
         self.add(stored.generation, (stored.bucket, stored.key, stored.version_id), file, offset_bytes)
@@ -70,7 +50,7 @@ class Quarantine:
         """It was found whole."""
         if self._damages.pop(generation, None) is not None:
             log.warning("object data of generation %d is whole again", generation)
-            self._keep(self._write(Statement("DELETE FROM damage WHERE generation = ?", (generation,))))
+            self._keep(self._write(self._index.scrub.delete_damage(generation)))
 
     async def close(self) -> None:
         while self._tasks:
@@ -81,8 +61,8 @@ class Quarantine:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _write(self, change: Statement) -> None:
+    async def _write(self, changes: Changes) -> None:
         try:
-            await self._store.write(change)
+            await self._index.commit(changes)
         except StoreError as error:
             log.error("damage of an object could not be written down: %s", error)

@@ -1,4 +1,4 @@
-"""The object store: buckets, objects, multipart uploads; bytes in files, the index in SQLite.
+"""The object store: buckets, objects, multipart uploads. Bytes lie behind `data.py`, rows behind `index.py`.
 
 `Objects` lives in asyncio. A principal is the caller, None is anonymous; every method that takes one
 decides whether it may. The row is the commit point: bytes are on the disk before it is, and a reader
@@ -36,9 +36,9 @@ from euca_box.objects.digests import DEFAULT_ALGORITHM, Digests, Expectation
 from euca_box.objects.encryption import CustomerKey, DataKeys
 from euca_box.objects.expiry import Expiry
 from euca_box.objects.files import Files
-from euca_box.objects.index import DamagedObject, as_json
+from euca_box.objects.index import DamagedObject, ObjectIndex
 from euca_box.objects.intake import Content, receive
-from euca_box.objects.listing import Page, read_page
+from euca_box.objects.listing import Page
 from euca_box.objects.reading import Reader
 from euca_box.objects.rows import (
     ANONYMOUS,
@@ -47,15 +47,15 @@ from euca_box.objects.rows import (
     ObjectFacts,
     Owner,
     StoredObject,
+    as_json,
     owner_of,
 )
 from euca_box.objects.scrub import Scrub
 from euca_box.objects.space import Space
 from euca_box.objects.uploads import Uploads
 from euca_box.objects.usage import Usage
-from euca_box.objects.version_listing import VersionPage, read_version_page
+from euca_box.objects.version_listing import VersionPage
 from euca_box.objects.versions import Deleted, Facts, Versions, Wish, not_a_marker
-from euca_box.store.sqlite_store import SqliteStore
 
 log = logging.getLogger(__name__)
 
@@ -67,7 +67,7 @@ class Objects:
 
     def __init__(
         self,
-        store: SqliteStore,
+        index: ObjectIndex,
         files: DataEngine,
         keys: DataKeys,
         region: str,
@@ -76,20 +76,24 @@ class Objects:
         day_seconds: float,
         quotas: Quotas,
     ) -> None:
-        self._store, self._files, self.keys, self._now = store, files, keys, now
+        self._index, self._files, self.keys, self._now = index, files, keys, now
         cache = Cache(cache_bytes)
-        self._usage = Usage(store, quotas)
-        self._commits = Commits(store, files, cache, self._usage)
-        self.quarantine = Quarantine(store, self.now_ms)
+        self._usage = Usage(index.versions, quotas)
+        self._commits = Commits(index, files, cache, self._usage)
+        self.quarantine = Quarantine(index, self.now_ms)
         self._reader = Reader(files, self.quarantine)
-        self.scrub = Scrub(store, files, self.quarantine, self.now_ms)
-        self.buckets = Buckets(store, self._commits, region, self.now_ms)
+        self.scrub = Scrub(index, files, self.quarantine, self.now_ms)
+        self.buckets = Buckets(index.buckets, self._commits, region, self.now_ms)
         self._usage.watch(self.buckets.known, self.buckets.owned_by)
         self._versions = Versions(
-            store, files, cache, self._commits, self.quarantine, self.buckets.find, self.now_ms
+            index, files, cache, self._commits, self.quarantine, self.buckets.find, self.now_ms
         )
-        self.uploads = Uploads(store, files, keys, self._commits, self._versions, self.buckets, self._usage)
-        self.expiry = Expiry(store, self.buckets, self._versions, self.uploads, self.now_ms, day_seconds)
+        self.uploads = Uploads(
+            index.uploads, files, keys, self._commits, self._versions, self.buckets, self._usage
+        )
+        self.expiry = Expiry(
+            index.versions, self.buckets, self._versions, self.uploads, self.now_ms, day_seconds
+        )
 
     def now_ms(self) -> int:
         return int(self._now() * 1000)
@@ -97,7 +101,7 @@ class Objects:
     @classmethod
     async def open(
         cls,
-        store: SqliteStore,
+        index: ObjectIndex,
         folder: Path,
         *,
         region: str = "us-east-1",
@@ -109,7 +113,7 @@ class Objects:
         day_seconds: float = 86400.0,
         quotas: Quotas | None = None,
     ) -> "Objects":
-        """Open the data folder and remove what a crash left in it. The store stays the caller's to close.
+        """Open the data folder and remove what a crash left in it. The index stays the caller's to close.
 
         `sealer` holds the master key of encrypted objects; by default one of the folder's own.
         `day_seconds` is how long a day of a lifecycle rule is.
@@ -119,9 +123,8 @@ class Objects:
         if sealer is None:
             sealer = Sealer(load_or_make_key(folder / "objects.key"))
         keys, quotas = DataKeys(sealer), quotas or Quotas()
-        self = cls(store, files, keys, region, now, cache_bytes, day_seconds, quotas)
-        rows = await store.read("SELECT file FROM piece UNION ALL SELECT file FROM part")
-        removed, missing = await files.run(files.sweep, {row["file"] for row in rows})
+        self = cls(index, files, keys, region, now, cache_bytes, day_seconds, quotas)
+        removed, missing = await files.run(files.sweep, await index.versions.files())
         if removed or missing:
             log.info("object data: %d unreferenced files removed, %d files missing", removed, missing)
         await self._versions.load()
@@ -402,7 +405,7 @@ class Objects:
     ) -> Page:
         """One page of keys in UTF-8 order. Raises NoSuchBucket, AccessDenied."""
         authorize(principal, Action.LIST_BUCKET, self.buckets.find(bucket))
-        return await self._store.read_with(lambda db: read_page(db, bucket, prefix, delimiter, after, limit))
+        return await self._index.versions.page(bucket, prefix, delimiter, after, limit)
 
     async def list_versions(
         self,
@@ -420,9 +423,7 @@ class Objects:
         Raises NoSuchBucket, AccessDenied, InvalidArgument.
         """
         authorize(principal, Action.LIST_BUCKET_VERSIONS, self.buckets.find(bucket))
-        return await self._store.read_with(
-            lambda db: read_version_page(db, bucket, prefix, delimiter, after, after_version, limit)
-        )
+        return await self._index.versions.version_page(bucket, prefix, delimiter, after, after_version, limit)
 
     async def stat(self, principal: Principal | None, bucket: str, key: str) -> ObjectFacts:
         """What an image reader must know. Raises NoSuchBucket, NoSuchKey, AccessDenied."""
@@ -449,10 +450,4 @@ class Objects:
 
     async def used_bytes(self) -> int:
         """Bytes of all objects and parts. A copy counts in full though it shares its blocks."""
-        sql = (
-            "SELECT (SELECT COALESCE(SUM(size_bytes), 0) FROM object)"
-            " + (SELECT COALESCE(SUM(size_bytes), 0) FROM version)"
-            " + (SELECT COALESCE(SUM(size_bytes), 0) FROM part) AS used"
-        )
-        [row] = await self._store.read(sql)
-        return int(row["used"])
+        return sum((await self._index.versions.held_bytes()).values())

@@ -6,9 +6,7 @@ Source: S3 user guide, "Lifecycle rules: Expiration", "Understanding object expi
 """
 
 import asyncio
-import json
 import logging
-import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -17,19 +15,15 @@ from euca_box.model.object_lock import DAY_MS
 from euca_box.model.s3_errors import S3Error
 from euca_box.objects.buckets import Buckets
 from euca_box.objects.conditions import Conditions
+from euca_box.objects.index import VersionIndex, WalkedVersion
 from euca_box.objects.rows import Bucket, StoredObject
 from euca_box.objects.uploads import Uploads
+from euca_box.objects.version_listing import CURRENT
 from euca_box.objects.versions import Versions
-from euca_box.store.sqlite_store import SqliteStore
-from euca_box.store.store import Row
 
 log = logging.getLogger(__name__)
 
-_PAGE = 1000
 _AT_ONCE = 64  # removals that share a commit
-_COLUMNS = "key, generation, version_id, size_bytes, modified_ms, tags"
-_CURRENT = 2  # kind of a row of `object`; of `version`: 0, a delete marker 1
-_MARKER = 1
 
 
 @dataclass(slots=True)
@@ -65,14 +59,14 @@ class Expiry:
 
     def __init__(
         self,
-        store: SqliteStore,
+        rows: VersionIndex,
         buckets: Buckets,
         versions: Versions,
         uploads: Uploads,
         now_ms: Callable[[], int],
         day_seconds: float,
     ) -> None:
-        self._store, self._buckets = store, buckets
+        self._rows, self._buckets = rows, buckets
         self._versions, self._uploads = versions, uploads
         self._now_ms, self._day_ms = now_ms, int(day_seconds * 1000)
 
@@ -120,37 +114,36 @@ class Expiry:
 
     async def _expire_versions(self, walk: _Walk) -> None:
         at, row = _Key(), None
-        async for following in self._rows(walk.bucket.name):
+        async for following in self._walk(walk.bucket.name):
             if row is not None:
-                await self._judge(walk, at, row, is_last=following["key"] != row["key"])
+                await self._judge(walk, at, row, is_last=following.key != row.key)
             row = following
         if row is not None:
             await self._judge(walk, at, row, is_last=True)
         await self._remove(walk)
 
-    async def _judge(self, walk: _Walk, at: _Key, row: Row, *, is_last: bool) -> None:
+    async def _judge(self, walk: _Walk, at: _Key, row: WalkedVersion, *, is_last: bool) -> None:
         """Decide on one version; `is_last`: the key has no older one."""
-        is_newest = at.name != row["key"]
+        is_newest = at.name != row.key
         if is_newest:
-            at.name, at.noncurrent = row["key"], 0
-        tags = json.loads(row["tags"]) if row["tags"] else {}
-        rules = [rule for rule in walk.rules if rule.covers(row["key"], row["size_bytes"], tags)]
-        name, same = (walk.bucket.name, row["key"]), Conditions(generation=row["generation"])
-        if row["kind"] == _CURRENT:
-            if any(self._is_due(walk, rule, row["modified_ms"]) for rule in rules):
+            at.name, at.noncurrent = row.key, 0
+        rules = [rule for rule in walk.rules if rule.covers(row.key, row.size_bytes, row.tags)]
+        name, same = (walk.bucket.name, row.key), Conditions(generation=row.generation)
+        if row.kind == CURRENT:
+            if any(self._is_due(walk, rule, row.modified_ms) for rule in rules):
                 walk.removals.append(self._versions.delete(walk.bucket.owner, *name, same))
                 walk.done.objects += 1
         elif is_newest:
-            if is_last and any(self._is_due_marker(walk, rule, row["modified_ms"]) for rule in rules):
-                walk.removals.append(self._versions.delete_version(*name, row["version_id"], same))
+            if is_last and any(self._is_due_marker(walk, rule, row.modified_ms) for rule in rules):
+                walk.removals.append(self._versions.delete_version(*name, row.version_id, same))
                 walk.done.markers += 1
         else:
             if any(self._is_due_noncurrent(walk, rule, at) for rule in rules):
-                removal = self._versions.delete_version(*name, row["version_id"], same, older_only=True)
+                removal = self._versions.delete_version(*name, row.version_id, same, older_only=True)
                 walk.removals.append(removal)
                 walk.done.versions += 1
             at.noncurrent += 1
-        at.successor_ms = row["modified_ms"]
+        at.successor_ms = row.modified_ms
         if len(walk.removals) >= _AT_ONCE:
             await self._remove(walk)
 
@@ -176,17 +169,12 @@ class Expiry:
             if isinstance(outcome, BaseException) and not isinstance(outcome, S3Error):
                 raise outcome
 
-    async def _rows(self, bucket: str) -> AsyncIterator[Row]:
+    async def _walk(self, bucket: str) -> AsyncIterator[WalkedVersion]:
         key, generation = "", 0
-        while True:
-            rows = await self._store.read_with(
-                lambda db, key=key, generation=generation: _page(db, bucket, key, generation)  # type: ignore[misc]
-            )
+        while rows := await self._rows.walk(bucket, key, generation):
             for row in rows:
                 yield row
-            if not rows:
-                return
-            key, generation = rows[-1]["key"], rows[-1]["generation"]
+            key, generation = rows[-1].key, rows[-1].generation
 
     async def _abort_uploads(self, walk: _Walk) -> None:
         rules = [rule for rule in walk.rules if rule.abort_incomplete_multipart_upload is not None]
@@ -202,21 +190,3 @@ class Expiry:
                     walk.done.uploads += 1
                     break
         await self._remove(walk)
-
-
-def _page(db: sqlite3.Connection, bucket: str, key: str, generation: int) -> list[Row]:
-    """The next versions behind that one: the rest of its key, or of the keys beyond."""
-    if generation:
-        rest = _versions(db, "bucket = ? AND key = ? AND generation < ?", (bucket, key, generation))
-        if rest:
-            return rest
-    return _versions(db, "bucket = ? AND key > ?", (bucket, key))
-
-
-def _versions(db: sqlite3.Connection, where: str, args: tuple[str | int, ...]) -> list[Row]:
-    sql = (
-        f"SELECT {_COLUMNS}, {_CURRENT} AS kind FROM object WHERE {where} UNION ALL"  # noqa: S608
-        f" SELECT {_COLUMNS}, marker FROM version WHERE {where} ORDER BY key, generation DESC LIMIT {_PAGE}"
-    )
-    rows: list[Row] = db.execute(sql, args * 2).fetchall()
-    return rows

@@ -1,271 +1,25 @@
-"""The SQL of objects: one batch of statements for each change, all in it or nothing.
+"""What remembers buckets, versions and uploads: what every engine promises.
 
-`object` has the current version of each key and nothing else, so that GET and LIST never meet an old one;
-`version` has the older ones and delete markers (docs/design/0009-versions.md).
+Reads see each commit that has returned. A change is made by the index and looked into by nobody else; given
+to `commit`, alone or with others, all of it is durable when `commit` returns, or nothing of it happened. What
+a change depends on is asked inside the commit. The engines keep one contract
+(tests/contract/test_object_index.py); `objects/sqlite` is the one on SQLite.
 """
 
-import json
-import re
-import secrets
-import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple, Protocol
 
-from euca_box.model.s3_errors import InvalidArgument, S3InternalError
-from euca_box.objects.cache import Found
-from euca_box.objects.conditions import NO_CONDITIONS, Conditions
-from euca_box.objects.crcs import crc32c
+from euca_box.model.s3_errors import S3InternalError
+from euca_box.objects.cache import Found, Key
+from euca_box.objects.conditions import Conditions
 from euca_box.objects.intake import Content
-from euca_box.objects.rows import NULL_VERSION, Bucket, Owner, Piece, StoredObject, object_from
-from euca_box.store.store import Row, Statement, Value, insert
+from euca_box.objects.listing import Page
+from euca_box.objects.rows import Bucket, Checksum, Damage, Part, Piece, StoredObject, Upload
+from euca_box.objects.upload_listing import UploadPage
+from euca_box.objects.version_listing import VersionPage
 
-ENABLED, SUSPENDED = "Enabled", "Suspended"
-Name = tuple[str, str]  # bucket and key
-
-_COLUMNS = (
-    "bucket, key, generation, version_id, size_bytes, etag, modified_ms, owner, owner_id, owner_name, acl,"
-    " checksum, sha256, headers, tags, lock, encryption, storage_class"
-)
-_MARKS = ", ".join("?" * len(_COLUMNS.split(",")))
-_KEY = "bucket = ? AND key = ?"
-_VERSION_ID = re.compile("[0-7][0-9a-f]{31}", re.ASCII)  # the first half is a positive number of SQLite
-# Column names only, all of our own: nothing of a request is in the text of a statement.
-_INSERT = f"INSERT INTO object ({_COLUMNS}) VALUES ({_MARKS})"  # noqa: S608
-_REPLACE = (
-    f"INSERT OR REPLACE INTO object ({_COLUMNS}) SELECT {_MARKS} FROM bucket"  # noqa: S608
-    " WHERE name = ? AND versioning = ''"
-)
-_INSERT_MARKER = f"INSERT INTO version ({_COLUMNS}, marker) VALUES ({_MARKS}, 1)"  # noqa: S608
-_CURRENT = f"(SELECT generation FROM object WHERE {_KEY})"  # noqa: S608
-_NULL = f"(SELECT generation FROM version WHERE {_KEY} AND version_id = '{NULL_VERSION}')"  # noqa: S608
-_SET_ASIDE = f"INSERT INTO version ({_COLUMNS}) SELECT {_COLUMNS} FROM object WHERE {_KEY}"  # noqa: S608
-# The newest version becomes the current one when there is none, unless it is a delete marker.
-_PROMOTE = (
-    f"INSERT INTO object ({_COLUMNS}) SELECT {_COLUMNS} FROM version WHERE {_KEY} AND marker = 0"  # noqa: S608
-    f" AND generation = (SELECT MAX(generation) FROM version WHERE {_KEY})"
-    f" AND NOT EXISTS (SELECT 1 FROM object WHERE {_KEY})"
-)
-_DROP_BLOB = f"DELETE FROM blob WHERE generation = {_CURRENT}"  # noqa: S608
-_DROP_PIECES = f"DELETE FROM piece WHERE generation = {_CURRENT} RETURNING generation, file"  # noqa: S608
-_DROP = f"DELETE FROM object WHERE {_KEY}"  # noqa: S608
-_DROP_NULL = (
-    f"DELETE FROM blob WHERE generation = {_NULL}",  # noqa: S608
-    f"DELETE FROM piece WHERE generation = {_NULL} RETURNING generation, file",  # noqa: S608
-    f"DELETE FROM version WHERE {_KEY} AND version_id = '{NULL_VERSION}'",  # noqa: S608
-)
-_BYTES = (
-    "b.bytes, b.crc AS blob_crc, b.nonce AS blob_nonce, p.file, p.size_bytes AS piece_bytes, p.crcs, p.nonce"
-)
-_JOINS = "LEFT JOIN blob b ON b.generation = o.generation LEFT JOIN piece p ON p.generation = o.generation"
-_PIECE = ", p.checksum AS piece_checksum"
-_FIND = f"SELECT o.*, 0 AS marker, {_BYTES}{_PIECE} FROM object o {_JOINS} WHERE o.{_KEY} ORDER BY p.number"  # noqa: S608
-_VERSIONS = (
-    f"SELECT o.*, {_BYTES}{_PIECE} FROM (SELECT {_COLUMNS}, 0 AS marker FROM object"  # noqa: S608
-    f" WHERE {_KEY} AND version_id = ? UNION ALL SELECT {_COLUMNS}, marker FROM version"
-    f" WHERE {_KEY} AND %s) o {_JOINS} ORDER BY p.number"
-)
-_FIND_VERSION = _VERSIONS % "generation = ? AND version_id = ?"
-_FIND_NULL = _VERSIONS % f"version_id = '{NULL_VERSION}'"
-
-
-def put_object(
-    stored: StoredObject, content: Content, versioning: str, conditions: Conditions
-) -> list[Statement]:
-    """The batch that makes content the current version.
-
-    Conflict: no such bucket, its versioning is another by now, or a condition does not hold.
-    """
-    name, batch = (stored.bucket, stored.key), []
-    if conditions is not NO_CONDITIONS:
-        batch += conditions.for_put(*name)
-    if versioning:
-        batch += [_bucket_is(stored.bucket, versioning), *_set_aside(name, versioning)]
-        batch.append(Statement(_INSERT, _values(stored), expect=1))
-    else:
-        batch += _drop_bytes(name)
-        batch.append(Statement(_REPLACE, (*_values(stored), stored.bucket), expect=1))
-    return batch + _insert_bytes(stored.generation, content)
-
-
-def _insert_bytes(generation: int, content: Content) -> list[Statement]:
-    if content.inline is not None:
-        sql = "INSERT INTO blob (generation, bytes, crc, nonce) VALUES (?, ?, ?, ?)"
-        crc = crc32c(content.inline).to_bytes(4, "big")
-        return [Statement(sql, (generation, content.inline, crc, content.nonce))]
-    return [
-        insert(
-            "piece",
-            {
-                "generation": generation,
-                "number": number,
-                "file": piece.file,
-                "size_bytes": piece.size_bytes,
-                "crcs": piece.crcs,
-                "nonce": piece.nonce,
-                "checksum": piece.checksum,
-            },
-        )
-        for number, piece in enumerate(content.pieces)
-    ]
-
-
-def delete_object(
-    name: Name, versioning: str, conditions: Conditions, marker: StoredObject
-) -> list[Statement]:
-    """The batch that ends the current version: for good, or below a delete marker."""
-    batch = [_bucket_is(name[0], versioning), *conditions.for_delete(*name)]
-    if not versioning:
-        return [*batch, *_drop_bytes(name), Statement(_DROP, name)]
-    return [*batch, *_set_aside(name, versioning), Statement(_INSERT_MARKER, _values(marker), expect=1)]
-
-
-def delete_objects(bucket: str, keys: Iterable[str]) -> list[Statement]:
-    """The batch for many keys of a bucket that never had versioning."""
-    batch = [_bucket_is(bucket, "")]
-    for key in keys:
-        name = (bucket, key)
-        batch += [*_drop_bytes(name), Statement(_DROP, name)]
-    return batch
-
-
-def delete_version(stored: StoredObject, *, older_only: bool = False) -> list[Statement]:
-    """Remove one version, locked as it was seen, for good; the newest one left becomes the current one."""
-    name, generation = (stored.bucket, stored.key), stored.generation
-    row = f"{_KEY} AND generation = ?"
-    current = "0" if older_only else "1"
-    as_seen = (
-        f"SELECT 1 AS seen FROM (SELECT lock FROM object WHERE {row} AND {current}"  # noqa: S608
-        f" UNION ALL SELECT lock FROM version WHERE {row}) WHERE lock = ?"
-    )
-    one = (*name, generation)
-    return [
-        Statement(as_seen, (*one, *one, stored.lock.as_text()), expect=1),
-        Statement("DELETE FROM blob WHERE generation = ?", (generation,)),
-        Statement("DELETE FROM piece WHERE generation = ? RETURNING generation, file", (generation,)),
-        Statement(f"DELETE FROM object WHERE {row}", one),  # noqa: S608
-        Statement(f"DELETE FROM version WHERE {row}", one),  # noqa: S608
-        Statement(_PROMOTE, name * 3),
-        Statement(f"DELETE FROM version WHERE {_KEY} AND generation = {_CURRENT}", name * 2),  # noqa: S608
-    ]
-
-
-def change_version(stored: StoredObject, column: str, value: Value, was: Value) -> list[Statement]:
-    """Change one column of a version, wherever it is by now, if it still has the value `was`."""
-    sql = f"SET {column} = ? WHERE {_KEY} AND generation = ? AND {column} = ? RETURNING 1 AS changed"
-    args = (value, stored.bucket, stored.key, stored.generation, was)
-    return [Statement(f"UPDATE {table} {sql}", args) for table in ("object", "version")]
-
-
-def _bucket_is(bucket: str, versioning: str) -> Statement:
-    sql = "SELECT 1 AS seen FROM bucket WHERE name = ? AND versioning = ?"
-    return Statement(sql, (bucket, versioning), expect=1)
-
-
-def _set_aside(name: Name, versioning: str) -> list[Statement]:
-    """The current version becomes an older one; in a suspended bucket the null version goes."""
-    ends = _DROP_NULL if versioning == SUSPENDED else ()
-    return [Statement(sql, name) for sql in (_SET_ASIDE, _DROP, *ends)]
-
-
-def _drop_bytes(name: Name) -> list[Statement]:
-    return [Statement(_DROP_BLOB, name), Statement(_DROP_PIECES, name)]
-
-
-def insert_bucket(bucket: Bucket) -> Statement:
-    owner, owner_id, owner_name = owner_values(bucket.owner)
-    return insert(
-        "bucket",
-        {
-            "name": bucket.name,
-            "owner": owner,
-            "owner_id": owner_id,
-            "owner_name": owner_name,
-            "created_ms": bucket.created_ms,
-            "location": bucket.location,
-            "acl": bucket.acl.value,
-            "versioning": bucket.versioning,
-            "object_lock": bucket.object_lock.as_text() if bucket.object_lock else "",
-        },
-    )
-
-
-def delete_bucket(name: str) -> list[Statement]:
-    """Uploads end with the bucket; a version in it makes the batch fail (foreign key)."""
-    parts = (
-        "DELETE FROM part WHERE upload_id IN (SELECT upload_id FROM upload WHERE bucket = ?)"
-        " RETURNING 0 AS generation, file"
-    )
-    return [
-        Statement(parts, (name,)),
-        Statement("DELETE FROM upload WHERE bucket = ?", (name,)),
-        Statement("DELETE FROM bucket_setting WHERE bucket = ?", (name,)),
-        Statement("DELETE FROM bucket WHERE name = ?", (name,), expect=1),
-    ]
-
-
-def released_files(results: Iterable[Sequence[Row]]) -> dict[int, list[str]]:
-    """The files that a committed batch let go of, by generation."""
-    files: dict[int, list[str]] = {}
-    for rows in results:
-        for row in rows:
-            files.setdefault(row["generation"], []).append(row["file"])
-    return files
-
-
-def find_object(db: sqlite3.Connection, bucket: str, key: str) -> Found | None:
-    """Runs in the database's thread; one statement, so that row and bytes are of one version."""
-    return _found(db.execute(_FIND, (bucket, key)).fetchall())
-
-
-def find_version(db: sqlite3.Connection, bucket: str, key: str, version_id: str) -> Found | None:
-    """As find_object, of any version. Raises InvalidArgument."""
-    if version_id == NULL_VERSION:
-        return _found(db.execute(_FIND_NULL, (bucket, key, version_id, bucket, key)).fetchall())
-    args = (bucket, key, version_id, bucket, key, generation_of(version_id), version_id)
-    return _found(db.execute(_FIND_VERSION, args).fetchall())
-
-
-def new_version_id(generation: int) -> str:
-    """Opaque to clients, never used twice, and in the order of time as the generation is."""
-    return f"{generation:016x}{secrets.token_hex(8)}"
-
-
-def generation_of(version_id: str) -> int:
-    """Raises InvalidArgument for what was never an id."""
-    if not _VERSION_ID.fullmatch(version_id):
-        raise InvalidArgument(
-            "Invalid version id specified", ArgumentName="versionId", ArgumentValue=version_id
-        )
-    return int(version_id[:16], 16)
-
-
-def find_marker(db: sqlite3.Connection, bucket: str, key: str) -> StoredObject | None:
-    """The delete marker that hides the key, if its newest version is one."""
-    sql = f"SELECT {_COLUMNS}, marker FROM version WHERE {_KEY} ORDER BY generation DESC LIMIT 1"  # noqa: S608
-    row = db.execute(sql, (bucket, key)).fetchone()
-    return object_from(row) if row is not None and row["marker"] else None
-
-
-def has_versions(db: sqlite3.Connection, bucket: str, key: str) -> bool:
-    sql = " UNION ALL ".join(f"SELECT 1 FROM {table} WHERE {_KEY}" for table in ("object", "version"))  # noqa: S608
-    return db.execute(f"{sql} LIMIT 1", (bucket, key) * 2).fetchone() is not None
-
-
-def _found(rows: Sequence[Row]) -> Found | None:
-    if not rows:
-        return None
-    first: Row = dict(zip(rows[0].keys(), rows[0], strict=True))  # a sqlite3.Row looks for each name anew
-    stored, inline = object_from(first), first["bytes"]
-    if inline is not None:
-        if first["blob_crc"] and first["blob_crc"] != crc32c(inline).to_bytes(4, "big"):
-            raise DamagedObject(stored)
-        return Found(stored, inline, nonce=first["blob_nonce"])
-    if stored.is_marker:
-        return Found(stored, None)
-    pieces = (
-        Piece(row["file"], row["piece_bytes"], row["crcs"], row["nonce"], row["piece_checksum"])
-        for row in rows
-    )
-    return Found(stored, None, tuple(pieces))
+Changes = Sequence[Any]  # the engine's own; a + b is both, in this order
 
 
 class DamagedObject(S3InternalError):
@@ -276,31 +30,194 @@ class DamagedObject(S3InternalError):
         self.stored = stored
 
 
-def _values(stored: StoredObject) -> tuple[Value, ...]:
-    return (
-        stored.bucket,
-        stored.key,
-        stored.generation,
-        stored.version_id,
-        stored.size_bytes,
-        stored.etag,
-        stored.modified_ms,
-        *owner_values(stored.owner),
-        stored.acl.value,
-        stored.checksum.as_text() if stored.checksum else "",
-        stored.sha256 or "",
-        json.dumps(dict(stored.headers)),
-        as_json(stored.tags),
-        stored.lock.as_text(),
-        stored.encryption,
-        stored.storage_class,
-    )
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """What a commit shall tell the growth of: the versions of these keys, the parts of these uploads."""
+
+    keys: Sequence[Key]
+    uploads: Sequence[str] = ()
 
 
-def as_json(values: object) -> str:
-    """A mapping as text; an empty one is the empty text."""
-    return json.dumps(values, ensure_ascii=False) if values else ""
+class Committed(NamedTuple):
+    """What a commit did. `released`: data that no row names any more, by generation, 0 of a part."""
+
+    released: Mapping[int, list[str]]
+    has_changed: bool  # did `change` find the version as it was seen?
+    grown_bytes: int = 0  # where it was measured
 
 
-def owner_values(owner: Owner) -> tuple[str, str, str]:
-    return owner.account, owner.canonical_id, owner.display_name
+class WalkedVersion(NamedTuple):
+    """What a lifecycle rule asks of a version; `kind` as in version_listing."""
+
+    key: str
+    generation: int
+    version_id: str
+    size_bytes: int
+    modified_ms: int
+    tags: Mapping[str, str]
+    kind: int
+
+
+class VersionIndex(Protocol):
+    """Versions by bucket, key and generation: the current one, older ones, delete markers."""
+
+    def find(self, bucket: str, key: str) -> Awaitable[Found | None]:
+        """The current version, its row and its bytes of one moment. Raises DamagedObject."""
+
+    def find_version(self, bucket: str, key: str, version_id: str) -> Awaitable[Found | None]:
+        """Any version, delete markers too. Raises InvalidArgument, DamagedObject."""
+
+    def find_marker(self, bucket: str, key: str) -> Awaitable[StoredObject | None]:
+        """The delete marker that hides the key, if its newest version is one."""
+
+    def has_any(self, bucket: str, key: str) -> Awaitable[bool]:
+        """Has the key any version, a delete marker too?"""
+
+    async def newest_generation(self) -> int:
+        """No version has a larger one; 0 without versions."""
+
+    async def held_bytes(self) -> Mapping[str, int]:
+        """Bytes of all versions and of the parts of open uploads, by bucket; those without any may be absent.
+
+        A copy counts in full though it shares its blocks.
+        """
+
+    async def files(self) -> set[str]:
+        """All data that a version or a part names."""
+
+    def page(self, bucket: str, prefix: str, delimiter: str, after: str, limit: int) -> Awaitable[Page]:
+        """At most limit keys and prefixes beyond `after`. Empty strings: no prefix, delimiter, marker."""
+
+    def version_page(
+        self, bucket: str, prefix: str, delimiter: str, after: str, after_version: str, limit: int
+    ) -> Awaitable[VersionPage]:
+        """At most limit versions and prefixes beyond that version of `after`. Raises InvalidArgument."""
+
+    async def walk(self, bucket: str, key: str, generation: int) -> list[WalkedVersion]:
+        """The next versions behind that one, in the order of `version_page`; none at the end."""
+
+    def put(self, stored: StoredObject, content: Content, versioning: str, conditions: Conditions) -> Changes:
+        """Make content the current version.
+
+        Conflict: no such bucket, its versioning is another by now, or a condition does not hold.
+        """
+
+    def delete(self, name: Key, versioning: str, conditions: Conditions, marker: StoredObject) -> Changes:
+        """End the current version: for good, or below the marker. Conflict as `put`."""
+
+    def delete_plain(self, bucket: str, keys: Iterable[str]) -> Changes:
+        """End current versions for good. Conflict: the bucket has had versioning."""
+
+    def delete_version(self, stored: StoredObject, *, older_only: bool = False) -> Changes:
+        """Remove one version for good; the newest one left becomes the current one.
+
+        Conflict: it is gone, its lock is another than was seen, or it is the current one and must not be.
+        """
+
+    def change(
+        self, stored: StoredObject, field: Literal["acl", "tags", "lock"], value: str, was: str
+    ) -> Changes:
+        """Change a field of a version, wherever it is by now, if it is still as it was."""
+
+
+class BucketIndex(Protocol):
+    async def all(self) -> list[Bucket]: ...
+
+    async def find(self, name: str) -> Bucket | None: ...
+
+    def put(self, bucket: Bucket) -> Changes:
+        """A new one, with its settings. Conflict: there is one of that name."""
+
+    def delete(self, name: str) -> Changes:
+        """Its open uploads end with it. Conflict: a version is in it, or it is gone."""
+
+    def change(self, name: str, field: Literal["acl", "versioning", "object_lock"], value: str) -> Changes:
+        """Conflict: it is gone."""
+
+    def put_setting(self, name: str, value: Any) -> Changes:
+        """Set the document of the value's type. Conflict: the bucket is gone."""
+
+    def delete_setting(self, name: str, kind: type) -> Changes:
+        """Conflict: the bucket is gone. What is not set stays so."""
+
+
+class UploadIndex(Protocol):
+    """Multipart uploads and their parts. An upload counts its changes; a completed one has an ETag."""
+
+    async def find(self, bucket: str, key: str, upload_id: str) -> Upload | None: ...
+
+    async def parts(self, upload_id: str, after: int, limit: int) -> list[Part]:
+        """By number, beyond `after`."""
+
+    async def open_in(self, bucket: str) -> list[Upload]: ...
+
+    def page(
+        self, bucket: str, prefix: str, delimiter: str, after: str, after_upload: str, limit: int
+    ) -> Awaitable[UploadPage]:
+        """At most limit uploads and prefixes beyond that upload of `after`; without one, beyond the key."""
+
+    def put(self, upload: Upload) -> Changes: ...
+
+    def put_part(self, upload_id: str, part: Part) -> Changes:
+        """In place of an earlier one of its number. Conflict: the upload ended."""
+
+    def close(self, upload: Upload, etag: str, checksum: Checksum | None, now_ms: int) -> Changes:
+        """It is complete, and its parts are taken. Conflict: it ended, or a part came since it was read."""
+
+    def delete(self, upload_id: str) -> Changes:
+        """Conflict: it ended."""
+
+    def forget_completed(self, before_ms: int) -> Changes:
+        """Those that were closed before that moment."""
+
+
+class ScrubIndex(Protocol):
+    """What a scrub goes through, and what it found."""
+
+    async def next_files(self, generation: int) -> tuple[int, list[tuple[int, Piece]]] | None:
+        """The next generation beyond that one that has data, and its numbered pieces; None at the end."""
+
+    async def next_blobs(self, generation: int, limit: int) -> list[tuple[int, bytes, bytes]]:
+        """Generation, bytes and CRC32C (maybe empty) of what lies in the index itself, beyond that one."""
+
+    async def names(self, generation: int) -> list[tuple[str, str, str]]:
+        """Bucket, key and version id of the version, if it is still there."""
+
+    def note_crcs(self, generation: int, number: int, crcs: bytes) -> Changes:
+        """Give a piece without checksums its own."""
+
+    async def damages(self) -> list[Damage]: ...
+
+    def put_damage(self, damage: Damage) -> Changes: ...
+
+    def delete_damage(self, generation: int) -> Changes: ...
+
+    def forget_gone(self) -> Changes:
+        """Damages of versions that are not there any more."""
+
+    async def progress(self) -> str:
+        """What was noted last; empty at first."""
+
+    def note_progress(self, text: str) -> Changes: ...
+
+
+class ObjectIndex(Protocol):
+    """Opened by one process. Only `commit` changes anything."""
+
+    @property
+    def versions(self) -> VersionIndex: ...
+
+    @property
+    def buckets(self) -> BucketIndex: ...
+
+    @property
+    def uploads(self) -> UploadIndex: ...
+
+    @property
+    def scrub(self) -> ScrubIndex: ...
+
+    async def commit(self, changes: Changes, measure: Measure | None = None) -> Committed:
+        """All or nothing, whether or not the caller still waits.
+
+        Raises Conflict, StoreFull, and StoreError when the outcome is unknown.
+        """

@@ -20,6 +20,7 @@ LARGEST_PART_BYTES = 5 << 30
 SMALLEST_PART_BYTES = 5 * MIB
 MOST_PARTS = 10_000
 NULL_VERSION = "null"
+ENABLED, SUSPENDED = "Enabled", "Suspended"  # versioning of a bucket
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,8 +145,9 @@ class Upload:
     headers: Mapping[str, str]
     algorithm: str
     checksum_type: str
-    changes: int
-    etag: str  # empty until completed
+    changes: int = 0  # how often parts came
+    etag: str = ""  # empty until completed
+    checksum: Checksum | None = None  # of the completed one
     tags: Mapping[str, str] = field(default_factory=dict)
     lock: Lock = NO_LOCK
     encryption: str = ""
@@ -162,6 +164,28 @@ class Part:
     modified_ms: int
     crcs: bytes = b""
     nonce: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """Where a version is damaged. `file` is empty for bytes in the index."""
+
+    generation: int
+    bucket: str
+    key: str
+    version_id: str
+    file: str
+    offset_bytes: int
+    found_ms: int
+
+
+def as_json(values: object) -> str:
+    """A mapping as text; an empty one is the empty text."""
+    return json.dumps(values, ensure_ascii=False) if values else ""
+
+
+def owner_values(owner: Owner) -> tuple[str, str, str]:
+    return owner.account, owner.canonical_id, owner.display_name
 
 
 def bucket_from(row: Mapping[str, Any], settings: Mapping[type, Any]) -> Bucket:
@@ -214,6 +238,7 @@ def upload_from(row: Mapping[str, Any]) -> Upload:
         checksum_type=row["checksum_type"],
         changes=row["changes"],
         etag=row["etag"],
+        checksum=parse_checksum(row["checksum"]),
         tags=json.loads(row["tags"]) if row["tags"] else {},
         lock=Lock.parse(row["lock"]) if row["lock"] else NO_LOCK,
         encryption=row["encryption"],

@@ -4,7 +4,6 @@ Source: S3 API reference, CreateMultipartUpload to ListMultipartUploads, and "Ch
 for the two kinds of checksum.
 """
 
-import json
 import secrets
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
@@ -25,26 +24,21 @@ from euca_box.objects.completion import NamedPart, check_claims, chosen_parts, j
 from euca_box.objects.data import DataEngine
 from euca_box.objects.digests import Digests, Expectation
 from euca_box.objects.encryption import CustomerKey, DataKeys
-from euca_box.objects.index import as_json
+from euca_box.objects.index import UploadIndex
 from euca_box.objects.intake import Content, receive
 from euca_box.objects.rows import (
     ANONYMOUS,
     LARGEST_PART_BYTES,
     MOST_PARTS,
-    Checksum,
     Part,
     Piece,
     Upload,
     owner_of,
-    parse_checksum,
-    part_from,
-    upload_from,
 )
-from euca_box.objects.upload_listing import UploadPage, read_upload_page
+from euca_box.objects.upload_listing import UploadPage
 from euca_box.objects.usage import Usage
 from euca_box.objects.versions import Facts, Versions, Wish
-from euca_box.store.sqlite_store import SqliteStore
-from euca_box.store.store import Conflict, Statement, Value, insert
+from euca_box.store.store import Conflict
 
 REMEMBERED_MS = 24 * 3600 * 1000  # how long a completed upload answers a repeated completion
 _TRIES = 5  # times that a part arriving in the same moment may overtake a completion
@@ -53,7 +47,7 @@ _TRIES = 5  # times that a part arriving in the same moment may overtake a compl
 class Uploads:
     def __init__(
         self,
-        store: SqliteStore,
+        rows: UploadIndex,
         files: DataEngine,
         keys: DataKeys,
         commits: Commits,
@@ -61,12 +55,12 @@ class Uploads:
         buckets: Buckets,
         usage: Usage,
     ) -> None:
-        self._store, self._files, self._keys, self._commits = store, files, keys, commits
+        self._rows, self._files, self._keys, self._commits = rows, files, keys, commits
         self._versions, self._buckets, self._usage = versions, buckets, usage
 
     async def forget_completed(self) -> None:
         before = self._versions.now_ms() - REMEMBERED_MS
-        await self._store.write(Statement("DELETE FROM upload WHERE etag <> '' AND done_ms < ?", (before,)))
+        await self._commits.commit(self._rows.forget_completed(before))
 
     async def create(
         self,
@@ -83,29 +77,24 @@ class Uploads:
         check_acl(held, wish.acl)
         owner = new_owner(principal, held, wish.acl)
         initiator = owner_of(principal) if principal else ANONYMOUS
-        upload_id = secrets.token_urlsafe(48)
-        row: dict[str, Value] = {
-            "upload_id": upload_id,
-            "bucket": bucket,
-            "key": key,
-            "owner": owner.account,
-            "owner_id": owner.canonical_id,
-            "owner_name": owner.display_name,
-            "initiator": initiator.account,
-            "initiator_id": initiator.canonical_id,
-            "initiator_name": initiator.display_name,
-            "started_ms": self._versions.now_ms(),
-            "acl": (wish.acl or PRIVATE).value,
-            "headers": json.dumps(dict(wish.headers)),
-            "algorithm": algorithm,
-            "checksum_type": checksum_type,
-            "tags": as_json(wish.tags),
-            "lock": wish.lock.as_text(),
-            "encryption": self._keys.make(wish.encrypt)[1],
-            "storage_class": wish.storage_class,
-        }
-        await self._commits.commit([insert("upload", row)])
-        return await self._find(bucket, key, upload_id)
+        upload = Upload(
+            upload_id=secrets.token_urlsafe(48),
+            bucket=bucket,
+            key=key,
+            owner=owner,
+            initiator=initiator,
+            started_ms=self._versions.now_ms(),
+            acl=wish.acl or PRIVATE,
+            headers=wish.headers,
+            algorithm=algorithm,
+            checksum_type=checksum_type,
+            tags=wish.tags,
+            lock=wish.lock,
+            encryption=self._keys.make(wish.encrypt)[1],
+            storage_class=wish.storage_class,
+        )
+        await self._commits.commit(self._rows.put(upload))
+        return upload
 
     async def find(
         self,
@@ -133,11 +122,10 @@ class Uploads:
         return upload
 
     async def _find(self, bucket: str, key: str, upload_id: str) -> Upload:
-        sql = "SELECT * FROM upload WHERE upload_id = ? AND bucket = ? AND key = ?"
-        rows = await self._store.read(sql, upload_id, bucket, key)
-        if not rows:
+        upload = await self._rows.find(bucket, key, upload_id)
+        if upload is None:
             raise NoSuchUpload(UploadId=upload_id)
-        return upload_from(rows[0])
+        return upload
 
     async def put_part(
         self,
@@ -178,31 +166,21 @@ class Uploads:
             piece.nonce,
         )
         try:
-            await self._commits.commit(
-                _put_part(upload.upload_id, part), [_name(upload)], [piece.file], uploads=[upload.upload_id]
-            )
+            changes = self._rows.put_part(upload.upload_id, part)
+            await self._commits.commit(changes, [_name(upload)], [piece.file], uploads=[upload.upload_id])
         except Conflict:
             raise NoSuchUpload(UploadId=upload.upload_id) from None
         return part
 
     async def parts(self, upload: Upload, after: int = 0, limit: int = MOST_PARTS) -> list[Part]:
         """Parts by number, beyond `after`."""
-        sql = "SELECT * FROM part WHERE upload_id = ? AND number > ? ORDER BY number LIMIT ?"
-        return [part_from(row) for row in await self._store.read(sql, upload.upload_id, after, limit)]
+        return await self._rows.parts(upload.upload_id, after, limit)
 
     async def abort(self, upload: Upload) -> None:
         """Forget the upload and remove its parts. Works on a full disk. Raises NoSuchUpload."""
-        batch = [
-            Statement(
-                "UPDATE upload SET changes = changes + 1 WHERE upload_id = ? AND etag = ''",
-                (upload.upload_id,),
-                expect=1,
-            ),
-            _drop_parts(upload.upload_id),
-            Statement("DELETE FROM upload WHERE upload_id = ?", (upload.upload_id,)),
-        ]
+        changes = self._rows.delete(upload.upload_id)
         try:
-            await self._commits.commit(batch, [_name(upload)], removes=True, uploads=[upload.upload_id])
+            await self._commits.commit(changes, [_name(upload)], removes=True, uploads=[upload.upload_id])
         except Conflict:
             raise NoSuchUpload(UploadId=upload.upload_id) from None
 
@@ -260,7 +238,7 @@ class Uploads:
             lock=upload.lock,
             storage_class=upload.storage_class,
         )
-        first = _close_upload(upload, facts, self._versions.now_ms())
+        first = self._rows.close(upload, facts.etag, checksum, self._versions.now_ms())
         stored = await self._versions.make(
             upload.owner,
             upload.bucket,
@@ -268,25 +246,21 @@ class Uploads:
             content,
             facts,
             wish,
-            with_statements=first,
+            with_changes=first,
             new_files=(),
             uploads=[upload.upload_id],
         )
         return facts, stored.version_id
 
     async def _answer_again(self, upload: Upload) -> tuple[Facts, str]:
-        sql = "SELECT checksum FROM upload WHERE upload_id = ?"
-        rows = await self._store.read(sql, upload.upload_id)
-        checksum: Checksum | None = parse_checksum(rows[0]["checksum"]) if rows else None
         found = await self._versions.find(upload.bucket, upload.key)
         # The id is told as long as the version is the current one.
         is_it = found is not None and found.stored.etag == upload.etag
-        return Facts(upload.etag, checksum), found.stored.version_id if found and is_it else ""
+        return Facts(upload.etag, upload.checksum), found.stored.version_id if found and is_it else ""
 
     async def open_in(self, bucket: str) -> Sequence[Upload]:
         """All open uploads of a bucket."""
-        rows = await self._store.read("SELECT * FROM upload WHERE bucket = ? AND etag = ''", bucket)
-        return [upload_from(row) for row in rows]
+        return await self._rows.open_in(bucket)
 
     async def list(
         self,
@@ -301,9 +275,7 @@ class Uploads:
     ) -> UploadPage:
         """One page of open uploads by key and upload id. Raises NoSuchBucket, AccessDenied."""
         authorize(principal, Action.LIST_BUCKET_MULTIPART_UPLOADS, self._buckets.find(bucket))
-        return await self._store.read_with(
-            lambda db: read_upload_page(db, bucket, prefix, delimiter, after_key, after_upload, limit)
-        )
+        return await self._rows.page(bucket, prefix, delimiter, after_key, after_upload, limit)
 
 
 def _name(upload: Upload) -> tuple[str, str]:
@@ -313,39 +285,3 @@ def _name(upload: Upload) -> tuple[str, str]:
 def _piece(part: Part) -> Piece:
     checksum = part.checksum.as_text() if part.checksum else ""
     return Piece(part.file, part.size_bytes, part.crcs, part.nonce, checksum)
-
-
-def _put_part(upload_id: str, part: Part) -> list[Statement]:
-    is_open = "UPDATE upload SET changes = changes + 1 WHERE upload_id = ? AND etag = ''"
-    old = "DELETE FROM part WHERE upload_id = ? AND number = ? RETURNING 0 AS generation, file"
-    row: dict[str, Value] = {
-        "upload_id": upload_id,
-        "number": part.number,
-        "file": part.file,
-        "size_bytes": part.size_bytes,
-        "etag": part.etag,
-        "checksum": part.checksum.as_text() if part.checksum else "",
-        "modified_ms": part.modified_ms,
-        "crcs": part.crcs,
-        "nonce": part.nonce,
-    }
-    return [
-        Statement(is_open, (upload_id,), expect=1),
-        Statement(old, (upload_id, part.number)),
-        insert("part", row),
-    ]
-
-
-def _close_upload(upload: Upload, facts: Facts, now_ms: int) -> list[Statement]:
-    """Refused (Conflict) when a part came or the upload ended since its row was read."""
-    close = (
-        "UPDATE upload SET etag = ?, checksum = ?, done_ms = ?"
-        " WHERE upload_id = ? AND changes = ? AND etag = ''"
-    )
-    checksum = facts.checksum.as_text() if facts.checksum else ""
-    args = (facts.etag, checksum, now_ms, upload.upload_id, upload.changes)
-    return [Statement(close, args, expect=1), _drop_parts(upload.upload_id)]
-
-
-def _drop_parts(upload_id: str) -> Statement:
-    return Statement("DELETE FROM part WHERE upload_id = ? RETURNING 0 AS generation, file", (upload_id,))

@@ -1,7 +1,7 @@
 """What the buckets of an account hold, where a quota limits it; nothing is counted where none does.
 
 Counted are the bytes of all versions and of the parts of open uploads: a copy in full, though it shares its
-blocks. The numbers come from the database at the start; then each commit tells what it changed, measured
+blocks. The numbers come from the index at the start; then each commit tells what it changed, measured
 inside its own batch. Who sends bytes reserves room for them first, so that many at once do not get past
 the quota together.
 """
@@ -12,27 +12,13 @@ from collections.abc import Callable, Iterator, Sequence
 
 from euca_box.model.quotas import Quotas
 from euca_box.model.s3_errors import EntityTooLarge, QuotaExceeded, TooManyBuckets
-from euca_box.objects.cache import Key
+from euca_box.objects.index import VersionIndex
 from euca_box.objects.rows import Bucket
-from euca_box.store.sqlite_store import SqliteStore
-from euca_box.store.store import Row, Statement
-
-_SUMS = (
-    "SELECT bucket, SUM(size_bytes) AS held FROM (SELECT bucket, size_bytes FROM object UNION ALL"
-    " SELECT bucket, size_bytes FROM version UNION ALL SELECT u.bucket, p.size_bytes FROM part p"
-    " JOIN upload u ON u.upload_id = p.upload_id) GROUP BY bucket"
-)
-_OF_KEY = (
-    "SELECT COALESCE(SUM(size_bytes), 0) AS held FROM"
-    " (SELECT size_bytes FROM object WHERE bucket = ? AND key = ?"
-    " UNION ALL SELECT size_bytes FROM version WHERE bucket = ? AND key = ?)"
-)
-_OF_UPLOAD = "SELECT COALESCE(SUM(size_bytes), 0) AS held FROM part WHERE upload_id = ?"
 
 
 class Usage:
-    def __init__(self, store: SqliteStore, quotas: Quotas) -> None:
-        self._store, self.quotas, self._is_needed = store, quotas, quotas.count_bytes
+    def __init__(self, versions: VersionIndex, quotas: Quotas) -> None:
+        self._versions, self.quotas, self._is_needed = versions, quotas, quotas.count_bytes
         self._known: Callable[[str], Bucket | None] = lambda name: None
         self._owned: Callable[[str], Sequence[Bucket]] = lambda account: ()
         self._held: Counter[str] = Counter()  # by bucket
@@ -44,8 +30,7 @@ class Usage:
 
     async def load(self) -> None:
         if self._is_needed:
-            rows = await self._store.read(_SUMS)
-            self._held = Counter({row["bucket"]: row["held"] for row in rows})
+            self._held = Counter(await self._versions.held_bytes())
 
     def counts(self, bucket: str) -> bool:
         """Is what this bucket holds limited?"""
@@ -98,16 +83,6 @@ class Usage:
         finally:
             self._reserved[account] -= kept
 
-    def measured(self, keys: Sequence[Key], uploads: Sequence[str]) -> list[Statement]:
-        """Statements that tell what these hold; before and after a change the difference is its own."""
-        return [Statement(_OF_KEY, name * 2) for name in keys] + [
-            Statement(_OF_UPLOAD, (upload_id,)) for upload_id in uploads
-        ]
-
-    def take(self, bucket: str, before: Sequence[Sequence[Row]], after: Sequence[Sequence[Row]]) -> None:
+    def take(self, bucket: str, grown_bytes: int) -> None:
         """What a committed change measured."""
-        self._held[bucket] += _sum(after) - _sum(before)
-
-
-def _sum(results: Sequence[Sequence[Row]]) -> int:
-    return sum(rows[0]["held"] for rows in results)
+        self._held[bucket] += grown_bytes

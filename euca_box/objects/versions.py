@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 from euca_box.model.acls import PRIVATE, Acl
 from euca_box.model.object_lock import NO_LOCK, Lock
@@ -17,7 +18,6 @@ from euca_box.model.s3_errors import (
     PreconditionFailed,
     S3Error,
 )
-from euca_box.objects import index
 from euca_box.objects.cache import Cache, Found
 from euca_box.objects.commits import Commits
 from euca_box.objects.conditions import NO_CONDITIONS, Conditions
@@ -25,11 +25,11 @@ from euca_box.objects.damage import Quarantine
 from euca_box.objects.data import DataEngine
 from euca_box.objects.digests import Expectation
 from euca_box.objects.encryption import Encrypt
-from euca_box.objects.index import ENABLED, DamagedObject
+from euca_box.objects.index import Changes, DamagedObject, ObjectIndex
 from euca_box.objects.intake import Content
-from euca_box.objects.rows import NULL_VERSION, Bucket, Checksum, Owner, StoredObject
-from euca_box.store.sqlite_store import SqliteStore
-from euca_box.store.store import Conflict, Statement, Value
+from euca_box.objects.rows import ENABLED, NULL_VERSION, Bucket, Checksum, Owner, StoredObject
+from euca_box.objects.version_ids import new_version_id
+from euca_box.store.store import Conflict
 
 _NO_MARKER = {"x-amz-delete-marker": "false"}
 _TRIES = 5  # times that another change of the same version may come first
@@ -71,7 +71,7 @@ class Deleted:
 class Versions:
     def __init__(
         self,
-        store: SqliteStore,
+        index: ObjectIndex,
         files: DataEngine,
         cache: Cache,
         commits: Commits,
@@ -79,16 +79,14 @@ class Versions:
         bucket_of: Callable[[str], Bucket],
         now_ms: Callable[[], int],
     ) -> None:
-        self._store, self._files, self._cache, self._commits = store, files, cache, commits
+        self._index, self._rows, self._find = index, index.versions, index.versions.find
+        self._files, self._cache, self._commits = files, cache, commits
         self._quarantine, self._bucket_of, self.now_ms = quarantine, bucket_of, now_ms
         self._last_generation = time.time_ns()
 
     async def load(self) -> None:
         """Generations are never given twice: begin beyond the clock and beyond all rows."""
-        sql = "SELECT COALESCE(MAX(generation), 0) AS last FROM "
-        for table in ("object", "version"):
-            [newest] = await self._store.read(sql + table)
-            self._last_generation = max(self._last_generation, newest["last"])
+        self._last_generation = max(self._last_generation, await self._rows.newest_generation())
 
     async def find(self, bucket: str, key: str) -> Found | None:
         """The current version; None when there is none or it is a delete marker."""
@@ -98,7 +96,7 @@ class Versions:
             return found
         token = self._cache.start_load(name)
         try:
-            found = await self._store.read_with(lambda db: index.find_object(db, bucket, key))
+            found = await self._find(bucket, key)
         except BaseException as error:
             self._cache.drop(name)
             if isinstance(error, DamagedObject):
@@ -113,7 +111,7 @@ class Versions:
         if found is not None and found.stored.version_id == version_id:
             return found
         try:
-            return await self._store.read_with(lambda db: index.find_version(db, bucket, key, version_id))
+            return await self._rows.find_version(bucket, key, version_id)
         except DamagedObject as error:
             self._quarantine.note(error.stored, "", 0)
             raise
@@ -122,7 +120,7 @@ class Versions:
         """Why there is no current version, for who may know."""
         marker = None
         if self._bucket_of(bucket).versioning:
-            marker = await self._store.read_with(lambda db: index.find_marker(db, bucket, key))
+            marker = await self._rows.find_marker(bucket, key)
         return NoSuchKey(Key=key).with_headers(marker_headers(marker) if marker else _NO_MARKER)
 
     async def make(
@@ -134,14 +132,14 @@ class Versions:
         facts: Facts,
         wish: Wish,
         *,
-        with_statements: Iterable[Statement] = (),
+        with_changes: Changes = (),
         new_files: Iterable[str] | None = None,
         uploads: Sequence[str] = (),
     ) -> StoredObject:
-        """Make received content the current version, in one batch with other statements.
+        """Make received content the current version, in one commit with other changes.
 
-        `uploads`: those whose parts the statements take.
-        `new_files` go when the batch is refused; by default all files of the content.
+        `uploads`: those whose parts the changes take.
+        `new_files` go when the commit is refused; by default all files of the content.
         Raises NoSuchBucket, PreconditionFailed, NoSuchKey, OperationAborted, InsufficientStorage.
         """
         new = content.files if new_files is None else list(new_files)
@@ -169,10 +167,10 @@ class Versions:
             encryption=facts.encryption,
             storage_class=wish.storage_class,
         )
-        change = index.put_object(stored, content, held.versioning, wish.conditions)
+        change = self._rows.put(stored, content, held.versioning, wish.conditions)
         try:
             await self._commits.commit(
-                [*with_statements, *change],
+                [*with_changes, *change],
                 [(bucket, key)],
                 new,
                 frozenset(content.files),
@@ -209,12 +207,11 @@ class Versions:
         return None if conditions.fit(found.stored) else _failed(conditions)
 
     async def _refusal(self, bucket: Bucket, unmet: S3Error | None) -> S3Error:
-        """Why a batch did not fit."""
-        sql = "SELECT versioning FROM bucket WHERE name = ?"
-        rows = await self._store.read(sql, bucket.name)
-        if not rows:
+        """Why a change did not fit."""
+        now = await self._index.buckets.find(bucket.name)
+        if now is None:
             return NoSuchBucket(BucketName=bucket.name)
-        if rows[0]["versioning"] != bucket.versioning:
+        if now.versioning != bucket.versioning:
             return OperationAborted()
         return unmet or OperationAborted()
 
@@ -229,9 +226,9 @@ class Versions:
         if conditions is not NO_CONDITIONS and held.versioning and not await self._exists(bucket, key):
             return Deleted(key)  # nothing is there to compare with, so nothing is done
         marker = self._new_marker(owner, held, key)
-        batch = index.delete_object((bucket, key), held.versioning, conditions, marker)
+        changes = self._rows.delete((bucket, key), held.versioning, conditions, marker)
         try:
-            await self._commits.commit(batch, [(bucket, key)], removes=True)
+            await self._commits.commit(changes, [(bucket, key)], removes=True)
         except Conflict as error:
             failed = _failed(conditions) if conditions != NO_CONDITIONS else None
             raise await self._refusal(held, failed) from error
@@ -239,14 +236,14 @@ class Versions:
 
     async def _exists(self, bucket: str, key: str) -> bool:
         """Has the key any version, a delete marker too?"""
-        return await self._store.read_with(lambda db: index.has_versions(db, bucket, key))
+        return await self._rows.has_any(bucket, key)
 
     async def delete_plain(self, bucket: str, keys: Iterable[str]) -> None:
         """End current versions for good, all or none, in a bucket that never had versioning."""
         wanted = list(keys)
         try:
-            batch = index.delete_objects(bucket, wanted)
-            await self._commits.commit(batch, [(bucket, key) for key in wanted], removes=True)
+            changes = self._rows.delete_plain(bucket, wanted)
+            await self._commits.commit(changes, [(bucket, key) for key in wanted], removes=True)
         except Conflict as error:
             raise await self._refusal(self._bucket_of(bucket), None) from error
 
@@ -275,7 +272,7 @@ class Versions:
                 raise AccessDenied("Access Denied because object protected by object lock.")
             try:
                 await self._commits.commit(
-                    index.delete_version(stored, older_only=older_only), [(bucket, key)], removes=True
+                    self._rows.delete_version(stored, older_only=older_only), [(bucket, key)], removes=True
                 )
             except Conflict:
                 self.forget(bucket, key)
@@ -283,11 +280,12 @@ class Versions:
                 return Deleted(key, version_id, stored.is_marker)
         raise OperationAborted()
 
-    async def change(self, stored: StoredObject, column: str, value: Value, was: Value) -> bool:
-        """Change a column of a version; False when it had another value than `was`, or went meanwhile."""
-        batch = index.change_version(stored, column, value, was)
-        results = await self._commits.commit(batch, [(stored.bucket, stored.key)])
-        return any(results)
+    async def change(
+        self, stored: StoredObject, field: Literal["acl", "tags", "lock"], value: str, was: str
+    ) -> bool:
+        """Change a field of a version; False when it had another value than `was`, or went meanwhile."""
+        changes = self._rows.change(stored, field, value, was)
+        return (await self._commits.commit(changes, [(stored.bucket, stored.key)])).has_changed
 
     async def set_lock(self, stored: StoredObject, new: Lock, *, bypass: bool) -> bool:
         """As `change`. Raises AccessDenied when what protects the version does not allow it."""
@@ -318,7 +316,7 @@ class Versions:
 
 
 def _version_id(bucket: Bucket, generation: int) -> str:
-    return index.new_version_id(generation) if bucket.versioning == ENABLED else NULL_VERSION
+    return new_version_id(generation) if bucket.versioning == ENABLED else NULL_VERSION
 
 
 def _failed(conditions: Conditions) -> PreconditionFailed:

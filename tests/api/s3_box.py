@@ -20,6 +20,7 @@ from euca_box.api.s3.settings import S3Settings
 from euca_box.auth.keyring import Keyring
 from euca_box.model.accounts import AccessKey, Principal
 from euca_box.objects.engine import Objects
+from euca_box.objects.sqlite.index import SqliteIndex
 from euca_box.store.sqlite_store import open_store
 
 MIGRATIONS = Path(__file__).parents[2] / "euca_box/roles/walrus/migrations"
@@ -103,7 +104,7 @@ def running_s3(
 
     async def main() -> None:
         store = await open_store(folder / "walrus.db", MIGRATIONS)
-        objects = await Objects.open(store, folder, **options)
+        objects = await Objects.open(SqliteIndex(store), folder, **options)
         keyring = Keyring()
         keyring.replace(1, keys)
         listener = server.bind("127.0.0.1", 0, None, "port")

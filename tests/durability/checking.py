@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from euca_box.objects.engine import Objects
+from euca_box.objects.sqlite.index import SqliteIndex
 from euca_box.objects.version_listing import MARKER
 from euca_box.store.sqlite_store import open_store
 from tests.durability.acknowledged import Acknowledged, Versions
@@ -16,7 +17,7 @@ async def wrongs_of(folder: Path, known: Acknowledged) -> list[str]:
     except Exception as error:
         return [f"the database does not open: {error!r}"]
     try:
-        objects = await Objects.open(store, folder, **OPTIONS)
+        objects = await Objects.open(SqliteIndex(store), folder, **OPTIONS)
         try:
             return [
                 wrong for key in sorted(known.keys()) for wrong in await wrongs_of_key(objects, key, known)

@@ -17,6 +17,7 @@ from typing import Any
 from euca_box.model.errors import EucaError
 from euca_box.objects import completion
 from euca_box.objects.engine import Objects
+from euca_box.objects.sqlite.index import SqliteIndex
 from euca_box.store.sqlite_store import open_store
 from euca_box.store.store import StoreError
 from tests.durability.acknowledged import Acknowledged
@@ -76,7 +77,7 @@ class Sweep:
 
 async def main(folder: Path, recorder: Any) -> None:
     store = await open_store(folder / "walrus.db", MIGRATIONS)
-    objects = await Objects.open(store, folder, **OPTIONS)
+    objects = await Objects.open(SqliteIndex(store), folder, **OPTIONS)
     await prepare(objects)
     sweep = Sweep(objects, recorder)
     await sweep.run()

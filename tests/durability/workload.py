@@ -20,6 +20,7 @@ from euca_box.objects import completion, files
 from euca_box.objects.completion import NamedPart
 from euca_box.objects.digests import Expectation
 from euca_box.objects.engine import Objects
+from euca_box.objects.sqlite.index import SqliteIndex
 from euca_box.objects.versions import Wish
 from euca_box.store import engine
 from euca_box.store.sqlite_store import open_store
@@ -110,7 +111,7 @@ async def prepare(objects: Objects) -> None:
 
 async def main(folder: Path, seed: int, steps: int) -> None:
     store = await open_store(folder / "walrus.db", MIGRATIONS)
-    objects = await Objects.open(store, folder, **OPTIONS)
+    objects = await Objects.open(SqliteIndex(store), folder, **OPTIONS)
     await prepare(objects)
     note({"event": "ready"})
     workers = [

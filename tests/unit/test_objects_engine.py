@@ -28,6 +28,7 @@ from euca_box.objects.completion import NamedPart
 from euca_box.objects.conditions import Conditions
 from euca_box.objects.digests import Expectation
 from euca_box.objects.engine import Objects
+from euca_box.objects.sqlite.index import SqliteIndex
 from euca_box.objects.versions import Wish
 from euca_box.store.sqlite_store import open_store
 
@@ -48,7 +49,7 @@ def anyio_backend() -> str:
 @contextlib.asynccontextmanager
 async def opened_objects(folder: Path, **options: Any) -> AsyncIterator[Objects]:
     store = await open_store(folder / "walrus.db", MIGRATIONS)
-    objects = await Objects.open(store, folder, **{**SMALL, **options})
+    objects = await Objects.open(SqliteIndex(store), folder, **{**SMALL, **options})
     try:
         yield objects
     finally:
@@ -103,7 +104,7 @@ async def test_the_file_is_synced_and_then_its_folder_before_the_row_is_committe
     objects: Objects, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     steps: list[str] = []
-    real_sync, real_folder, real_write = os.fdatasync, files_module._sync_folder, objects._store.write
+    real_sync, real_folder, real_commit = os.fdatasync, files_module._sync_folder, objects._index.commit
 
     def fdatasync(fd: int) -> None:
         steps.append("data")
@@ -113,13 +114,13 @@ async def test_the_file_is_synced_and_then_its_folder_before_the_row_is_committe
         steps.append("folder")
         real_folder(folder)
 
-    async def write(*batch: Any) -> Any:
+    async def commit(*args: Any) -> Any:
         steps.append("row")
-        return await real_write(*batch)
+        return await real_commit(*args)
 
     monkeypatch.setattr(files_module.os, "fdatasync", fdatasync)
     monkeypatch.setattr(files_module, "_sync_folder", sync_folder)
-    monkeypatch.setattr(objects._store, "write", write)
+    monkeypatch.setattr(objects._index, "commit", commit)
     await put(objects, "k", b"x" * 100_000)
     assert steps == ["data", "folder", "row"]
 

@@ -20,6 +20,7 @@ from euca_box.model.tagging import Tag
 from euca_box.objects import expiry
 from euca_box.objects.conditions import Conditions
 from euca_box.objects.engine import Objects
+from euca_box.objects.sqlite import version_listing
 from euca_box.objects.versions import Wish
 from tests.unit.test_objects_engine import ALICE, opened_objects, put
 from tests.unit.test_objects_protection import Clock
@@ -149,7 +150,7 @@ async def test_the_newest_of_the_older_versions_stay_where_the_rule_says_so(
 async def test_more_versions_than_fit_a_page_are_all_judged(
     objects: Objects, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(expiry, "_PAGE", 3)
+    monkeypatch.setattr(version_listing, "_WALK_PAGE", 3)
     monkeypatch.setattr(expiry, "_AT_ONCE", 2)
     await objects.buckets.set_versioning(ALICE, "bucket", "Enabled")
     wish = NoncurrentVersionExpiration(noncurrent_days=1, newer_noncurrent_versions=1)

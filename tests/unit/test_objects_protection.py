@@ -141,7 +141,7 @@ async def test_an_encrypted_object_is_read_back_and_its_bytes_are_nowhere_on_the
     data = (b"plain text, easy to find " * (size // 25 + 1))[:size]
     await put(objects, "k", data, encrypt=wish)
     assert await body_of(objects, "k", wish.customer) == data
-    await objects._store.write()
+    await objects._index.commit([])
     on_disk = b"".join(p.read_bytes() for p in [*data_files(tmp_path), *tmp_path.glob("walrus.db*")])
     assert size == 0 or data[:25] not in on_disk
     assert b"k" * 32 not in on_disk
@@ -251,7 +251,7 @@ async def test_a_flipped_bit_of_a_small_object_is_found(tmp_path: Path) -> None:
         await objects.buckets.create(ALICE, "bucket")
         await put(objects, "k", b"small")
 
-        await objects._store.write(Statement("UPDATE blob SET bytes = ?", (b"smalm",)))
+        await objects._index.commit([Statement("UPDATE blob SET bytes = ?", (b"smalm",))])
         with pytest.raises(DamagedObject):
             await body_of(objects, "k")
 
@@ -277,7 +277,9 @@ async def test_a_scrub_finds_what_nobody_reads_and_the_quarantine_outlives_a_res
         lost = await objects.find(ALICE, "bucket", "large1")
         (tmp_path / "objects" / lost.pieces[0].file).unlink()
         small = (await objects.find(ALICE, "bucket", "small2")).stored.generation
-        await objects._store.write(Statement("UPDATE blob SET bytes = ? WHERE generation = ?", (b"x", small)))
+        await objects._index.commit(
+            [Statement("UPDATE blob SET bytes = ? WHERE generation = ?", (b"x", small))]
+        )
         assert await scrubbed(objects) == 3
     async with opened_objects(tmp_path) as objects:
         assert {d.key for d in objects.quarantine.all()} == {"large1", "large3", "small2"}
@@ -308,7 +310,7 @@ async def test_a_scrub_goes_on_where_it_was_stopped(tmp_path: Path) -> None:
 
 async def test_a_file_of_before_there_were_checksums_gets_them(objects: Objects, tmp_path: Path) -> None:
     await put(objects, "k", os.urandom(20_000))
-    await objects._store.write(Statement("UPDATE piece SET crcs = x''"))
+    await objects._index.commit([Statement("UPDATE piece SET crcs = x''")])
     assert await scrubbed(objects) == 0
     [file] = data_files(tmp_path)
     file.write_bytes(bytes(20_000))
