@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -9,6 +10,8 @@ from euca_box.cli import common
 from euca_box.client import ClientError, import_image
 
 BUCKET = "euca-box-images"
+CACHE_WAIT_SECONDS = 20.0
+CACHE_COLUMNS = {"node": "Node", "image_id": "Image", "size_bytes": "Bytes", "state": "State"}
 
 
 @click.group("image")
@@ -63,6 +66,30 @@ def import_files(
             )
         rows.append({"image_id": image_id, "name": label})
     _show(rows, output)
+
+
+@image_command.command("cache")
+@click.argument("image_ids", nargs=-1)
+@common.output_option
+@common.data_dir_option
+def cache(image_ids: tuple[str, ...], output: str, data_dir: Path | None) -> None:
+    """Have every node fetch these images now, so that their first launch waits for nothing.
+
+    Without IMAGE_IDS: show what the nodes have.
+    """
+    data = common.data_dir_of(data_dir)
+
+    def ask() -> list[dict[str, Any]]:
+        wait_seconds = CACHE_WAIT_SECONDS if image_ids else 0.0
+        reply = common.ask(data, "CacheImages", image_ids=image_ids, wait_seconds=wait_seconds)
+        return list(reply["images"])
+
+    rows = ask()
+    while any(row["state"] == "fetching" for row in rows):
+        rows = ask()
+    common.show(rows, output, CACHE_COLUMNS)
+    if failed := [row for row in rows if row["state"].startswith("failed")]:
+        common.fail(f"{failed[0]['image_id']} was not fetched by {failed[0]['node']}")
 
 
 @image_command.group("build")

@@ -80,6 +80,31 @@ class GetUsage(Op[Usage], role="clc"):
 
 
 @dataclass(frozen=True)
+class CachedImageRow:
+    """`state` is cached, in use, fetching, or why it cannot be had. `used_at` and size: of what is cached."""
+
+    node: str
+    image_id: str  # or the SHA-256 of an image that is registered no more
+    state: str
+    size_bytes: int = 0
+    used_at: float = 0.0
+
+
+@dataclass(frozen=True)
+class CachedImages:
+    images: tuple[CachedImageRow, ...]
+
+
+@dataclass(frozen=True)
+class CacheImages(Op[CachedImages], role="clc", timeout=60):
+    """Have every node fetch these images with their kernels and ramdisks, and tell of these only; without
+    any: tell what the nodes have. Answers after wait_seconds at the latest."""
+
+    image_ids: tuple[str, ...] = ()
+    wait_seconds: float = 0.0
+
+
+@dataclass(frozen=True)
 class VmTypeRow:
     """`origin` is configured, changed or added."""
 

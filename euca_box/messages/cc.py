@@ -11,6 +11,7 @@ from euca_box.messages.instance_spec import (
     InstanceSpec,
     Placement,
 )
+from euca_box.model.images import ImageData
 from euca_box.model.usage import Counters
 
 
@@ -152,6 +153,40 @@ class CcGetUsage(Op[Usage], role="cc", timeout=20):
 
     instance_id: str
     after: float = 0.0
+
+
+@dataclass(frozen=True)
+class CachedImage:
+    """A file of a node's image cache. `used_at`: seconds since 1970."""
+
+    sha256: str
+    size_bytes: int
+    used_at: float
+    in_use: bool
+
+
+@dataclass(frozen=True)
+class ImageCache:
+    """What a node has in its cache. `missing`: images that were asked for and are still on their way."""
+
+    node: str
+    limit_bytes: int
+    images: tuple[CachedImage, ...] = ()
+    missing: tuple[str, ...] = ()  # SHA-256
+    failed: tuple[tuple[str, str], ...] = ()  # SHA-256, and why it cannot be had
+
+
+@dataclass(frozen=True)
+class ImageCaches:
+    caches: tuple[ImageCache, ...]
+
+
+@dataclass(frozen=True)
+class CcCacheImages(Op[ImageCaches], role="cc", timeout=40):
+    """NcCacheImages at every node that is up."""
+
+    images: tuple[ImageData, ...] = ()
+    wait_seconds: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 
 from euca_box.messages.base import Done, Op
-from euca_box.messages.cc import ConsoleOutput, Reports, Screenshot, Usage
+from euca_box.messages.cc import ConsoleOutput, ImageCache, Reports, Screenshot, Usage
 from euca_box.messages.instance_spec import GroupRules, GroupsInForce, InstanceSpec, Placement
+from euca_box.model.images import ImageData
 from euca_box.model.metadata import InstanceMetadata
 
 
@@ -69,6 +70,15 @@ class NcGetConsoleScreenshot(Op[Screenshot], role="nc", timeout=15):
 class NcGetUsage(Op[Usage], role="nc", timeout=10):
     instance_id: str
     after: float = 0.0
+
+
+@dataclass(frozen=True)
+class NcCacheImages(Op[ImageCache], role="nc", timeout=40):
+    """Fetch these images before an instance needs them; answers when all are there, at the latest after
+    wait_seconds, and goes on fetching. Twice is harmless."""
+
+    images: tuple[ImageData, ...] = ()
+    wait_seconds: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ OPERATIONS: dict[str, type[Op[Any]]] = {
         admin.SetUserState,
         admin.SetPassword,
         admin.GetUsage,
+        admin.CacheImages,
         admin.ListVmTypes,
         admin.SetVmType,
         admin.RemoveVmType,

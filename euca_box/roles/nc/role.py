@@ -24,7 +24,7 @@ from euca_box.messages.walrus import GetImageUrl
 from euca_box.model.images import ImageData
 from euca_box.model.instances import Reason
 from euca_box.net.network import Network
-from euca_box.roles.nc import addresses, groups, instances, loops, metadata, resources, stops, usage
+from euca_box.roles.nc import addresses, groups, instances, loops, metadata, prefetch, resources, stops, usage
 from euca_box.roles.nc.cache import ImageCache
 from euca_box.roles.nc.workbench import Console, Workbench
 from euca_box.store.store import Statement, Store
@@ -99,6 +99,7 @@ class Nc:
         self.bells: dict[str, Bell] = {}
         self.consoles: dict[str, Console] = {}
         self.samples: dict[str, deque[Sample]] = {}
+        self.prefetching: dict[str, str] = {}  # SHA-256: nothing while it comes, or why it failed
         self.groups_version = -1
         self.wishing = trio.Lock()  # two wishes at once: the newer one stands
         self.version = 0
@@ -199,6 +200,7 @@ OPERATIONS: Operations = {
     nc.NcGetConsoleOutput: instances.get_console_output,
     nc.NcGetConsoleScreenshot: instances.get_console_screenshot,
     nc.NcGetUsage: usage.get_usage,
+    nc.NcCacheImages: prefetch.cache_images,
     nc.NcDescribeInstances: instances.describe_instances,
     nc.NcDescribeResource: resources.describe_resource,
     nc.NcConfigureGroups: groups.configure_groups,
