@@ -348,7 +348,8 @@ class App:
     def _clc(self, store: BridgedStore) -> clc_role.Clc:
         cloud = self.config.cloud
         types = tuple(
-            VmType(name, vm.cpu, vm.memory_mib, vm.disk_gib) for name, vm in self.config.vm_types.items()
+            VmType(name, vm.cpu, vm.memory_mib, vm.disk_gib, vm.ephemeral_gib, vm.swap_mib)
+            for name, vm in self.config.vm_types.items()
         )
         clc = clc_role.ClcSettings(
             region=cloud.region,

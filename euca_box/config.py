@@ -261,11 +261,13 @@ class Log:
 
 @attrs.frozen
 class VmType:
-    """cpu, memory_mib, disk_gib"""
+    """cpu, memory_mib, disk_gib, ephemeral_gib, swap_mib"""
 
     cpu: int = setting(1, "Virtual CPUs.", check=at_least(1, 255))
     memory_mib: int = setting(128, "Memory.", check=at_least(32))
     disk_gib: int = setting(10, "Root disk.", check=at_least(1))
+    ephemeral_gib: int = setting(0, "A second disk, formatted and empty. 0: none.", check=at_least(0))
+    swap_mib: int = setting(0, "Swap space, a disk of its own. 0: none.", check=at_least(0))
 
 
 # EUCALYPTUS 1.6.2, section VM types: the first five, editable.

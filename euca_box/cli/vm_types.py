@@ -1,6 +1,7 @@
 """`euca-box vm-type ...`: the sizes that instances can have, changed while the cloud runs."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -11,6 +12,8 @@ COLUMNS = {
     "cpu": "Cores",
     "memory_mib": "Memory MiB",
     "disk_gib": "Disk GiB",
+    "ephemeral_gib": "Ephemeral GiB",
+    "swap_mib": "Swap MiB",
     "origin": "From",
     "instances": "Instances",
 }
@@ -34,13 +37,16 @@ def list_vm_types(output: str, data_dir: Path | None) -> None:
 @click.option("--cpu", type=int, help="Cores.")
 @click.option("--memory", "memory_mib", type=int, help="Memory in MiB.")
 @click.option("--disk", "disk_gib", type=int, help="Root disk in GiB.")
+@click.option("--ephemeral", "ephemeral_gib", type=int, help="Second disk in GiB, 0: none.")
+@click.option("--swap", "swap_mib", type=int, help="Swap in MiB, 0: none.")
 @common.data_dir_option
-def set_vm_type(
-    name: str, cpu: int | None, memory_mib: int | None, disk_gib: int | None, data_dir: Path | None
-) -> None:
-    """Change a VM type, or make a new one. Instances that run keep theirs until they start again."""
-    data = common.data_dir_of(data_dir)
-    common.ask(data, "SetVmType", name=name, cpu=cpu, memory_mib=memory_mib, disk_gib=disk_gib)
+def set_vm_type(name: str, data_dir: Path | None, **sizes: int | None) -> None:
+    """Change a VM type, or make a new one.
+
+    Instances that run keep theirs until they start again, and their disks for ever.
+    """
+    fields: dict[str, Any] = dict(sizes)
+    common.ask(common.data_dir_of(data_dir), "SetVmType", name=name, **fields)
     click.echo(f"{name} is set")
 
 

@@ -5,14 +5,39 @@ The files are private (0600) and belong to whoever runs this; hand them to QEMU'
 
 import json
 import os
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Literal
 
 import trio
 
 from euca_box.kvm.hypervisor import DiskFormat, KvmError
 
 SECTOR = 512
-QEMU_IMG_SECONDS = 60.0
+PROGRAM_SECONDS = 60.0
+# Lazily: the tables of an empty file system are written by the guest's kernel, and the file stays sparse.
+FORMATTERS = {
+    "ext4": ["mkfs.ext4", "-q", "-F", "-m", "0", "-E", "lazy_itable_init=1,lazy_journal_init=1,nodiscard"],
+    "swap": ["mkswap"],
+}
+
+
+@dataclass(frozen=True)
+class Owner:
+    """The user that QEMU runs as, by number."""
+
+    uid: int
+    set_owner: Callable[[Path, int, int], None] = os.chown
+
+    def take(self, path: Path) -> None:
+        self.set_owner(path, self.uid, self.uid)
+
+    def rights(self) -> dict[str, Any]:
+        """For a program that runs as this user; without root it runs as we do."""
+        if os.geteuid() != 0:
+            return {}
+        return {"user": self.uid, "group": self.uid, "extra_groups": ()}
 
 
 async def create_overlay(path: Path, base: Path, base_format: DiskFormat, size_bytes: int) -> None:
@@ -40,6 +65,22 @@ async def create_raw(path: Path, size_bytes: int) -> None:
     await trio.to_thread.run_sync(os.truncate, path, size_bytes)
 
 
+async def create_formatted(
+    path: Path, size_bytes: int, kind: Literal["ext4", "swap"], label: str, owner: Owner
+) -> None:
+    """A new sparse raw disk of `owner` with an empty file system or swap space on the whole of it.
+
+    The program that formats it runs as the owner. Raises KvmError, FileExistsError.
+    """
+    await create_raw(path, size_bytes)
+    try:
+        owner.take(path)
+        await _run([*FORMATTERS[kind], "-L", label, str(path)], **owner.rights())
+    except BaseException:
+        os.unlink(path)
+        raise
+
+
 async def virtual_size_bytes(path: Path, image_format: DiskFormat) -> int:
     """What the guest sees as the size of the disk. Only for files that images.inspect has passed."""
     if image_format == "raw":
@@ -59,14 +100,16 @@ def _reserve(path: Path) -> None:
 
 
 async def _qemu_img(command: str, *arguments: str) -> bytes:
-    with trio.move_on_after(QEMU_IMG_SECONDS):
+    return await _run(["qemu-img", command, *arguments])
+
+
+async def _run(argv: list[str], **rights: Any) -> bytes:
+    name = f"{argv[0]} {argv[1]}"
+    with trio.move_on_after(PROGRAM_SECONDS):
         done = await trio.run_process(
-            ["qemu-img", command, *arguments],
-            capture_stdout=True,
-            capture_stderr=True,
-            check=False,
+            argv, capture_stdout=True, capture_stderr=True, check=False, cwd="/", **rights
         )
         if done.returncode != 0:
-            raise KvmError(f"qemu-img {command}: {done.stderr.decode(errors='replace').strip()}")
+            raise KvmError(f"{name}: {done.stderr[-1000:].decode(errors='replace').strip()}")
         return bytes(done.stdout)
-    raise KvmError(f"qemu-img {command} did not end within {QEMU_IMG_SECONDS:g} seconds")
+    raise KvmError(f"{name} did not end within {PROGRAM_SECONDS:g} seconds")

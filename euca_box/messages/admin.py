@@ -114,6 +114,8 @@ class VmTypeRow:
     disk_gib: int
     origin: str
     instances: int
+    ephemeral_gib: int = 0
+    swap_mib: int = 0
 
 
 @dataclass(frozen=True)
@@ -134,6 +136,8 @@ class SetVmType(Op[Done], role="clc"):
     cpu: int | None = None
     memory_mib: int | None = None
     disk_gib: int | None = None
+    ephemeral_gib: int | None = None
+    swap_mib: int | None = None
 
 
 @dataclass(frozen=True)

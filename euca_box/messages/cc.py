@@ -48,7 +48,7 @@ class Resources:
 
 @dataclass(frozen=True)
 class CcDescribeResources(Op[Resources], role="cc", timeout=10):
-    """Capacity for each of the types named, as (name, cpu, memory_mib, disk_gib)."""
+    """Capacity for each of the types named, as (name, cpu, memory_mib, GiB of all disks)."""
 
     types: tuple[tuple[str, int, int, int], ...] = ()
 

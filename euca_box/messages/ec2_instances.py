@@ -42,6 +42,16 @@ class InstanceNetworkInterfaceSpecification:
 
 
 @dataclass(frozen=True)
+class BlockDeviceMapping:
+    """`virtual_name`: ephemeral0 or swap, as the VM type has them; `no_device`, empty: leave it out."""
+
+    device_name: str | None = None
+    virtual_name: str | None = None
+    no_device: str | None = None
+    # not yet: Ebs
+
+
+@dataclass(frozen=True)
 class InstanceState:
     code: int
     name: str
@@ -162,6 +172,7 @@ class RunInstances(Op[Reservation], role="clc"):
     subnet_id: str | None = None
     private_ip_address: str | None = None
     network_interfaces: tuple[InstanceNetworkInterfaceSpecification, ...] = ()
+    block_device_mappings: tuple[BlockDeviceMapping, ...] = ()
     client_token: str | None = None
     additional_info: str | None = None
     ebs_optimized: bool = False

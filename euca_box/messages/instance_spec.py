@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 
 from euca_box.model.images import ImageData
-from euca_box.model.instances import NodeState, Reason, VmType
+from euca_box.model.instances import ExtraDisk, NodeState, Reason, VmType
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,11 @@ class InstanceSpec:
     generation: int = 0  # of the wish: an older one undoes no newer one
     starts: int = 0  # how often it was started again, on the disk that it has
     shutdown_behavior: str = "terminate"
+    extra_disks: tuple[ExtraDisk, ...] = ()
+
+    @property
+    def all_disk_gib(self) -> int:
+        return self.vm_type.disk_gib + -(-sum(disk.size_mib for disk in self.extra_disks) // 1024)
 
 
 @dataclass(frozen=True)
@@ -69,7 +74,7 @@ class InstanceChanges:
 
 
 def changed_spec(spec: InstanceSpec, changes: InstanceChanges) -> InstanceSpec:
-    """The newer spec. The root disk keeps its size: it was made for the first VM type."""
+    """The newer spec. Its disks keep their sizes: they were made for the first VM type."""
     kernel = spec.kernel if changes.kernel_id == spec.kernel_id else changes.kernel
     ramdisk = spec.ramdisk if changes.ramdisk_id == spec.ramdisk_id else changes.ramdisk
     return replace(

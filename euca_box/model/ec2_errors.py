@@ -48,6 +48,10 @@ class InvalidUserDataMalformed(ClientFault):
     code = "InvalidUserData.Malformed"
 
 
+class InvalidBlockDeviceMapping(ClientFault):
+    code = "InvalidBlockDeviceMapping"
+
+
 # Images
 
 

@@ -102,7 +102,22 @@ class VmType:
     name: str
     cpu: int
     memory_mib: int
-    disk_gib: int
+    disk_gib: int  # the root disk
+    ephemeral_gib: int = 0  # more disks, that an instance of this type gets empty
+    swap_mib: int = 0
+
+    @property
+    def all_disk_gib(self) -> int:
+        return self.disk_gib + self.ephemeral_gib + -(-self.swap_mib // 1024)
+
+
+@dataclass(frozen=True)
+class ExtraDisk:
+    """A disk beside the root: `virtual_name` is ephemeral0 or swap, `device_name` its name for users."""
+
+    virtual_name: str
+    device_name: str
+    size_mib: int
 
 
 @dataclass(frozen=True)
@@ -147,4 +162,5 @@ class Instance:
     reason: Reason | None = None
     transition: str = ""  # "User initiated (2026-01-02 03:04:05 GMT)"
     ended_at: float | None = None
+    extra_disks: tuple[ExtraDisk, ...] = ()
     tags: tuple[tuple[str, str], ...] = ()

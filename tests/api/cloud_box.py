@@ -74,6 +74,9 @@ class BoxWorkbench(HostWorkbench):
         assert base.exists()
         path.touch()
 
+    async def create_formatted(self, path: Path, size_bytes: int, kind: Any, label: str) -> None:
+        path.write_text(f"{kind} {label} {size_bytes}")
+
     def free_disk_gib(self, path: Path) -> int:
         return 10_000
 

@@ -57,6 +57,7 @@ class FakeWorkbench:
     broken: Exception | None = None
     fetches: int = 0
     folders: set = field(default_factory=set)
+    extras: list = field(default_factory=list)  # empty disks: label and bytes
     overlays: list = field(default_factory=list)  # instance ids, as often as a disk was made
 
     async def fetch(self, source, target, size_bytes):
@@ -76,6 +77,10 @@ class FakeWorkbench:
         assert base.exists()
         self.folders.add(path.parent)
         self.overlays.append(path.parent.name)
+
+    async def create_formatted(self, path, size_bytes, kind, label):
+        assert path.parent in self.folders
+        self.extras.append((label, size_bytes))
 
     def make_folder(self, path, *, for_qemu):
         pass

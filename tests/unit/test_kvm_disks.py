@@ -1,14 +1,16 @@
 """Disks are made private, never over something, and with every format named."""
 
 import json
+import os
 import subprocess
 
 import pytest
 
-from euca_box.kvm.disks import create_overlay, create_raw, virtual_size_bytes
+from euca_box.kvm.disks import Owner, create_formatted, create_overlay, create_raw, virtual_size_bytes
 from euca_box.kvm.hypervisor import KvmError
 
 MIB = 1 << 20
+OWNER = Owner(os.geteuid())
 
 
 @pytest.fixture
@@ -91,3 +93,41 @@ async def test_a_size_that_is_no_number_of_sectors_is_refused(tmp_path, size_byt
     with pytest.raises(KvmError, match="sectors"):
         await create_raw(tmp_path / "disk", size_bytes)
     assert not (tmp_path / "disk").exists()
+
+
+@pytest.mark.trio
+@pytest.mark.parametrize(("kind", "magic"), [("ext4", (1080, b"\x53\xef")), ("swap", (4086, b"SWAPSPACE2"))])
+async def test_an_empty_disk_is_formatted_with_its_label_and_stays_sparse(tmp_path, kind, magic):
+    disk = tmp_path / "disk"
+
+    await create_formatted(disk, 1024 * MIB, kind, "ephemeral0", OWNER)
+
+    with disk.open("rb") as file:
+        data = file.read(8 * MIB)
+    offset, expected = magic
+    assert data[offset : offset + len(expected)] == expected
+    assert b"ephemeral0" in data
+    assert disk.stat().st_size == 1024 * MIB
+    assert disk.stat().st_blocks * 512 < 64 * MIB
+    assert disk.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.trio
+async def test_a_disk_that_cannot_be_formatted_is_not_left_behind(tmp_path):
+    disk = tmp_path / "disk"
+
+    with pytest.raises(KvmError, match="mkfs"):
+        await create_formatted(disk, 1024, "ext4", "ephemeral0", OWNER)
+
+    assert not disk.exists()
+
+
+@pytest.mark.trio
+@pytest.mark.skipif(os.geteuid() != 0, reason="becomes another user")
+async def test_what_formats_a_disk_has_no_more_rights_than_its_owner(tmp_path):
+    disk = tmp_path / "disk"
+
+    with pytest.raises(KvmError, match="denied"):
+        await create_formatted(disk, MIB, "ext4", "ephemeral0", Owner(65501, lambda path, uid, gid: None))
+
+    assert not disk.exists()

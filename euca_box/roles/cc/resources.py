@@ -35,7 +35,7 @@ def free(cc: "Cc", node: "NodeView") -> tuple[float, int, int]:
     return (
         node.resources.cores * cc.settings.cpu_overcommit - sum(t.cpu for t in running),
         node.resources.memory_mib - sum(t.memory_mib for t in running),
-        node.resources.disk_gib - sum(p.spec.vm_type.disk_gib for p in here),  # a stopped one keeps its disk
+        node.resources.disk_gib - sum(p.spec.all_disk_gib for p in here),  # a stopped one keeps its disk
     )
 
 
@@ -60,7 +60,7 @@ def _whole(cc: "Cc", node: "NodeView") -> tuple[float, int, int]:
 
 def _how_many(offered: tuple[float, int, int], vm_type: VmType) -> int:
     cores, memory_mib, disk_gib = offered
-    fits = min(cores // vm_type.cpu, memory_mib // vm_type.memory_mib, disk_gib // vm_type.disk_gib)
+    fits = min(cores // vm_type.cpu, memory_mib // vm_type.memory_mib, disk_gib // vm_type.all_disk_gib)
     return max(int(fits), 0)
 
 

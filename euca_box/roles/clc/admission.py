@@ -19,8 +19,8 @@ from euca_box.model.ec2_errors import (
 from euca_box.model.errors import InvalidParameterCombination, InvalidParameterValue, UnsupportedOperation
 from euca_box.model.groups import DEFAULT
 from euca_box.model.images import Image, ImageType
-from euca_box.model.instances import Instance, VmType
-from euca_box.roles.clc import groups, images, interfaces, keypairs, places
+from euca_box.model.instances import ExtraDisk, Instance, VmType
+from euca_box.roles.clc import block_devices, groups, images, interfaces, keypairs, places
 from euca_box.roles.clc.rules import Tags, tags_for
 
 if TYPE_CHECKING:
@@ -48,6 +48,7 @@ class Wish:
     user_data: bytes
     tags: Tags
     private_ip: str | None
+    extra_disks: tuple[ExtraDisk, ...]
 
 
 async def admit(clc: "Clc", call: Call, op: ec2.RunInstances) -> Wish:
@@ -62,6 +63,7 @@ async def admit(clc: "Clc", call: Call, op: ec2.RunInstances) -> Wish:
     if op.key_name is not None and key is None:
         raise InvalidKeyPairNotFound(op.key_name)
     vm_type = _vm_type(clc, op, image)
+    extra_disks = block_devices.extra_disks(vm_type, op.block_device_mappings, image.root_device_name)
     group_ids = await _groups(clc, call, op)
     _check_limit(clc, call, op)
     count = await _fitting(clc, call, op, vm_type)
@@ -76,6 +78,7 @@ async def admit(clc: "Clc", call: Call, op: ec2.RunInstances) -> Wish:
         user_data=user_data,
         tags=tags,
         private_ip=private_ip,
+        extra_disks=extra_disks,
     )
 
 

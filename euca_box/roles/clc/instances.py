@@ -304,6 +304,7 @@ def _record(
         hop_limit=options.http_put_response_hop_limit or 1,
         metadata_tags=options.instance_metadata_tags or "disabled",
         wanted_private_ip=wish.private_ip,
+        extra_disks=wish.extra_disks,
         monitoring=op.monitoring is not None and op.monitoring.enabled,
         wants_public_ip=op.addressing_type != "private",
         shutdown_behavior=op.instance_initiated_shutdown_behavior or "terminate",

@@ -225,6 +225,7 @@ async def _spec(clc: "Clc", record: Instance) -> InstanceSpec | None:
         subnet_id=clc.settings.subnet_id,
         wants_public_ip=record.wants_public_ip,
         wanted_private_ip=record.wanted_private_ip,
+        extra_disks=record.extra_disks,
     )
     return changed_spec(spec, changes)
 

@@ -147,7 +147,7 @@ async def describe_cloud(clc: "Clc", call: Call, op: admin.DescribeCloud) -> adm
 
 async def resources(clc: "Clc", call: Call, *types: VmType) -> Resources | None:
     """What the zone's cluster offers, or None when it does not answer."""
-    wanted = tuple((t.name, t.cpu, t.memory_mib, t.disk_gib) for t in types)
+    wanted = tuple((t.name, t.cpu, t.memory_mib, t.all_disk_gib) for t in types)
     try:
         return await clc.bus.ask(clc.cc, CcDescribeResources(wanted), call)
     except EucaError:

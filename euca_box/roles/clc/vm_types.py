@@ -28,7 +28,14 @@ async def list_vm_types(clc: "Clc", call: Call, op: admin.ListVmTypes) -> admin.
     configured = {vm.name: vm for vm in clc.settings.vm_types}
     rows = tuple(
         admin.VmTypeRow(
-            vm.name, vm.cpu, vm.memory_mib, vm.disk_gib, _origin(vm, configured), len(_users(clc, vm.name))
+            vm.name,
+            vm.cpu,
+            vm.memory_mib,
+            vm.disk_gib,
+            _origin(vm, configured),
+            len(_users(clc, vm.name)),
+            vm.ephemeral_gib,
+            vm.swap_mib,
         )
         for vm in clc.vm_types.values()
     )
@@ -52,11 +59,15 @@ async def set_vm_type(clc: "Clc", call: Call, op: admin.SetVmType) -> Done:
         known.cpu if op.cpu is None else op.cpu,
         known.memory_mib if op.memory_mib is None else op.memory_mib,
         known.disk_gib if op.disk_gib is None else op.disk_gib,
+        known.ephemeral_gib if op.ephemeral_gib is None else op.ephemeral_gib,
+        known.swap_mib if op.swap_mib is None else op.swap_mib,
     )
     for value, least, most, what in (
         (vm.cpu, 1, MOST_CORES, "cores"),
         (vm.memory_mib, 16, MOST_MEMORY_MIB, "MiB of memory"),
         (vm.disk_gib, 1, MOST_DISK_GIB, "GiB of disk"),
+        (vm.ephemeral_gib, 0, MOST_DISK_GIB, "GiB of ephemeral disk"),
+        (vm.swap_mib, 0, MOST_MEMORY_MIB, "MiB of swap"),
     ):
         if not least <= value <= most:
             raise InvalidParameterValue(f"A VM type has {least} to {most} {what}, not {value}.")
@@ -92,6 +103,8 @@ async def _keep(clc: "Clc", vm: VmType) -> None:
         "cpu": vm.cpu,
         "memory_mib": vm.memory_mib,
         "disk_gib": vm.disk_gib,
+        "ephemeral_gib": vm.ephemeral_gib,
+        "swap_mib": vm.swap_mib,
     }
     await clc.store.write(insert("vm_type", row, or_replace=True))
     await load(clc)
@@ -108,4 +121,5 @@ def _origin(vm: VmType, configured: dict[str, VmType]) -> str:
 
 
 def _vm_type(row: Row) -> VmType:
-    return VmType(row["name"], row["cpu"], row["memory_mib"], row["disk_gib"])
+    numbers = (row["cpu"], row["memory_mib"], row["disk_gib"], row["ephemeral_gib"], row["swap_mib"])
+    return VmType(row["name"], *numbers)

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from euca_box.messages.base import Call
+from euca_box.messages.instance_spec import InstanceSpec
 from euca_box.messages.nc import MetadataAnswer, NcDescribeMetadata
 from euca_box.model import ids
 from euca_box.model.metadata import InstanceMetadata
@@ -23,6 +24,18 @@ async def describe_metadata(nc: "Nc", call: Call, op: NcDescribeMetadata) -> Met
 def host_name(private_ip: str) -> str:
     """`ip-172-31-0-5`, as AWS names hosts by their private address."""
     return "ip-" + private_ip.replace(".", "-")
+
+
+def _block_devices(spec: InstanceSpec) -> dict[str, str]:
+    """`ephemeral` is what 1.6.2 called AWS's ephemeral0."""
+    root = spec.root_device_name.removeprefix("/dev/")
+    found = {"emi": root, "ami": root, "root": spec.root_device_name}
+    for disk in spec.extra_disks:
+        device = disk.device_name.removeprefix("/dev/")
+        found[disk.virtual_name] = device
+        if disk.virtual_name == "ephemeral0":
+            found["ephemeral"] = device
+    return found
 
 
 def _metadata(nc: "Nc", resident: "Resident") -> InstanceMetadata:
@@ -50,11 +63,7 @@ def _metadata(nc: "Nc", resident: "Resident") -> InstanceMetadata:
         user_data=spec.user_data,
         group_names=spec.group_names,
         group_ids=spec.group_ids,
-        block_devices={
-            "emi": spec.root_device_name.removeprefix("/dev/"),
-            "ami": spec.root_device_name.removeprefix("/dev/"),
-            "root": spec.root_device_name,
-        },
+        block_devices=_block_devices(spec),
         interface_id="eni-" + spec.instance_id.partition("-")[2],
         vpc_id=spec.vpc_id,
         subnet_id=spec.subnet_id,

@@ -17,7 +17,7 @@ async def describe_resource(nc: "Nc", call: Call, op: NcDescribeResource) -> Nod
     host = await nc.hypervisor.capacity()
     settings = nc.settings
     memory_mib = settings.memory_mib or max(host.memory_mib - HOST_MEMORY_MIB, host.memory_mib * 3 // 4)
-    given = sum(r.spec.vm_type.disk_gib for r in nc.residents.values() if r.gone_at is None)
+    given = sum(r.spec.all_disk_gib for r in nc.residents.values() if r.gone_at is None)
     free_gib = nc.workbench.free_disk_gib(settings.folder) - HOST_DISK_GIB
     return NodeResources(
         cores=settings.cores or host.cores,

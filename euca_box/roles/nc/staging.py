@@ -14,6 +14,7 @@ from euca_box.net.network import NetError, Port, device_of
 from euca_box.observe.failpoints import fp
 from euca_box.roles.nc.cache import CacheError
 from euca_box.roles.nc.metadata import host_name
+from euca_box.roles.nc.workbench import DiskKind
 from euca_box.store.store import Statement
 
 if TYPE_CHECKING:
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-GIB = 1024**3
+GIB, MIB = 1024**3, 1024**2
+EXTRA_TARGETS = ("vdb", "vdc")
 LONGEST_SERIAL = 20  # characters, VIRTIO_BLK_ID_BYTES
 DISK_FULL = "the disk of the node is full"
 
@@ -35,13 +37,13 @@ async def start(nc: "Nc", resident: "Resident") -> None:
     kernel = await nc.cache.get(spec.kernel) if spec.kernel else None
     ramdisk = await nc.cache.get(spec.ramdisk) if spec.ramdisk else None
     nc.step(instance_id, "makes its disk")
-    disk = await _disk(nc, resident, base)
+    disks = await _disks(nc, resident, base)
     fp("nc.start.after-disk")
     nc.step(instance_id, "is plugged into the network")
     await plug(nc, resident)
     fp("nc.start.after-plug")
     nc.step(instance_id, "starts")
-    await _create(nc, resident, disk, kernel, ramdisk)
+    await _create(nc, resident, disks, kernel, ramdisk)
     fp("nc.start.after-create")
     await nc.mark(instance_id, started=True, launched=True)
     nc.running.add(instance_id)
@@ -108,25 +110,32 @@ def port_of(resident: "Resident") -> Port:
     )
 
 
-async def _disk(nc: "Nc", resident: "Resident", base: Path) -> Disk:
-    """The overlay of this instance: the one that its guest has used, else a new one. What is there before the
-    first start was made by an earlier try."""
+async def _disks(nc: "Nc", resident: "Resident", base: Path) -> tuple[Disk, ...]:
+    """The overlay of this instance and its empty disks: those that its guest has used, else new ones. What is
+    there before the first start was made by an earlier try."""
     spec = resident.spec
     folder = nc.folder_of(spec.instance_id)
     base_format = cast(Literal["raw", "qcow2"], spec.image.format)
     path = folder / "disk.qcow2"
-    disk = Disk(path, "qcow2", "vda", f"{spec.instance_id}-root"[-LONGEST_SERIAL:], ((base, base_format),))
+    root = Disk(path, "qcow2", "vda", f"{spec.instance_id}-root"[-LONGEST_SERIAL:], ((base, base_format),))
+    extra = [
+        Disk(folder / f"{disk.virtual_name}.raw", "raw", target, disk.virtual_name)
+        for disk, target in zip(spec.extra_disks, EXTRA_TARGETS[: len(spec.extra_disks)], strict=True)
+    ]
     if resident.launched:
-        return disk
+        return (root, *extra)
     nc.workbench.make_folder(folder.parent, for_qemu=False)
     nc.workbench.remove(folder)
     nc.workbench.make_folder(folder, for_qemu=False)
     await nc.workbench.create_overlay(path, base, base_format, spec.vm_type.disk_gib * GIB)
-    return disk
+    for disk, made in zip(spec.extra_disks, extra, strict=True):
+        kind: DiskKind = "swap" if disk.virtual_name == "swap" else "ext4"
+        await nc.workbench.create_formatted(made.path, disk.size_mib * MIB, kind, disk.virtual_name)
+    return (root, *extra)
 
 
 async def _create(
-    nc: "Nc", resident: "Resident", disk: Disk, kernel: Path | None, ramdisk: Path | None
+    nc: "Nc", resident: "Resident", disks: tuple[Disk, ...], kernel: Path | None, ramdisk: Path | None
 ) -> None:
     from euca_box.roles.nc import consoles
 
@@ -138,7 +147,7 @@ async def _create(
         uuid=uuid_of(spec.instance_id),
         vcpus=spec.vm_type.cpu,
         memory_mib=spec.vm_type.memory_mib,
-        disks=(disk,),
+        disks=disks,
         nics=(Nic(device_of(spec.instance_id), ids.mac_of(spec.instance_id)),),
         serial_socket=sockets / "serial.sock",
         vnc_socket=sockets / "vnc.sock",

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 import trio
 
@@ -17,6 +17,8 @@ from euca_box.kvm import disks, vnc
 from euca_box.kvm.console import ConsoleReader, ConsoleRing, Viewer
 from euca_box.kvm.hypervisor import DiskFormat
 from euca_box.messages.walrus import ImageUrl
+
+DiskKind = Literal["ext4", "swap"]
 
 
 class Console(Protocol):
@@ -37,6 +39,8 @@ class Workbench(Protocol):
     async def create_overlay(
         self, path: Path, base: Path, base_format: DiskFormat, size_bytes: int
     ) -> None: ...
+
+    async def create_formatted(self, path: Path, size_bytes: int, kind: DiskKind, label: str) -> None: ...
 
     def make_folder(self, path: Path, *, for_qemu: bool) -> None: ...
 
@@ -87,6 +91,10 @@ class HostWorkbench:
     async def create_overlay(self, path: Path, base: Path, base_format: DiskFormat, size_bytes: int) -> None:
         await disks.create_overlay(path, base, base_format, size_bytes)
         self.hand_over(path)
+
+    async def create_formatted(self, path: Path, size_bytes: int, kind: DiskKind, label: str) -> None:
+        owner = disks.Owner(self.qemu_uid, self.set_owner)
+        await disks.create_formatted(path, size_bytes, kind, label, owner)
 
     def make_folder(self, path: Path, *, for_qemu: bool) -> None:
         path.mkdir(parents=True, exist_ok=True, mode=0o711)
