@@ -54,6 +54,7 @@ async def serve_ec2(port: int, count: int, images: int, told: bool, profile: str
     from euca_box.api.health import Health
     from euca_box.api.server import bind, run_server
     from euca_box.auth.keyring import Keyring
+    from euca_box.auth.notary import Notary
     from euca_box.auth.secrets import Sealer
     from euca_box.bridge import Bridge
     from euca_box.bus.bus import Bus, Desk
@@ -83,6 +84,7 @@ async def serve_ec2(port: int, count: int, images: int, told: bool, profile: str
             bus,
             keyring,
             Sealer(b"k" * 32),
+            Notary(folder),
             time.time,
             random.Random(1),
         )

@@ -35,6 +35,7 @@ from euca_box.api.s3.notifier import Notifier
 from euca_box.api.s3.settings import S3Settings
 from euca_box.auth import secrets
 from euca_box.auth.keyring import Keyring
+from euca_box.auth.notary import Notary
 from euca_box.bridge import Bridge
 from euca_box.bus.bus import Bus
 from euca_box.bus.memory import MemoryTransport
@@ -370,7 +371,14 @@ class App:
             subnet_cidr=str(self.plan.subnet) if self.plan else clc_role.ClcSettings.subnet_cidr,
         )
         return clc_role.Clc(
-            clc, store, self.bus, self.keyring, self._sealer(), time.time, random.SystemRandom()
+            clc,
+            store,
+            self.bus,
+            self.keyring,
+            self._sealer(),
+            Notary(self.data.path),
+            time.time,
+            random.SystemRandom(),
         )
 
     def _quotas(self) -> Quotas:

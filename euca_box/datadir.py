@@ -2,7 +2,7 @@
 
 data_dir/           0711: QEMU's user passes through to nc/
   .lock             flock of the process that runs
-  ca.pem ca.key tls.pem tls.key identity.pem identity.key master.key
+  ca.pem ca.key tls.pem tls.key identity.pem identity.key cloud.pem cloud.key master.key
   clc/ walrus/ cc/  0700: rows and objects
   nc/               instances, image cache, rows
   libvirt/          libvirt's own files (qemu:///embed)
@@ -55,6 +55,11 @@ class DataDir:
     def identity(self) -> tuple[Path, Path]:
         """Certificate and key by which instance identity documents are signed."""
         return self.path / "identity.pem", self.path / "identity.key"
+
+    @property
+    def cloud(self) -> tuple[Path, Path]:
+        """Certificate and key to which bundled images are encrypted."""
+        return self.path / "cloud.pem", self.path / "cloud.key"
 
     @property
     def flag(self) -> str:

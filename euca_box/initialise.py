@@ -51,7 +51,7 @@ async def initialise(config: Config, data: DataDir, roles: tuple[str, ...]) -> M
 
 
 def make_tls(config: Config, data: DataDir) -> None:
-    """CA and identity key once, the server's certificate whenever this host has a new name or address."""
+    """CA, identity and cloud key once, the server's certificate whenever this host is named anew."""
     ca, ca_key = data.path / "ca.pem", data.path / "ca.key"
     if not (ca.exists() and ca_key.exists()):
         certificates.make_ca(ca, ca_key)
@@ -64,6 +64,9 @@ def make_tls(config: Config, data: DataDir) -> None:
     certificate, key = data.identity
     if not (certificate.exists() and key.exists()):
         certificates.issue_identity(ca, ca_key, certificate, key)
+    certificate, key = data.cloud
+    if not (certificate.exists() and key.exists()):
+        certificates.issue_cloud(ca, ca_key, certificate, key)
 
 
 def host_addresses(without: str = "") -> list[str]:

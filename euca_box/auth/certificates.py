@@ -14,6 +14,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 
 CA_DAYS = 3650
+USER_DAYS = 3650
 SERVER_DAYS = 825  # the longest that Apple's clients accept
 
 
@@ -56,20 +57,49 @@ def issue(ca: Path, ca_key: Path, certificate: Path, key: Path, names: Iterable[
 
 def issue_identity(ca: Path, ca_key: Path, certificate: Path, key: Path) -> None:
     """The RSA-2048 key that signs instance identity documents, and its certificate under the authority."""
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "euca-box instance identity")])
+    pem, key_pem = _issue_rsa(ca, ca_key, name, CA_DAYS, _usage(signs_certificates=False), for_mail=True)
+    _write(key, key_pem, 0o600)
+    _write(certificate, pem, 0o644)
+
+
+def issue_cloud(ca: Path, ca_key: Path, certificate: Path, key: Path) -> None:
+    """The RSA-2048 key to which the keys of bundled images are encrypted, and its certificate."""
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "euca-box cloud")])
+    usage = _usage(signs_certificates=False, encrypts=True)
+    pem, key_pem = _issue_rsa(ca, ca_key, name, CA_DAYS, usage)
+    _write(key, key_pem, 0o600)
+    _write(certificate, pem, 0o644)
+
+
+def issue_user(ca: Path, ca_key: Path, account: str, user: str) -> tuple[bytes, bytes]:
+    """A user's signing certificate and its RSA-2048 key, both PEM; nothing is kept."""
+    name = x509.Name(
+        [
+            x509.NameAttribute(NameOID.ORGANIZATION_NAME, account),
+            x509.NameAttribute(NameOID.COMMON_NAME, user),
+        ]
+    )
+    return _issue_rsa(ca, ca_key, name, USER_DAYS, _usage(signs_certificates=False, encrypts=True))
+
+
+def _issue_rsa(
+    ca: Path, ca_key: Path, subject: x509.Name, days: int, usage: x509.KeyUsage, *, for_mail: bool = False
+) -> tuple[bytes, bytes]:
     authority = x509.load_pem_x509_certificate(ca.read_bytes())
     signer = _authority_key(ca_key)
     private = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "euca-box instance identity")])
-    built = (
-        _builder(subject, authority.subject, private, CA_DAYS)
+    builder = (
+        _builder(subject, authority.subject, private, days)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(_usage(signs_certificates=False), critical=True)
-        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.EMAIL_PROTECTION]), critical=False)
+        .add_extension(usage, critical=True)
         .add_extension(_issued_by(signer), critical=False)
-        .sign(signer, hashes.SHA256())
     )
-    _write(key, _pem(private), 0o600)
-    _write(certificate, built.public_bytes(serialization.Encoding.PEM), 0o644)
+    if for_mail:
+        mail = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.EMAIL_PROTECTION])
+        builder = builder.add_extension(mail, critical=False)
+    built = builder.sign(signer, hashes.SHA256())
+    return built.public_bytes(serialization.Encoding.PEM), _pem(private)
 
 
 def _authority_key(path: Path) -> ec.EllipticCurvePrivateKey:
@@ -122,11 +152,11 @@ def _alternative(name: str) -> x509.GeneralName:
         return x509.DNSName(name)
 
 
-def _usage(*, signs_certificates: bool) -> x509.KeyUsage:
+def _usage(*, signs_certificates: bool, encrypts: bool = False) -> x509.KeyUsage:
     return x509.KeyUsage(
         digital_signature=True,
         content_commitment=False,
-        key_encipherment=False,
+        key_encipherment=encrypts,
         data_encipherment=False,
         key_agreement=False,
         key_cert_sign=signs_certificates,

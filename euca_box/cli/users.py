@@ -8,13 +8,17 @@ from typing import Any
 import click
 
 from euca_box.cli import common
+from euca_box.cli.certificates import certificate_command
 
 SHOWN = ("account_id", "canonical_id", "display_name", "access_key_id", "secret_access_key")
 
 
 @click.group("user")
 def user_command() -> None:
-    """Users of the cloud: add, list, disable, enable."""
+    """Users of the cloud: add, list, disable, enable; their certificates."""
+
+
+user_command.add_command(certificate_command)
 
 
 @user_command.command("add")

@@ -72,6 +72,54 @@ class SetPassword(Op[Done], role="clc"):
 
 
 @dataclass(frozen=True)
+class CertificateRow:
+    """`state` is active or revoked."""
+
+    certificate_id: str
+    user_name: str
+    pem: str
+    state: str
+    created_at: float
+
+
+@dataclass(frozen=True)
+class IssuedCertificate:
+    """`private_key` is told this once and kept nowhere; it is empty for a certificate that was uploaded."""
+
+    certificate: CertificateRow
+    cloud_certificate: str
+    account_id: str
+    private_key: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True)
+class AddCertificate(Op[IssuedCertificate], role="clc"):
+    """A signing certificate for a user: the one given, or a new one with a new key."""
+
+    name: str
+    pem: str | None = None
+
+
+@dataclass(frozen=True)
+class Certificates:
+    certificates: tuple[CertificateRow, ...]
+    cloud_certificate: str
+
+
+@dataclass(frozen=True)
+class ListCertificates(Op[Certificates], role="clc"):
+    name: str
+
+
+@dataclass(frozen=True)
+class RevokeCertificate(Op[Done], role="clc"):
+    """What it signed is no longer accepted. Twice is harmless."""
+
+    name: str
+    certificate_id: str
+
+
+@dataclass(frozen=True)
 class GetUsage(Op[Usage], role="clc"):
     """What an instance of any account used in the last minutes."""
 

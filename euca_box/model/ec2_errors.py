@@ -387,6 +387,11 @@ class EntityAlreadyExists(ClientFault):
         super().__init__(f"{kind} with name {name} already exists.")
 
 
+class LimitExceeded(ClientFault):
+    code = "LimitExceeded"
+    http_status = 409
+
+
 class NoSuchEntity(ClientFault):
     code = "NoSuchEntity"
     http_status = 404

@@ -17,6 +17,7 @@ from pathlib import Path
 import trio
 
 from euca_box.auth.keyring import Keyring
+from euca_box.auth.notary import Notary
 from euca_box.auth.secrets import Sealer
 from euca_box.bus.bus import Bus, Desk
 from euca_box.bus.memory import MemoryTransport
@@ -158,7 +159,8 @@ class Cloud:
                 vm_types=(VmType("m1.small", 1, 128, 10), VmType("c1.xlarge", 4, 2048, 10)),
                 launch_seconds=120,
             ),
-            self.stores["clc"], bus, Keyring(), Sealer(b"k" * 32), self.now, self.random,
+            self.stores["clc"], bus, Keyring(), Sealer(b"k" * 32),
+            Notary(self.folder), self.now, self.random,
         )  # fmt: skip
         self.cc = cc_role.Cc(
             cc_role.CcSettings(

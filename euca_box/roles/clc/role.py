@@ -12,6 +12,7 @@ from pathlib import Path
 import trio
 
 from euca_box.auth.keyring import Keyring
+from euca_box.auth.notary import Notary
 from euca_box.auth.secrets import Sealer
 from euca_box.bus.bus import Bus, Desk, Operations
 from euca_box.bus.memory import MemoryTransport
@@ -42,6 +43,7 @@ from euca_box.roles.clc import (
     account,
     addresses,
     attributes,
+    certificates,
     group_rules,
     groups,
     image_attributes,
@@ -101,6 +103,7 @@ class Clc:
         bus: Bus,
         keyring: Keyring,
         sealer: Sealer,
+        notary: Notary,
         now: Callable[[], float],
         randomness: random.Random,
     ) -> None:
@@ -109,6 +112,7 @@ class Clc:
         self.bus = bus
         self.keyring = keyring
         self.sealer = sealer
+        self.notary = notary
         self.now = now
         self.new_id: NewId = id_maker(randomness, settings.id_digits)
         self.randomness = randomness
@@ -236,6 +240,9 @@ OPERATIONS: Operations = {
     admin.ListUsers: users.list_users,
     admin.SetUserState: users.set_user_state,
     admin.SetPassword: users.set_password,
+    admin.AddCertificate: certificates.add_certificate,
+    admin.ListCertificates: certificates.list_certificates,
+    admin.RevokeCertificate: certificates.revoke_certificate,
     admin.GetUsage: monitoring.get_usage,
     admin.CacheImages: prefetch.cache_images,
     admin.ListVmTypes: vm_types.list_vm_types,

@@ -67,7 +67,7 @@ async def add_user(clc: "Clc", call: Call, op: admin.AddUser) -> admin.UserKeys:
 
 
 async def get_user_keys(clc: "Clc", call: Call, op: admin.GetUserKeys) -> admin.UserKeys:
-    row = await _find(clc, op.name)
+    row = await find(clc, op.name)
     return await _keys_of(clc, row["account"], row["name"])
 
 
@@ -90,7 +90,7 @@ async def set_user_state(clc: "Clc", call: Call, op: admin.SetUserState) -> Done
     if op.state not in tuple(UserState):
         raise InvalidParameterValue(f"The state {op.state[:32]!r} is not one of {', '.join(UserState)}.")
     state = UserState(op.state)
-    row = await _find(clc, op.name)
+    row = await find(clc, op.name)
     if row["admin"] and state is UserState.DISABLED:
         raise InvalidParameterValue("The administrator cannot be disabled: nobody could enable him again.")
     await clc.store.write(
@@ -105,7 +105,7 @@ async def set_user_state(clc: "Clc", call: Call, op: admin.SetUserState) -> Done
 
 
 async def set_password(clc: "Clc", call: Call, op: admin.SetPassword) -> Done:
-    row = await _find(clc, op.name)
+    row = await find(clc, op.name)
     await clc.store.write(
         Statement(
             "UPDATE user SET password_hash = ? WHERE account = ? AND name = ?",
@@ -179,7 +179,7 @@ def _user_rows(
     return insert("user", user), insert("access_key", key)
 
 
-async def _find(clc: "Clc", name: str) -> Row:
+async def find(clc: "Clc", name: str) -> Row:
     """`NAME`, or `ACCOUNT/NAME` where several accounts have it. Raises NoSuchEntity."""
     account, _, user = name.rpartition("/")
     rows = await clc.store.read(
