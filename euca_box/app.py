@@ -46,7 +46,7 @@ from euca_box.initialise import host_addresses
 from euca_box.kvm.accelerator import Accelerator
 from euca_box.messages.base import Call, Op, system_call
 from euca_box.messages.nc import NcDescribeMetadata
-from euca_box.model.accounts import LENDER, AccessKey
+from euca_box.model.accounts import IMAGE_STORE, LENDER, AccessKey
 from euca_box.model.instances import VmType
 from euca_box.model.metadata import InstanceMetadata
 from euca_box.model.quotas import Quota, Quotas, parse_quota
@@ -339,12 +339,15 @@ class App:
             endpoint=self.endpoint,
             ca_file=str(self.data.path / "ca.pem") if self.config.api.tls == "on" else "",
             max_image_bytes=self.config.walrus.max_image_gib * GIB,
+            image_cache_bytes=self.config.walrus.image_cache_gib * GIB,
             lifecycle_day_seconds=self.config.walrus.lifecycle_day_seconds,
             scrub_mib_per_second=self.config.walrus.scrub_mib_per_second,
             scrub_days=self.config.walrus.scrub_days,
         )
         vault = ObjectVault(objects, self.bridge)
-        return walrus_role.Walrus(walrus, store, vault, self.walrus_keyring, _lender(), time.time)
+        return walrus_role.Walrus(
+            walrus, store, vault, self.walrus_keyring, _lender(), self._sealer(), time.time
+        )
 
     def _clc(self, store: BridgedStore) -> clc_role.Clc:
         cloud = self.config.cloud
@@ -366,6 +369,7 @@ class App:
             max_security_groups=cloud.max_security_groups,
             max_group_rules=cloud.max_group_rules,
             launch_seconds=cloud.launch_seconds,
+            image_seconds=cloud.image_seconds,
             terminated_seconds=cloud.terminated_seconds,
             vpc_cidr=str(self.plan.subnet) if self.plan else clc_role.ClcSettings.vpc_cidr,
             subnet_cidr=str(self.plan.subnet) if self.plan else clc_role.ClcSettings.subnet_cidr,
@@ -384,7 +388,8 @@ class App:
     def _quotas(self) -> Quotas:
         walrus = self.config.walrus
         everybody = Quota(walrus.max_buckets, int(walrus.max_gib * GIB))
-        return Quotas(everybody, dict(parse_quota(text) for text in walrus.quotas))
+        by_account = dict(parse_quota(text) for text in walrus.quotas)
+        return Quotas(everybody, by_account | {IMAGE_STORE.account: Quota()})
 
     def _sealer(self) -> secrets.Sealer:
         return secrets.Sealer(secrets.load_or_make_key(self.data.path / "master.key"))

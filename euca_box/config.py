@@ -152,6 +152,9 @@ class Cloud:
     launch_seconds: float = setting(
         600.0, "An instance that is still pending after this is given up.", check=at_least(10)
     )
+    image_seconds: float = setting(
+        3600.0, "An image that is still pending after this is given up.", check=at_least(10)
+    )
     terminated_seconds: float = setting(
         3600.0, "How long a terminated instance stays in the listing.", check=at_least(0)
     )
@@ -185,6 +188,9 @@ class Walrus:
     """Walrus, the object store"""
 
     max_image_gib: int = setting(64, "Largest virtual size of an image.", check=at_least(1))
+    image_cache_gib: int = setting(
+        30, "What images unpacked from bundles may take; the least used go first.", check=at_least(1)
+    )
     max_buckets: int = setting(0, "Buckets of an account. 0: any number.", check=at_least(0))
     max_gib: float = setting(
         0.0,

@@ -1,9 +1,10 @@
-"""EC2 actions on images (EC2 2016-11-15). Bundled images and attributes come with their own feature."""
+"""EC2 actions on images (EC2 2016-11-15). Attributes are in ec2_image_attributes."""
 
 from dataclasses import dataclass
 
 from euca_box.messages.base import Op
 from euca_box.messages.ec2_common import Filter, Returned, Tag, TagSpecification
+from euca_box.messages.ec2_instances import StateReason
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,7 @@ class Image:
     root_device_name: str = "/dev/sda1"
     virtualization_type: str = "hvm"
     hypervisor: str = "xen"  # EC2 knows ovm and xen, and says xen of KVM too
+    state_reason: StateReason | None = None
     tags: tuple[Tag, ...] = ()
 
 
@@ -35,6 +37,8 @@ class RegisterImageResult:
 @dataclass(frozen=True)
 class RegisterImage(Op[RegisterImageResult], role="clc", timeout=600):
     """Make an image of an object in Walrus: `image_location` is `bucket/key`.
+
+    Of a bundle it is the manifest, `*.manifest.xml`; the image is pending until it is unpacked.
 
     What the object is (kernel, ramdisk, root file system, whole disk) is read from its first bytes;
     a name that begins with `vmlinuz` or `initrd` must agree, as 1.6.2 went by the name.

@@ -43,6 +43,89 @@ class GetImageUrl(Op[ImageUrl], role="walrus", timeout=10):
 
 
 @dataclass(frozen=True)
+class ManifestText:
+    data: bytes = field(repr=False)
+
+
+@dataclass(frozen=True)
+class GetManifest(Op[ManifestText], role="walrus", timeout=30):
+    """The manifest of a bundle as the caller may read it. InvalidManifest when it is absent or too long."""
+
+    bucket: str
+    key: str
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """What must be known to unpack a bundle. `parts` are keys of the bucket with their SHA-1."""
+
+    bucket: str
+    parts: tuple[tuple[str, str], ...]
+    type: ImageType
+    size_bytes: int
+    bundled_bytes: int
+
+
+@dataclass(frozen=True)
+class KeepBundle(Op[Done], role="walrus", timeout=120):
+    """Remember a bundle, whose parts the caller may read, under the id of its image. Twice is harmless.
+
+    InvalidManifest when a part is missing, not readable for the caller, or of another size.
+    """
+
+    image_id: str
+    bundle: Bundle
+    key: bytes = field(repr=False)
+    iv: bytes = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Caching:
+    """`image` is there when nothing is left to do."""
+
+    percent: int
+    image: CheckedImage | None = None
+
+
+@dataclass(frozen=True)
+class CacheImage(Op[Caching], role="walrus", timeout=60):
+    """Have the image of a bundle unpacked, and look how far it is, for up to wait_seconds.
+
+    InvalidManifest when it cannot be; asked again, it is tried again. Many may ask; it is done once.
+    """
+
+    image_id: str
+    wait_seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class GetDecryptedImage(Op[ImageUrl], role="walrus", timeout=1800):
+    """As GetImageUrl, for an image that Walrus made: unpacks it again when it was flushed meanwhile."""
+
+    image_id: str
+    etag: str
+
+
+@dataclass(frozen=True)
+class FlushCachedImage(Op[Done], role="walrus", timeout=30):
+    """Remove what was made for the image, and forget it. An unknown one is fine."""
+
+    image_id: str
+
+
+@dataclass(frozen=True)
+class StoredImages:
+    image_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ListStoredImages(Op[StoredImages], role="walrus", timeout=30):
+    """The images that Walrus keeps or could make again, known for at least that long."""
+
+    older_than_seconds: float = 0.0
+
+
+@dataclass(frozen=True)
 class SyncPrincipals(Op[Done], role="walrus", timeout=20):
     """Every access key of the cloud, pushed down by the CLC. An older version is ignored."""
 

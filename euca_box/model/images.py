@@ -1,7 +1,9 @@
-"""What an image is: an object in Walrus with a kind, checked when it was registered."""
+"""What an image is: bytes in Walrus with a kind, checked before anybody may run it."""
 
 import enum
 from dataclasses import dataclass
+
+from euca_box.model.machine import Machine
 
 
 class ImageType(enum.StrEnum):
@@ -12,6 +14,29 @@ class ImageType(enum.StrEnum):
     @property
     def prefix(self) -> str:
         return {"machine": "emi", "kernel": "eki", "ramdisk": "eri"}[self.value]
+
+
+class ImageState(enum.StrEnum):
+    """EC2 2016-11-15 ImageState; what it does not name here no image has."""
+
+    PENDING = "pending"  # its bytes are being made: unpacked, copied, read from an instance
+    AVAILABLE = "available"
+    FAILED = "failed"
+
+
+class ImageEvent(enum.StrEnum):
+    MADE = "complete"
+    GIVEN_UP = "give up"
+
+
+IMAGE = Machine(
+    noun="image",
+    start=ImageState.PENDING,
+    moves={
+        (ImageState.PENDING, ImageEvent.MADE): ImageState.AVAILABLE,
+        (ImageState.PENDING, ImageEvent.GIVEN_UP): ImageState.FAILED,
+    },
+)
 
 
 @dataclass(frozen=True)
@@ -26,10 +51,24 @@ class ImageData:
     format: str  # raw or qcow2
     virtual_size_bytes: int
     bootable: bool  # a whole disk with a boot record; else a file system that needs a kernel
+    stored: str = ""  # Walrus's name of it, when Walrus made it and may have to make it again
 
     @property
     def location(self) -> str:
         return f"{self.bucket}/{self.key}"
+
+
+NO_DATA = ImageData("", "", "", "", 0, "raw", 0, bootable=False)  # of an image that is not available
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where the bytes of an image come from that is not simply an object: one of these."""
+
+    bundle: str = ""  # its manifest, BUCKET/KEY
+    instance_id: str = ""  # whose disk it is a copy of
+    no_reboot: bool = False
+    image: ImageData | None = None  # which it is a copy of
 
 
 @dataclass(frozen=True)
@@ -50,6 +89,17 @@ class Image:
     ramdisk_id: str | None = None
     root_device_name: str = "/dev/sda1"
     tags: tuple[tuple[str, str], ...] = ()
+    state: ImageState = ImageState.AVAILABLE
+    reason: str = ""  # why it failed
+    deadline: float = 0.0  # when a pending one is given up
+    origin: Origin | None = None
+
+    @property
+    def location(self) -> str:
+        """BUCKET/KEY, as its owner knows it; of an image without an object, its owner and name."""
+        if self.origin is None:
+            return self.data.location
+        return self.origin.bundle or f"{self.account}/{self.name}"
 
     def may_run(self, account: str) -> bool:
         """Whether the account may see and run it."""

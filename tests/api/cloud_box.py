@@ -15,6 +15,7 @@ import json
 import os
 import shutil
 import socket
+import sqlite3
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -41,7 +42,10 @@ from euca_box.kvm.vnc import VncError
 from euca_box.net.fake import FakeNetwork
 from euca_box.net.network import NetworkSettings
 from euca_box.network_plan import NetworkPlan
+from euca_box.roles.clc.image_loop import flush_if_unused
+from euca_box.roles.clc.role import Clc
 from euca_box.roles.nc.workbench import HostWorkbench
+from euca_box.roles.walrus.role import Walrus
 from tests.api.ec2_walker import walk_response
 
 SUBNET = IPv4Network("127.77.0.0/20")
@@ -93,7 +97,19 @@ class BoxWorkbench(HostWorkbench):
 
 
 class BoxApp(App):
+    """`walrus` and `clc` are the roles themselves, for tests that look behind the doors."""
+
     fakes: Drivers
+    walrus: Walrus
+    clc: Clc
+
+    async def _walrus(self, *args: Any) -> Walrus:
+        self.walrus = await super()._walrus(*args)
+        return self.walrus
+
+    def _clc(self, *args: Any) -> Clc:
+        self.clc = super()._clc(*args)
+        return self.clc
 
     @contextlib.asynccontextmanager
     async def _drivers(self) -> AsyncIterator[Drivers | None]:
@@ -192,8 +208,43 @@ class CloudBox:
         async def called() -> Any:
             return function(*args)
 
+        return self.await_in_trio(called)
+
+    def await_in_trio(self, function: Any, *args: Any) -> Any:
+        """The same for an async function."""
+
+        async def called() -> Any:
+            return await function(*args)
+
         job = asyncio.run_coroutine_threadsafe(self.app.bridge.to_trio(called), self.loop)
         return job.result(SECONDS)
+
+    def rows(self, role: str, sql: str, *args: Any) -> list[dict[str, Any]]:
+        """What stands in a role's database."""
+        with contextlib.closing(sqlite3.connect(self.data_dir / role / f"{role}.db")) as db:
+            db.row_factory = sqlite3.Row
+            return [dict(row) for row in db.execute(sql, args)]
+
+    def flush_unpacked(self) -> None:
+        """As when the image cache of Walrus is full."""
+        self.await_in_trio(self.app.walrus.stored.make_room, 1, 0)
+
+    def flush_unused(self) -> None:
+        """What the loop of the CLC does once a minute."""
+        for image in self.app.walrus.stored.all():
+            self.await_in_trio(flush_if_unused, self.app.clc, image.image_id)
+
+    @contextlib.contextmanager
+    def unpacking_held(self) -> Iterator[None]:
+        """Nothing is unpacked meanwhile."""
+        limiter = self.app.walrus.unpacking
+        for borrower in range(2):
+            self.await_in_trio(limiter.acquire_on_behalf_of, borrower)
+        try:
+            yield
+        finally:
+            for borrower in range(2):
+                self.in_trio(limiter.release_on_behalf_of, borrower)
 
     # The domain
 

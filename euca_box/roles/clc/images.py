@@ -1,8 +1,11 @@
 """Images: registered from an object in Walrus, which looks at its bytes before anything else does."""
 
 import re
+from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from euca_box.images.manifest import SUFFIX
 from euca_box.messages import ec2_images as ec2
 from euca_box.messages.base import Call
 from euca_box.messages.ec2_common import Returned
@@ -10,24 +13,31 @@ from euca_box.messages.walrus import CheckedImage, CheckImage
 from euca_box.model import ids
 from euca_box.model.ec2_errors import (
     InvalidAMIIDNotFound,
+    InvalidAMIIDUnavailable,
     InvalidAMINameDuplicate,
     InvalidAMINameMalformed,
     InvalidManifest,
 )
 from euca_box.model.errors import (
     AuthFailure,
+    EucaError,
     InvalidParameterCombination,
     InvalidParameterValue,
     MissingParameter,
 )
 from euca_box.model.filters import filtered
-from euca_box.model.images import Image, ImageType
+from euca_box.model.images import IMAGE, NO_DATA, Image, ImageState, ImageType, Origin
 from euca_box.model.paging import page
+from euca_box.observe.failpoints import fp
+from euca_box.roles.clc import bundled_images, image_loop
 from euca_box.roles.clc.rules import names_owner, stop_if_dry_run, tags_for, without_verbose
 
 if TYPE_CHECKING:
     from euca_box.roles.clc.role import Clc
 
+ARCHITECTURES = ("i386", "x86_64")
+ROOT_DEVICE = "/dev/sda1"
+ANSWER_SECONDS = 20.0  # how long RegisterImage waits for a bundle before the image is left pending
 NAME = re.compile(r"[A-Za-z0-9()./_ '@\[\]-]{3,128}")
 
 FILTERS = {
@@ -38,13 +48,14 @@ FILTERS = {
     "image-type": lambda r: r.type.value,
     "is-public": lambda r: r.public,
     "kernel-id": lambda r: ids.image_names(r.kernel_id),
-    "manifest-location": lambda r: r.data.location,
+    "manifest-location": lambda r: r.location,
     "name": lambda r: r.name,
     "owner-id": lambda r: r.account,
     "ramdisk-id": lambda r: ids.image_names(r.ramdisk_id),
     "root-device-name": lambda r: r.root_device_name,
     "root-device-type": lambda r: "instance-store",
-    "state": lambda r: "available",
+    "state": lambda r: r.state.value,
+    "state-reason-message": lambda r: r.reason or None,
     "virtualization-type": lambda r: "hvm",
 }
 
@@ -53,32 +64,75 @@ async def register_image(clc: "Clc", call: Call, op: ec2.RegisterImage) -> ec2.R
     """Raises InvalidManifest when the bytes are no image, InvalidAMIName.*, InvalidAMIID.NotFound."""
     tags = tags_for("image", op.tag_specifications)
     bucket, key = _location(op.image_location)
-    name = _checked_name(clc, call, op.name if op.name is not None else f"{bucket}/{key}")
-    if op.architecture not in (None, "x86_64"):
-        raise InvalidParameterValue(f"The architecture '{op.architecture[:32]}' is not one of x86_64.")
+    name = checked_name(clc, call.account, op.name if op.name is not None else f"{bucket}/{key}")
+    if op.architecture not in (None, *ARCHITECTURES):
+        raise InvalidParameterValue(f"The architecture '{op.architecture[:32]}' is not i386 or x86_64.")
     if op.virtualization_type not in (None, "hvm"):
         raise InvalidParameterValue("The virtualization type must be hvm.")
-    kernel = op.kernel_id and usable(clc, call.account, op.kernel_id, ImageType.KERNEL)
-    ramdisk = op.ramdisk_id and usable(clc, call.account, op.ramdisk_id, ImageType.RAMDISK)
-    stop_if_dry_run(op.dry_run)
-    checked = await clc.bus.ask("walrus", CheckImage(bucket, key), call)
-    _check_kind(clc, call, op, checked, key)
-    image = Image(
-        image_id=clc.new_id(checked.type.prefix),
+    draft = Image(
+        image_id="",
         account=call.account,
-        type=checked.type,
+        type=ImageType.MACHINE,
         name=name,
         description=op.description,
-        architecture=checked.architecture or "x86_64",
+        architecture=op.architecture or "",
         created_at=clc.now(),
-        data=checked.data,
+        data=NO_DATA,
         public=clc.settings.images_public,
-        kernel_id=kernel.image_id if kernel else None,
-        ramdisk_id=ramdisk.image_id if ramdisk else None,
-        root_device_name=op.root_device_name or "/dev/sda1",
+        kernel_id=op.kernel_id,
+        ramdisk_id=op.ramdisk_id,
+        root_device_name=op.root_device_name or "",
         tags=tags,
     )
+    # Refused before anything is read, when that needs nothing read.
+    draft = _with_boot_images(clc, call, draft)
+    stop_if_dry_run(op.dry_run)
+    if key.endswith(SUFFIX):
+        return await _register_bundle(clc, call, draft, bucket, key)
+    checked = await clc.bus.ask("walrus", CheckImage(bucket, key), call)
+    _check_kind(draft, checked, key)
+    image = replace(
+        draft,
+        image_id=clc.new_id(checked.type.prefix),
+        type=checked.type,
+        architecture=checked.architecture or draft.architecture or "x86_64",
+        data=checked.data,
+        root_device_name=draft.root_device_name or ROOT_DEVICE,
+    )
     await clc.images.add([image])
+    return ec2.RegisterImageResult(image.image_id)
+
+
+async def _register_bundle(
+    clc: "Clc", call: Call, draft: Image, bucket: str, key: str
+) -> ec2.RegisterImageResult:
+    """Pending until Walrus has unpacked it; what fails soon is an answer rather than an image."""
+    manifest, secret = await bundled_images.read_bundle(clc, call, bucket, key)
+    root = dict(manifest.block_devices).get("root", ROOT_DEVICE)
+    image = replace(
+        draft,
+        image_id=clc.new_id(manifest.type.prefix),
+        type=manifest.type,
+        architecture=draft.architecture or manifest.architecture,
+        kernel_id=draft.kernel_id or manifest.kernel_id,
+        ramdisk_id=draft.ramdisk_id or manifest.ramdisk_id,
+        root_device_name=draft.root_device_name or f"/dev/{root.removeprefix('/dev/')}",
+        state=IMAGE.start,
+        deadline=clc.now() + clc.settings.image_seconds,
+        origin=Origin(bundle=f"{bucket}/{key}"),
+    )
+    image = _with_boot_images(clc, call, image)
+    if image.architecture not in ARCHITECTURES:
+        raise InvalidManifest(f"The architecture of {bucket}/{key} is not i386 or x86_64.")
+    await bundled_images.keep_bundle(clc, call, image.image_id, bucket, key, manifest, secret)
+    fp("clc.register.after-keep")
+    await clc.images.add([image])
+    clc.image_bell.ring()
+    made = await image_loop.wait_made(clc, image.image_id, ANSWER_SECONDS)
+    if made is not None and made.state is ImageState.FAILED:
+        await clc.images.remove(image.image_id)
+        await _flush(clc, image.image_id)
+        raise InvalidManifest(made.reason)
     return ec2.RegisterImageResult(image.image_id)
 
 
@@ -87,7 +141,14 @@ async def deregister_image(clc: "Clc", call: Call, op: ec2.DeregisterImage) -> R
     image = owned_image(clc, call, op.image_id)
     stop_if_dry_run(op.dry_run)
     await clc.images.remove(image.image_id)
+    await _flush(clc, image.image_id)
     return Returned()
+
+
+async def _flush(clc: "Clc", image_id: str) -> None:
+    """Now if it can be; else the loop does it."""
+    with suppress(EucaError):
+        await image_loop.flush_if_unused(clc, image_id)
 
 
 async def describe_images(clc: "Clc", call: Call, op: ec2.DescribeImages) -> ec2.DescribeImagesResult:
@@ -134,10 +195,13 @@ def owned_image(clc: "Clc", call: Call, image_id: str) -> Image:
 
 
 def usable(clc: "Clc", account: str, image_id: str, kind: ImageType) -> Image:
-    """The image, if it is of this kind. Raises InvalidParameterValue when it is another."""
+    """The image, if it is of this kind and available. Raises InvalidParameterValue when it is another,
+    InvalidAMIID.Unavailable when it is pending or failed."""
     image = visible(clc, account, image_id)
     if image.type is not kind:
         raise InvalidParameterValue(f"{image.image_id} is a {image.type.value} image, not a {kind.value}.")
+    if image.state is not ImageState.AVAILABLE:
+        raise InvalidAMIIDUnavailable(image.image_id)
     return image
 
 
@@ -155,24 +219,30 @@ def _location(location: str | None) -> tuple[str, str]:
         raise InvalidParameterValue(
             f"The image location '{location[:128]}' must be BUCKET/KEY of an object in Walrus."
         )
-    if key.endswith(".manifest.xml"):
-        raise InvalidManifest(
-            "Bundled images (*.manifest.xml) cannot be registered yet: upload the image itself and "
-            "register that."
-        )
     return bucket, key
 
 
-def _checked_name(clc: "Clc", call: Call, name: str) -> str:
+def checked_name(clc: "Clc", account: str, name: str) -> str:
+    """Raises InvalidAMIName.Malformed, InvalidAMIName.Duplicate."""
     if not NAME.fullmatch(name):
         raise InvalidAMINameMalformed
-    same = next((r for r in clc.images.of(call.account) if r.name == name), None)
+    same = next((r for r in clc.images.of(account) if r.name == name), None)
     if same is not None:
         raise InvalidAMINameDuplicate(name, same.image_id)
     return name
 
 
-def _check_kind(clc: "Clc", call: Call, op: ec2.RegisterImage, checked: CheckedImage, key: str) -> None:
+def _with_boot_images(clc: "Clc", call: Call, image: Image) -> Image:
+    """Their ids as we write them. Raises InvalidAMIID.*, InvalidParameterValue."""
+    kernel, ramdisk = image.kernel_id, image.ramdisk_id
+    return replace(
+        image,
+        kernel_id=usable(clc, call.account, kernel, ImageType.KERNEL).image_id if kernel else None,
+        ramdisk_id=usable(clc, call.account, ramdisk, ImageType.RAMDISK).image_id if ramdisk else None,
+    )
+
+
+def _check_kind(image: Image, checked: CheckedImage, key: str) -> None:
     """1.6.2 went by the file name; the bytes decide, and a name that says otherwise is a mistake."""
     name = key.rpartition("/")[2]
     for start, kind in (("vmlinuz", ImageType.KERNEL), ("initrd", ImageType.RAMDISK)):
@@ -180,7 +250,7 @@ def _check_kind(clc: "Clc", call: Call, op: ec2.RegisterImage, checked: CheckedI
             raise InvalidManifest(
                 f"{name[:64]} is named like a {kind.value}, but its bytes are a {checked.type.value} image."
             )
-    if checked.type is not ImageType.MACHINE and (op.kernel_id or op.ramdisk_id):
+    if checked.type is not ImageType.MACHINE and (image.kernel_id or image.ramdisk_id):
         raise InvalidParameterCombination("Only a machine image has a kernel and a ramdisk.")
 
 

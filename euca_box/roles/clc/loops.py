@@ -13,6 +13,7 @@ from euca_box.model.instances import InstanceState
 from euca_box.roles.clc import launches, stops
 from euca_box.roles.clc.address_loop import push_addresses
 from euca_box.roles.clc.firewall import send_groups
+from euca_box.roles.clc.image_loop import flush_images, make_images
 from euca_box.store.store import Statement
 
 if TYPE_CHECKING:
@@ -106,5 +107,7 @@ LOOPS: dict[str, Callable[["Clc"], Awaitable[None]]] = {
     "push groups": push_groups,
     "push addresses": push_addresses,
     "push principals": push_principals,
+    "make images": make_images,
+    "flush images": flush_images,
     "sweep": sweep,
 }

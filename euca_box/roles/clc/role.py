@@ -87,6 +87,7 @@ class ClcSettings:
     max_security_groups: int = 500
     max_group_rules: int = 200
     launch_seconds: float = 600.0
+    image_seconds: float = 3600.0
     terminated_seconds: float = 3600.0
     vpc_cidr: str = "172.31.0.0/16"
     subnet_cidr: str = "172.31.0.0/20"
@@ -129,6 +130,9 @@ class Clc:
         self.views = Views(settings, self.groups, self.addresses)
         self.vm_types = {vm.name: vm for vm in settings.vm_types}
         self.launch_bell = Bell()
+        self.image_bell = Bell()
+        self.image_news = trio.Event()  # an image is no longer pending
+        self.image_progress: dict[str, int] = {}  # of pending ones, in percent
         self.groups_bell = Bell()
         self.principals_bell = Bell()
         self.address_bell = Bell()

@@ -110,8 +110,11 @@ class Views:
             return kept[1]
         view = ec2_images.Image(
             image_id=record.image_id,
-            image_location=record.data.location,
-            state="available",
+            image_location=record.location,
+            state=record.state.value,
+            state_reason=ec2_instances.StateReason("Server.ImageFailed", record.reason)
+            if record.reason
+            else None,
             owner_id=record.account,
             public=record.public,
             architecture=record.architecture,

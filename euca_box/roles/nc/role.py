@@ -20,7 +20,7 @@ from euca_box.messages import base, nc
 from euca_box.messages.base import system_call
 from euca_box.messages.cc import Sample
 from euca_box.messages.instance_spec import InstanceSpec, Placement
-from euca_box.messages.walrus import GetImageUrl
+from euca_box.messages.walrus import GetDecryptedImage, GetImageUrl
 from euca_box.model.images import ImageData
 from euca_box.model.instances import Reason
 from euca_box.net.network import Network
@@ -167,7 +167,10 @@ class Nc:
 
     async def _fetch(self, image: ImageData, target: Path) -> str:
         call = system_call("fetch")
-        source = await self.bus.ask("walrus", GetImageUrl(image.bucket, image.key, image.etag), call)
+        op: GetImageUrl | GetDecryptedImage = GetImageUrl(image.bucket, image.key, image.etag)
+        if image.stored:
+            op = GetDecryptedImage(image.stored, image.etag)
+        source = await self.bus.ask("walrus", op, call)
         return await self.workbench.fetch(source, target, image.size_bytes)
 
     def _images_in_use(self) -> set[Path]:

@@ -34,8 +34,7 @@ async def check_image(walrus: "Walrus", call: Call, op: messages.CheckImage) -> 
     where = f"{op.bucket}/{op.key}"
     try:
         facts = await walrus.vault.stat(call.principal, op.bucket, op.key)
-        found = await _inspected(walrus, op, facts)
-        sha256 = facts.sha256 or await walrus.vault.sha256(op.bucket, op.key, facts)
+        return await examined(walrus, op.bucket, op.key, facts)
     except (NoSuchBucket, NoSuchKey, AccessDenied):
         # Another account's object does not exist.
         raise InvalidManifest(f"There is no object {where[:200]} that you may read.") from None
@@ -43,16 +42,18 @@ async def check_image(walrus: "Walrus", call: Call, op: messages.CheckImage) -> 
         raise InvalidManifest(f"{where[:200]} is encrypted with a key that only you have.") from None
     except ImageRefused as refused:
         raise InvalidManifest(f"{where[:200]} is not accepted as an image: {refused}") from None
+
+
+async def examined(walrus: "Walrus", bucket: str, key: str, facts: ObjectFacts) -> messages.CheckedImage:
+    """What the object is, and its digest. Raises ImageRefused; NoSuchKey when it was replaced meanwhile."""
+    found = await _inspected(walrus, bucket, key, facts)
     if found.content not in TYPES:
-        raise InvalidManifest(
-            f"{where[:200]} is no image: no kernel, no ramdisk, no file system and no disk with a boot "
-            "record."
-        )
+        raise ImageRefused("no kernel, no ramdisk, no file system and no disk with a boot record")
     data = ImageData(
-        bucket=op.bucket,
-        key=op.key,
+        bucket=bucket,
+        key=key,
         etag=facts.etag,
-        sha256=sha256,
+        sha256=facts.sha256 or await walrus.vault.sha256(bucket, key, facts),
         size_bytes=facts.size_bytes,
         format=found.format,
         virtual_size_bytes=found.virtual_size_bytes,
@@ -63,20 +64,24 @@ async def check_image(walrus: "Walrus", call: Call, op: messages.CheckImage) -> 
 
 async def get_image_url(walrus: "Walrus", call: Call, op: messages.GetImageUrl) -> messages.ImageUrl:
     """Signed with Walrus's own key; it gives this one object, and only as a whole."""
-    url = f"{walrus.settings.endpoint}/{quote(op.bucket, safe='')}/{quote(op.key, safe='/~')}"
+    return lend(walrus, op.bucket, op.key, op.etag)
+
+
+def lend(walrus: "Walrus", bucket: str, key: str, etag: str) -> messages.ImageUrl:
+    url = f"{walrus.settings.endpoint}/{quote(bucket, safe='')}/{quote(key, safe='/~')}"
     now = datetime.fromtimestamp(walrus.now(), UTC)
     signed = presign_url("GET", url, walrus.lender, now, URL_SECONDS)
-    return messages.ImageUrl(signed, op.etag, walrus.settings.ca_file)
+    return messages.ImageUrl(signed, etag, walrus.settings.ca_file)
 
 
-async def _inspected(walrus: "Walrus", op: messages.CheckImage, facts: ObjectFacts) -> ImageFacts:
+async def _inspected(walrus: "Walrus", bucket: str, key: str, facts: ObjectFacts) -> ImageFacts:
     """Inspect from a copy of the first bytes; the rest is fetched when the inspector wants it."""
-    head = await walrus.vault.read_at(op.bucket, op.key, facts.generation, 0, HEAD_BYTES)
+    head = await walrus.vault.read_at(bucket, key, facts.generation, 0, HEAD_BYTES)
 
     def read_at(offset: int, length: int) -> bytes:
         if offset + length <= len(head) or facts.size_bytes <= len(head):
             return head[offset : offset + length]
-        return trio.from_thread.run(walrus.vault.read_at, op.bucket, op.key, facts.generation, offset, length)
+        return trio.from_thread.run(walrus.vault.read_at, bucket, key, facts.generation, offset, length)
 
     return await trio.to_thread.run_sync(
         lambda: inspect(read_at, facts.size_bytes, max_virtual_bytes=walrus.settings.max_image_bytes)

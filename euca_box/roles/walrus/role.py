@@ -11,17 +11,21 @@ from pathlib import Path
 import trio
 
 from euca_box.auth.keyring import Keyring
+from euca_box.auth.secrets import Sealer
 from euca_box.bus.bus import Desk, Operations
 from euca_box.bus.memory import MemoryTransport
 from euca_box.messages import base
 from euca_box.messages import walrus as messages
 from euca_box.model.accounts import AccessKey
-from euca_box.roles.walrus import images, loops, principals
+from euca_box.roles.walrus import bundles, images, loops, principals
+from euca_box.roles.walrus.bundles import Job
+from euca_box.roles.walrus.stored import StoredImages
 from euca_box.roles.walrus.vault import Vault
 from euca_box.store.store import Store
 from euca_box.tasks import supervise
 
 MIGRATIONS = Path(__file__).parent / "migrations"
+UNPACKED_AT_ONCE = 2
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,7 @@ class WalrusSettings:
     endpoint: str  # where nodes reach S3: http://127.0.0.1:8773
     ca_file: str
     max_image_bytes: int
+    image_cache_bytes: int = 30 << 30
     lifecycle_day_seconds: float = 86400.0
     scrub_mib_per_second: float = 8.0
     scrub_days: float = 30.0
@@ -44,6 +49,7 @@ class Walrus:
         vault: Vault,
         keyring: Keyring,
         lender: AccessKey,
+        sealer: Sealer,
         now: Callable[[], float],
     ) -> None:
         self.settings = settings
@@ -51,7 +57,12 @@ class Walrus:
         self.vault = vault
         self.keyring = keyring
         self.lender = lender
+        self.sealer = sealer
         self.now = now
+        self.stored = StoredImages(store, vault, now)
+        self.jobs: dict[str, Job] = {}
+        self.unpacking = trio.CapacityLimiter(UNPACKED_AT_ONCE)
+        self.tasks: trio.Nursery | None = None
 
     async def load(self) -> None:
         """The keys that were pushed last, so that S3 works before the CLC is there."""
@@ -59,6 +70,7 @@ class Walrus:
         keys = [base.decode(row["record"], AccessKey) for row in rows]
         meta = await self.store.read("SELECT value FROM meta WHERE name = ?", principals.SESSION_KEY)
         session_key = bytes.fromhex(meta[0]["value"]) if meta else b""
+        await self.stored.load()
         principals.take(self, max((row["version"] for row in rows), default=0), keys, session_key)
 
 
@@ -68,6 +80,7 @@ async def run(
     """Answer and loop until cancelled."""
     await role.load()
     async with trio.open_nursery() as nursery:
+        role.tasks = nursery
         await nursery.start(transport.serve, "walrus", Desk(role, OPERATIONS))
         for name, loop in loops.LOOPS.items():
             nursery.start_soon(supervise, f"walrus {name}", partial(loop, role))
@@ -77,5 +90,11 @@ async def run(
 OPERATIONS: Operations = {
     messages.CheckImage: images.check_image,
     messages.GetImageUrl: images.get_image_url,
+    messages.GetManifest: bundles.get_manifest,
+    messages.KeepBundle: bundles.keep_bundle,
+    messages.CacheImage: bundles.cache_image,
+    messages.GetDecryptedImage: bundles.get_decrypted_image,
+    messages.FlushCachedImage: bundles.flush_cached_image,
+    messages.ListStoredImages: bundles.list_stored_images,
     messages.SyncPrincipals: principals.sync_principals,
 }

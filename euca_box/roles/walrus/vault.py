@@ -1,11 +1,13 @@
 """The object store as the Walrus role needs it: a look at an object's facts and bytes, from trio."""
 
+import secrets
 from typing import Protocol
 
 from euca_box.bridge import Bridge
-from euca_box.model.accounts import Principal
+from euca_box.model.accounts import IMAGE_STORE, Principal
 from euca_box.objects.engine import Objects
 from euca_box.objects.hashing import sha256_of
+from euca_box.objects.making import Make, make_object
 from euca_box.objects.rows import ObjectFacts
 
 
@@ -16,6 +18,18 @@ class Vault(Protocol):
     async def read_at(self, bucket: str, key: str, generation: int, offset: int, length: int) -> bytes: ...
 
     async def sha256(self, bucket: str, key: str, facts: ObjectFacts) -> str: ...
+
+    async def open_store(self) -> str:
+        """The bucket for images that Walrus makes, which is nobody's; made when there is none."""
+
+    async def make(self, bucket: str, key: str, make: Make, size_bytes: int) -> ObjectFacts:
+        """Store what make(read) gives out, in a thread, with its SHA-256. Raises InsufficientStorage."""
+
+    async def keys(self, bucket: str) -> list[str]:
+        """Of the store."""
+
+    async def remove(self, bucket: str, key: str) -> None:
+        """From the store; an absent one is fine."""
 
     async def expire(self) -> None:
         """Carry out the lifecycle rules of all buckets, once."""
@@ -41,6 +55,37 @@ class ObjectVault:
         return await self._bridge.to_asyncio(
             sha256_of, self._objects, bucket, key, facts.generation, facts.size_bytes
         )
+
+    async def open_store(self) -> str:
+        return await self._bridge.to_asyncio(self._open_store)
+
+    async def _open_store(self) -> str:
+        mine = self._objects.buckets.owned_by(IMAGE_STORE.account)
+        if mine:
+            return mine[0].name
+        # A name that nobody can have taken before.
+        made = await self._objects.buckets.create(IMAGE_STORE, f"euca-box-store-{secrets.token_hex(8)}")
+        return made.name
+
+    async def make(self, bucket: str, key: str, make: Make, size_bytes: int) -> ObjectFacts:
+        return await self._bridge.to_asyncio(
+            make_object, self._objects, IMAGE_STORE, bucket, key, make, size_bytes
+        )
+
+    async def keys(self, bucket: str) -> list[str]:
+        return await self._bridge.to_asyncio(self._keys, bucket)
+
+    async def _keys(self, bucket: str) -> list[str]:
+        found: list[str] = []
+        after: str | None = ""
+        while after is not None:
+            page = await self._objects.list(IMAGE_STORE, bucket, after=after)
+            found += [entry.key for entry in page.objects]
+            after = page.last
+        return found
+
+    async def remove(self, bucket: str, key: str) -> None:
+        await self._bridge.to_asyncio(self._objects.delete, IMAGE_STORE, bucket, key)
 
     async def expire(self) -> None:
         await self._bridge.to_asyncio(self._objects.expiry.run)
