@@ -46,7 +46,7 @@ from euca_box.initialise import host_addresses
 from euca_box.kvm.accelerator import Accelerator
 from euca_box.messages.base import Call, Op, system_call
 from euca_box.messages.nc import NcDescribeMetadata
-from euca_box.model.accounts import IMAGE_STORE, LENDER, AccessKey
+from euca_box.model.accounts import LENDER, AccessKey
 from euca_box.model.instances import VmType
 from euca_box.model.metadata import InstanceMetadata
 from euca_box.model.quotas import Quota, Quotas, parse_quota
@@ -388,8 +388,7 @@ class App:
     def _quotas(self) -> Quotas:
         walrus = self.config.walrus
         everybody = Quota(walrus.max_buckets, int(walrus.max_gib * GIB))
-        by_account = dict(parse_quota(text) for text in walrus.quotas)
-        return Quotas(everybody, by_account | {IMAGE_STORE.account: Quota()})
+        return Quotas(everybody, dict(parse_quota(text) for text in walrus.quotas))
 
     def _sealer(self) -> secrets.Sealer:
         return secrets.Sealer(secrets.load_or_make_key(self.data.path / "master.key"))

@@ -126,6 +126,60 @@ class ListStoredImages(Op[StoredImages], role="walrus", timeout=30):
 
 
 @dataclass(frozen=True)
+class HiddenUrls:
+    """One for each key, in their order, good for an hour."""
+
+    urls: tuple[str, ...]
+    ca_file: str = ""
+
+
+@dataclass(frozen=True)
+class GetHiddenUrls(Op[HiddenUrls], role="walrus", timeout=20):
+    """Signed URLs for up to 1000 objects of a hidden bucket, which is made when there is none.
+
+    A URL is good for one method and one object: to GET it, whole or in ranges, or to PUT it, in place of
+    an earlier one of that name. InvalidParameterValue for what is no name of a hidden bucket.
+    """
+
+    bucket: str
+    keys: tuple[str, ...]
+    for_writing: bool = False
+
+
+@dataclass(frozen=True)
+class HiddenObject:
+    key: str
+    size_bytes: int
+    etag: str
+    modified_ms: int
+
+
+@dataclass(frozen=True)
+class HiddenPage:
+    """`after` is where the next page begins; None at the end."""
+
+    objects: tuple[HiddenObject, ...]
+    after: str | None = None
+
+
+@dataclass(frozen=True)
+class ListHidden(Op[HiddenPage], role="walrus", timeout=20):
+    """Objects of a hidden bucket by key, up to 1000 beyond `after`. An absent bucket has none."""
+
+    bucket: str
+    prefix: str = ""
+    after: str = ""
+
+
+@dataclass(frozen=True)
+class DeleteHidden(Op[Done], role="walrus", timeout=60):
+    """Delete up to 1000 objects of a hidden bucket for good. Absent ones are fine; twice is harmless."""
+
+    bucket: str
+    keys: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class SyncPrincipals(Op[Done], role="walrus", timeout=20):
     """Every access key of the cloud, pushed down by the CLC. An older version is ignored."""
 

@@ -39,8 +39,6 @@ SYSTEM_ACCOUNT = "000000000000"
 LENDER = Principal(SYSTEM_ACCOUNT, "walrus", "0" * 64, "walrus")
 # Who delivers access logs: the log delivery group of ACLs, a service for policies.
 LOGGER = Principal(SYSTEM_ACCOUNT, "logging", "0" * 64, "s3-log-delivery")
-# Whose bucket holds the images that are no object of a user. Accounts of users are numbers.
-IMAGE_STORE = Principal("walrus-images", "walrus", "0" * 63 + "1", "walrus-images")
 LOGGER_SERVICE = "logging.s3.amazonaws.com"
 
 

@@ -13,7 +13,7 @@ from euca_box.model.acls import Acl, CannedAcl, Grant, Group, Permission
 from euca_box.model.bucket_settings import ObjectOwnership, PublicAccessBlock
 from euca_box.model.policies import Asker, Decision, Policy, Question
 from euca_box.model.policy_text import Context
-from euca_box.model.s3_errors import AccessControlListNotSupported, AccessDenied
+from euca_box.model.s3_errors import AccessControlListNotSupported, AccessDenied, NoSuchBucket
 from euca_box.objects.circumstances import CIRCUMSTANCES
 from euca_box.objects.rows import ANONYMOUS, Bucket, Owner, StoredObject, owner_of
 
@@ -120,10 +120,14 @@ def is_allowed(
     key: str = "",
 ) -> bool:
     """`key` is the object that a policy may name, where there is no `stored` (yet)."""
-    if principal is not None and principal.account == LENDER.account and principal != LOGGER:
-        # A node reads an image by a URL that Walrus signed, after the owner's rights were checked.
-        # LIST lets it tell a deleted object from a forbidden one; the URLs it signs name one object.
-        return action is Action.LIST_BUCKET or (action is Action.GET_OBJECT and stored is not None)
+    if principal is not None and principal.account == LENDER.account:
+        if principal != LOGGER:
+            # A node reads an image by a URL that Walrus signed, after the owner's rights were checked.
+            # LIST lets it tell a deleted object from a forbidden one; the URLs it signs name one object.
+            is_read = action is Action.LIST_BUCKET or (action is Action.GET_OBJECT and stored is not None)
+            return is_read or bucket.is_hidden
+        if bucket.is_hidden:
+            return False
     owns_bucket = principal is not None and principal.account == bucket.owner.account
     policy = bucket.policy
     if policy is not None and action not in _OF_THE_POLICY:
@@ -145,9 +149,9 @@ def authorize(
     *,
     key: str = "",
 ) -> None:
-    """Raises AccessDenied."""
+    """Raises AccessDenied; NoSuchBucket for a hidden one."""
     if not is_allowed(principal, action, bucket, stored, key=key):
-        raise AccessDenied()
+        raise NoSuchBucket(BucketName=bucket.name) if bucket.is_hidden else AccessDenied()
 
 
 def is_denied(principal: Principal | None, action: Action, bucket: Bucket, *, key: str) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from ipaddress import AddressValueError, IPv4Address
 from typing import Any
 
-from euca_box.model.accounts import Principal
+from euca_box.model.accounts import LENDER, Principal
 from euca_box.model.acls import PRIVATE, Acl
 from euca_box.model.object_lock import DefaultRetention
 from euca_box.model.s3_errors import (
@@ -22,7 +22,7 @@ from euca_box.model.s3_errors import (
 from euca_box.objects.acl import Action, authorize, check_acl
 from euca_box.objects.commits import Commits
 from euca_box.objects.index import BucketIndex, Changes
-from euca_box.objects.rows import ENABLED, Bucket, owner_of
+from euca_box.objects.rows import ENABLED, Bucket, is_hidden, owner_of
 from euca_box.store.store import Conflict
 
 # "services" is the first step of the paths of 1.6.2, /services/Walrus/bucket/key.
@@ -97,6 +97,16 @@ class Buckets:
         if self._region != "us-east-1":
             raise BucketAlreadyOwnedByYou(BucketName=name)
         return old
+
+    async def open_hidden(self, name: str) -> Bucket:
+        """The hidden bucket of that name (it begins with _), made when there is none. No quota counts it."""
+        assert is_hidden(name), name
+        if (held := self._buckets.get(name)) is not None:
+            return held
+        bucket = Bucket(name, owner_of(LENDER), self._now_ms(), "", PRIVATE)
+        with contextlib.suppress(Conflict):
+            await self._commits.commit(self._rows.put(bucket))
+        return (await self._reread(name)) or bucket
 
     async def _reread(self, name: str) -> Bucket | None:
         bucket = await self._rows.find(name)

@@ -19,7 +19,6 @@ from euca_box.model.acls import Acl
 from euca_box.model.object_lock import Lock
 from euca_box.model.quotas import Quotas
 from euca_box.model.s3_errors import (
-    AccessDenied,
     KeyTooLongError,
     NoSuchKey,
     OperationAborted,
@@ -197,8 +196,7 @@ class Objects:
             found = await self._versions.find_version(bucket, key, version_id)
         if found is not None and not found.stored.is_marker:
             return found
-        if not is_allowed(principal, Action.LIST_BUCKET, self.buckets.find(bucket), key=key):
-            raise AccessDenied()
+        authorize(principal, Action.LIST_BUCKET, self.buckets.find(bucket), key=key)
         if version_id is not None:
             return not_a_marker(found, key, version_id)
         raise await self._versions.absence(bucket, key)

@@ -55,6 +55,11 @@ def parse_checksum(text: str) -> Checksum | None:
     return Checksum(*text.split(" ")) if text else None
 
 
+def is_hidden(bucket: str) -> bool:
+    """Is it one of the cloud's own: no user can make, see or reach a bucket of such a name."""
+    return bucket.startswith("_")
+
+
 @dataclass(frozen=True, slots=True)
 class Bucket:
     name: str
@@ -69,6 +74,10 @@ class Bucket:
     def setting(self, kind: type[T]) -> T | None:
         """What was set on the bucket of that kind."""
         return self.settings.get(kind)
+
+    @property
+    def is_hidden(self) -> bool:
+        return is_hidden(self.name)
 
     @property
     def policy(self) -> Policy | None:

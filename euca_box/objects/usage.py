@@ -38,7 +38,9 @@ class Usage:
 
     def _limit(self, bucket: str) -> int:
         held = self._known(bucket)
-        return self.quotas.of(held.owner.account).max_bytes if held is not None else 0
+        if held is None or held.is_hidden:
+            return 0
+        return self.quotas.of(held.owner.account).max_bytes
 
     def check_buckets(self, account: str) -> None:
         """May the account have one more? Raises TooManyBuckets."""

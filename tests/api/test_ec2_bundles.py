@@ -234,8 +234,8 @@ def test_the_store_of_unpacked_images_is_nobodys(box, ec2):
     for user in ("alice", "mallory", "admin"):
         s3 = box.client("s3", user)
         assert bucket not in [b["Name"] for b in s3.list_buckets()["Buckets"]]
-        assert refused(s3.list_objects_v2, Bucket=bucket)[0] == "AccessDenied"
-        assert refused(s3.delete_bucket, Bucket=bucket)[0] == "AccessDenied"
+        assert refused(s3.list_objects_v2, Bucket=bucket)[0] == "NoSuchBucket"
+        assert refused(s3.delete_bucket, Bucket=bucket)[0] == "NoSuchBucket"
 
 
 def test_the_keys_of_bundles_are_sealed_at_rest(box, ec2):

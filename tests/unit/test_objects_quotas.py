@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from euca_box.model.accounts import LENDER
 from euca_box.model.quotas import Quota, Quotas, parse_quota
-from euca_box.model.s3_errors import QuotaExceeded, TooManyBuckets
+from euca_box.model.s3_errors import NoSuchBucket, QuotaExceeded, TooManyBuckets
 from euca_box.objects.completion import NamedPart
 from euca_box.objects.digests import Expectation
 from euca_box.objects.engine import Objects
@@ -131,3 +132,15 @@ def test_a_quota_is_read_from_one_line() -> None:
     for wrong in ("x=1/1", "000000000002", "000000000002=1", "000000000002=-1/1", "000000000002=a/b"):
         with pytest.raises(ValueError, match=r"."):
             parse_quota(wrong)
+
+
+async def test_what_a_hidden_bucket_holds_counts_for_nobody(tmp_path: Path) -> None:
+    async with opened_objects(tmp_path, quotas=Quotas(Quota(1, 10))) as objects:
+        for name in ("_one", "_two", "_two"):
+            await objects.buckets.open_hidden(name)
+        await objects.put(LENDER, "_one", "k", sent(b"x" * 100), Wish(), 100)
+        assert objects.buckets.owned_by(ALICE.account) == []
+        with pytest.raises(NoSuchBucket):
+            await objects.put(ALICE, "_one", "k", sent(b""), Wish(), 0)
+        with pytest.raises(NoSuchBucket):
+            await objects.find(ALICE, "_one", "k")

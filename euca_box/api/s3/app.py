@@ -16,7 +16,7 @@ from euca_box.api.s3.cors import cors_headers, preflight
 from euca_box.api.s3.forms import post_object
 from euca_box.api.s3.notifier import Notifier
 from euca_box.api.s3.operations import Front
-from euca_box.api.s3.preconditions import charges, check_bucket
+from euca_box.api.s3.preconditions import charges, check_bucket, refuse_hidden
 from euca_box.api.s3.request import S3Request, read_request
 from euca_box.api.s3.responses import Response, error_response, send_response
 from euca_box.api.s3.routes import operation_of
@@ -91,10 +91,11 @@ async def _answer(front: Front, request: S3Request) -> Response:
     if "content-encoding" in request.headers and request.method in ("GET", "HEAD", "DELETE"):
         raise S3NotImplemented(Header="Content-Encoding")
     try:
+        if request.method != "OPTIONS" and not request.is_website:
+            authenticate(request, front.keyring, front.settings.now())
+        refuse_hidden(request)
         if request.method == "OPTIONS":
             return preflight(front, request)
-        if not request.is_website:
-            authenticate(request, front.keyring, front.settings.now())
         CIRCUMSTANCES.set(lambda: circumstances_of(request, front.settings.now()))
         if request.is_website:
             return await serve_website(front, request)

@@ -8,14 +8,18 @@ from euca_box.api.s3.downloading import check_conditions
 from euca_box.api.s3.encryption import customer_key_of
 from euca_box.api.s3.operations import Front
 from euca_box.api.s3.request import S3Request
-from euca_box.model.s3_errors import InvalidArgument, InvalidRequest
+from euca_box.model.s3_errors import InvalidArgument, InvalidRequest, NoSuchBucket
 from euca_box.objects.cache import Found
 from euca_box.objects.digests import DIGEST_BYTES, Expectation
 from euca_box.objects.encryption import CustomerKey
+from euca_box.objects.rows import is_hidden
 
 
 def source_name(request: S3Request) -> tuple[str, str, str | None]:
-    """Bucket, key and version of x-amz-copy-source, which is percent-encoded. Raises InvalidArgument."""
+    """Bucket, key and version of x-amz-copy-source, which is percent-encoded.
+
+    Raises InvalidArgument, NoSuchBucket.
+    """
     path, mark, version = request.headers["x-amz-copy-source"].partition("?versionId=")
     try:
         bucket, _, key = unquote(path, errors="strict").removeprefix("/").partition("/")
@@ -27,6 +31,8 @@ def source_name(request: S3Request) -> tuple[str, str, str | None]:
             ArgumentName="x-amz-copy-source",
             ArgumentValue=request.headers["x-amz-copy-source"],
         )
+    if is_hidden(bucket):
+        raise NoSuchBucket(BucketName=bucket)
     return bucket, key, version if mark else None
 
 

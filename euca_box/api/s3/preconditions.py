@@ -6,15 +6,23 @@ buckets".
 
 from euca_box.api.s3.operations import Front
 from euca_box.api.s3.request import S3Request
+from euca_box.model.accounts import LENDER
 from euca_box.model.bucket_settings import Payer, RequestPayment
-from euca_box.model.s3_errors import AccessDenied
+from euca_box.model.s3_errors import AccessDenied, NoSuchBucket
+from euca_box.objects.rows import is_hidden
 
 _EXPECTED, _EXPECTED_SOURCE = "x-amz-expected-bucket-owner", "x-amz-source-expected-bucket-owner"
 
 
+def refuse_hidden(request: S3Request) -> None:
+    """The cloud's own buckets do not exist, but for the URLs that Walrus signs. Raises NoSuchBucket."""
+    if is_hidden(request.bucket) and request.principal != LENDER and not _makes_bucket(request):
+        raise NoSuchBucket(BucketName=request.bucket)
+
+
 def check_bucket(front: Front, request: S3Request) -> None:
     """Raises AccessDenied, NoSuchBucket."""
-    if not request.bucket or (request.method == "PUT" and not request.key and not request.query):
+    if not request.bucket or _makes_bucket(request):
         return  # of a bucket that is being made nothing can be said yet
     if _EXPECTED in request.headers:
         _check_owner(front, request.bucket, request.headers[_EXPECTED])
@@ -23,8 +31,15 @@ def check_bucket(front: Front, request: S3Request) -> None:
         _check_owner(front, source, request.headers[_EXPECTED_SOURCE])
 
 
+def _makes_bucket(request: S3Request) -> bool:
+    return request.method == "PUT" and not request.key and not request.query
+
+
 def _check_owner(front: Front, bucket: str, expected: str) -> None:
-    owner = front.objects.buckets.find(bucket).owner
+    held = front.objects.buckets.find(bucket)
+    if held.is_hidden:
+        raise NoSuchBucket(BucketName=bucket)
+    owner = held.owner
     if expected not in (owner.account, owner.canonical_id):
         raise AccessDenied()
 

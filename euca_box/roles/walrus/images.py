@@ -1,12 +1,9 @@
 """Images: what the bytes are, before anything that could be fooled by them opens them."""
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
-from urllib.parse import quote
 
 import trio
 
-from euca_box.auth.sigv4_sign import presign_url
 from euca_box.images.inspect import ImageFacts, ImageRefused, inspect
 from euca_box.messages import walrus as messages
 from euca_box.messages.base import Call
@@ -14,12 +11,12 @@ from euca_box.model.ec2_errors import InvalidManifest
 from euca_box.model.images import ImageData, ImageType
 from euca_box.model.s3_errors import AccessDenied, InvalidRequest, NoSuchBucket, NoSuchKey
 from euca_box.objects.rows import ObjectFacts
+from euca_box.roles.walrus.lending import lent_url
 
 if TYPE_CHECKING:
     from euca_box.roles.walrus.role import Walrus
 
 HEAD_BYTES = 4 * 1024 * 1024  # all that a header may need: magic numbers, qcow2's tables are elsewhere
-URL_SECONDS = 3600
 
 TYPES = {
     "kernel": ImageType.KERNEL,
@@ -68,10 +65,7 @@ async def get_image_url(walrus: "Walrus", call: Call, op: messages.GetImageUrl) 
 
 
 def lend(walrus: "Walrus", bucket: str, key: str, etag: str) -> messages.ImageUrl:
-    url = f"{walrus.settings.endpoint}/{quote(bucket, safe='')}/{quote(key, safe='/~')}"
-    now = datetime.fromtimestamp(walrus.now(), UTC)
-    signed = presign_url("GET", url, walrus.lender, now, URL_SECONDS)
-    return messages.ImageUrl(signed, etag, walrus.settings.ca_file)
+    return messages.ImageUrl(lent_url(walrus, "GET", bucket, key), etag, walrus.settings.ca_file)
 
 
 async def _inspected(walrus: "Walrus", bucket: str, key: str, facts: ObjectFacts) -> ImageFacts:

@@ -1,14 +1,17 @@
 """The object store as the Walrus role needs it: a look at an object's facts and bytes, from trio."""
 
-import secrets
+from collections.abc import Sequence
 from typing import Protocol
 
 from euca_box.bridge import Bridge
-from euca_box.model.accounts import IMAGE_STORE, Principal
+from euca_box.model.accounts import LENDER, Principal
 from euca_box.objects.engine import Objects
 from euca_box.objects.hashing import sha256_of
+from euca_box.objects.listing import Page
 from euca_box.objects.making import Make, make_object
 from euca_box.objects.rows import ObjectFacts
+
+IMAGES = "_images"  # the hidden bucket of images that are no object of a user
 
 
 class Vault(Protocol):
@@ -30,6 +33,15 @@ class Vault(Protocol):
 
     async def remove(self, bucket: str, key: str) -> None:
         """From the store; an absent one is fine."""
+
+    async def open_hidden(self, bucket: str) -> None:
+        """Make the hidden bucket when there is none."""
+
+    async def list_hidden(self, bucket: str, prefix: str, after: str, limit: int) -> Page:
+        """One page of a hidden bucket; an absent one has none."""
+
+    async def remove_hidden(self, bucket: str, keys: Sequence[str]) -> None:
+        """For good; absent ones are fine."""
 
     async def expire(self) -> None:
         """Carry out the lifecycle rules of all buckets, once."""
@@ -57,19 +69,11 @@ class ObjectVault:
         )
 
     async def open_store(self) -> str:
-        return await self._bridge.to_asyncio(self._open_store)
-
-    async def _open_store(self) -> str:
-        mine = self._objects.buckets.owned_by(IMAGE_STORE.account)
-        if mine:
-            return mine[0].name
-        # A name that nobody can have taken before.
-        made = await self._objects.buckets.create(IMAGE_STORE, f"euca-box-store-{secrets.token_hex(8)}")
-        return made.name
+        return (await self._bridge.to_asyncio(self._objects.buckets.open_hidden, IMAGES)).name
 
     async def make(self, bucket: str, key: str, make: Make, size_bytes: int) -> ObjectFacts:
         return await self._bridge.to_asyncio(
-            make_object, self._objects, IMAGE_STORE, bucket, key, make, size_bytes
+            make_object, self._objects, LENDER, bucket, key, make, size_bytes
         )
 
     async def keys(self, bucket: str) -> list[str]:
@@ -79,13 +83,31 @@ class ObjectVault:
         found: list[str] = []
         after: str | None = ""
         while after is not None:
-            page = await self._objects.list(IMAGE_STORE, bucket, after=after)
+            page = await self._objects.list(LENDER, bucket, after=after)
             found += [entry.key for entry in page.objects]
             after = page.last
         return found
 
     async def remove(self, bucket: str, key: str) -> None:
-        await self._bridge.to_asyncio(self._objects.delete, IMAGE_STORE, bucket, key)
+        await self._bridge.to_asyncio(self._objects.delete, LENDER, bucket, key)
+
+    async def open_hidden(self, bucket: str) -> None:
+        await self._bridge.to_asyncio(self._objects.buckets.open_hidden, bucket)
+
+    async def list_hidden(self, bucket: str, prefix: str, after: str, limit: int) -> Page:
+        async def page() -> Page:
+            if self._objects.buckets.known(bucket) is None:
+                return Page()
+            return await self._objects.list(LENDER, bucket, prefix=prefix, after=after, limit=limit)
+
+        return await self._bridge.to_asyncio(page)
+
+    async def remove_hidden(self, bucket: str, keys: Sequence[str]) -> None:
+        async def remove() -> None:
+            if self._objects.buckets.known(bucket) is not None:
+                await self._objects.delete_plain(LENDER, bucket, keys)
+
+        await self._bridge.to_asyncio(remove)
 
     async def expire(self) -> None:
         await self._bridge.to_asyncio(self._objects.expiry.run)
