@@ -22,6 +22,7 @@ COMMANDS = {
     "ssh": "instances",
     "console": "instances",
     "usage": "usage",
+    "leftovers": "leftovers",
     "aws": "aws",
     "config": "configuration",
     "version": "configuration",

@@ -74,6 +74,11 @@ class FakeHypervisor:
         await self._enter()
         self._remove(name, "stopped")
 
+    async def resume(self, name: str) -> None:
+        await self._enter()
+        if self._guest(name).state is DomainState.PAUSED:
+            self._boot(name, "resumed")
+
     async def shutdown(self, name: str) -> None:
         await self._enter()
         if self._guest(name).booted_at <= trio.current_time():

@@ -110,6 +110,9 @@ class Hypervisor(Protocol):
     async def destroy(self, name: str) -> None:
         """Stop the domain at once, as by pulling the plug. A domain that is not there is fine."""
 
+    async def resume(self, name: str) -> None:
+        """Let a paused domain run on. One that runs is fine. Raises NoSuchDomain."""
+
     async def shutdown(self, name: str) -> None:
         """Press the power button; returns before the guest has reacted. Raises NoSuchDomain."""
 

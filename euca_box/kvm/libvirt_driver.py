@@ -89,7 +89,7 @@ class LibvirtHypervisor:
         try:
             if before_start is not None:
                 await before_start()
-            await self._run(lambda: self._find(machine.name).resume())
+            await self._run(self._resume, machine.name)
         except BaseException:
             with trio.CancelScope(shield=True):
                 await self.destroy(machine.name)
@@ -104,6 +104,9 @@ class LibvirtHypervisor:
             # A domain that stops by itself meanwhile is reported as "not running", in several wordings.
             if any(domain.name == name for domain in await self.domains()):
                 raise
+
+    async def resume(self, name: str) -> None:
+        await self._run(self._resume, name)
 
     async def shutdown(self, name: str) -> None:
         await self._run(lambda: self._find(name).shutdownFlags(libvirt.VIR_DOMAIN_SHUTDOWN_ACPI_POWER_BTN))
@@ -181,6 +184,11 @@ class LibvirtHypervisor:
             except libvirt.libvirtError:
                 raise error from None
             raise DomainExists(f"there is a domain {name} already") from error
+
+    def _resume(self, name: str) -> None:
+        domain = self._find(name)
+        if _STATES[domain.state()[0]] is DomainState.PAUSED:
+            domain.resume()
 
     def _list(self) -> list[Domain]:
         found = []

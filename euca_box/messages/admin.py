@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from euca_box.messages.base import Done, Op
-from euca_box.messages.cc import Node, Usage
+from euca_box.messages.cc import Leftovers, Node, Usage
 
 
 @dataclass(frozen=True)
@@ -150,6 +150,11 @@ class CacheImages(Op[CachedImages], role="clc", timeout=60):
 
     image_ids: tuple[str, ...] = ()
     wait_seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class ListLeftovers(Op[Leftovers], role="clc"):
+    """What the nodes found that belonged to no instance, and what they did with it."""
 
 
 @dataclass(frozen=True)

@@ -190,6 +190,27 @@ class CcCacheImages(Op[ImageCaches], role="cc", timeout=40):
 
 
 @dataclass(frozen=True)
+class Leftover:
+    """Something on a node that belonged to no instance. `deed`: removed or kept."""
+
+    node: str
+    at: float
+    kind: str
+    name: str
+    deed: str
+
+
+@dataclass(frozen=True)
+class Leftovers:
+    found: tuple[Leftover, ...]
+
+
+@dataclass(frozen=True)
+class CcDescribeLeftovers(Op[Leftovers], role="cc", timeout=20):
+    """What the nodes that are up found, the newest first."""
+
+
+@dataclass(frozen=True)
 class Reports:
     """`version` is what to ask after next. `complete`: every node has answered lately."""
 

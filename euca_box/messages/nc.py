@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from euca_box.messages.base import Done, Op
-from euca_box.messages.cc import ConsoleOutput, ImageCache, Reports, Screenshot, Usage
+from euca_box.messages.cc import ConsoleOutput, ImageCache, Leftovers, Reports, Screenshot, Usage
 from euca_box.messages.instance_spec import GroupRules, GroupsInForce, InstanceSpec, Placement
 from euca_box.model.images import ImageData
 from euca_box.model.metadata import InstanceMetadata
@@ -79,6 +79,11 @@ class NcCacheImages(Op[ImageCache], role="nc", timeout=40):
 
     images: tuple[ImageData, ...] = ()
     wait_seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class NcDescribeLeftovers(Op[Leftovers], role="nc", timeout=10):
+    """The ledger of the sweep, the newest first."""
 
 
 @dataclass(frozen=True)

@@ -117,6 +117,23 @@ async def test_before_start_sees_a_paused_domain(world):
 
 
 @pytest.mark.trio
+async def test_resume_lets_a_paused_domain_run_and_one_that_runs_is_fine(world):
+    machine = await world.given_machine("i-00000001")
+    states = []
+
+    async def resume():
+        await world.hypervisor.resume(machine.name)
+        states.extend(domain.state for domain in await world.hypervisor.domains())
+
+    await world.hypervisor.create(machine, before_start=resume)
+    await world.hypervisor.resume(machine.name)
+
+    assert states == [DomainState.RUNNING]
+    with pytest.raises(NoSuchDomain):
+        await world.hypervisor.resume("i-0badf00d")
+
+
+@pytest.mark.trio
 async def test_a_failing_before_start_leaves_no_domain(world):
     machine = await world.given_machine("i-00000001")
 

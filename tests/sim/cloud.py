@@ -57,7 +57,7 @@ class FakeWorkbench:
 
     broken: Exception | None = None
     fetches: int = 0
-    folders: set = field(default_factory=set)
+    made: set = field(default_factory=set)
     extras: list = field(default_factory=list)  # empty disks: label and bytes
     overlays: list = field(default_factory=list)  # instance ids, as often as a disk was made
 
@@ -76,21 +76,28 @@ class FakeWorkbench:
 
     async def create_overlay(self, path, base, base_format, size_bytes):
         assert base.exists()
-        self.folders.add(path.parent)
+        self.made.add(path.parent)
         self.overlays.append(path.parent.name)
 
     async def create_formatted(self, path, size_bytes, kind, label):
-        assert path.parent in self.folders
+        assert path.parent in self.made
         self.extras.append((label, size_bytes))
 
     def make_folder(self, path, *, for_qemu):
         pass
 
+    def write_private(self, path, data):
+        self.made.add(path.parent)
+
     def hand_over(self, path):
         pass
 
-    def remove(self, path):
-        self.folders.discard(path)
+    async def remove(self, path):
+        await trio.lowlevel.checkpoint()
+        self.made.discard(path)
+
+    def folders(self, path):
+        return sorted(folder for folder in self.made if folder.parent == path)
 
     def free_disk_gib(self, path):
         return 1000
@@ -260,7 +267,7 @@ class Cloud:
             *self.hypervisor.machines,
             *await self.network.ports(),
             *(await self.network.public_addresses()),
-            *self.workbench.folders,
+            *self.workbench.made,
             *[row["ip"] for row in taken],
         ]
 

@@ -55,7 +55,7 @@ async def test_a_stopped_instance_keeps_disk_and_private_address_and_frees_the_r
         assert (stopped.private_ip_address, stopped.public_ip_address) == (before.private_ip_address, None)
         assert (c.hypervisor.machines, await c.network.ports()) == ({}, [])
         assert await c.network.public_addresses() == {}
-        assert len(c.workbench.folders) == 1
+        assert len(c.workbench.made) == 1
         cores, memory_mib, disk_gib, addresses = await free_of(c)
         assert (cores, memory_mib, addresses) == (whole[0], whole[1], whole[3])
         assert disk_gib == whole[2] + 10
@@ -252,7 +252,7 @@ async def test_a_start_that_fails_leaves_it_stopped_with_the_reason_and_its_disk
         stopped = await c.until(instance_id, "stopped")
         assert stopped.state_reason.code == "Server.InternalError"
         assert "secret" not in stopped.state_reason.message
-        assert len(c.workbench.folders) == 1
+        assert len(c.workbench.made) == 1
         await start(c, instance_id)
         await c.until(instance_id, "running")
         assert c.workbench.overlays == [instance_id]

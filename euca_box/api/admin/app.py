@@ -27,6 +27,7 @@ OPERATIONS: dict[str, type[Op[Any]]] = {
         admin.RevokeCertificate,
         admin.GetUsage,
         admin.CacheImages,
+        admin.ListLeftovers,
         admin.ListVmTypes,
         admin.SetVmType,
         admin.RemoveVmType,

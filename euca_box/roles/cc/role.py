@@ -18,7 +18,7 @@ from euca_box.bus.results import StoredResults
 from euca_box.messages import base, cc
 from euca_box.messages.instance_spec import GroupRules, InstanceReport, InstanceSpec, Placement
 from euca_box.messages.nc import NodeResources
-from euca_box.roles.cc import elastic, groups, instances, loops, prefetch, resources, stops
+from euca_box.roles.cc import elastic, groups, instances, leftovers, loops, prefetch, resources, stops
 from euca_box.store.store import Statement, Store
 from euca_box.tasks import Bell, supervise
 
@@ -152,6 +152,7 @@ OPERATIONS: Operations = {
     cc.CcGetConsoleScreenshot: instances.get_console_screenshot,
     cc.CcDescribeInstances: instances.describe_instances,
     cc.CcCacheImages: prefetch.cache_images,
+    cc.CcDescribeLeftovers: leftovers.describe_leftovers,
     cc.CcConfigureGroups: groups.configure_groups,
     cc.CcAllocateAddress: elastic.allocate_address,
     cc.CcAssignAddresses: elastic.assign_addresses,

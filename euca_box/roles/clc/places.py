@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from euca_box.messages import admin
 from euca_box.messages import ec2_places as ec2
 from euca_box.messages.base import Call
-from euca_box.messages.cc import CcDescribeResources, Resources
+from euca_box.messages.cc import CcDescribeLeftovers, CcDescribeResources, Leftovers, Resources
 from euca_box.model.ec2_errors import InvalidInstanceType
 from euca_box.model.errors import EucaError, InvalidParameterValue
 from euca_box.model.filters import filtered
@@ -143,6 +143,10 @@ async def describe_cloud(clc: "Clc", call: Call, op: admin.DescribeCloud) -> adm
         nodes=found.nodes if found else (),
         problems=tuple(problems),
     )
+
+
+async def list_leftovers(clc: "Clc", call: Call, op: admin.ListLeftovers) -> Leftovers:
+    return await clc.bus.ask(clc.cc, CcDescribeLeftovers(), call)
 
 
 async def resources(clc: "Clc", call: Call, *types: VmType) -> Resources | None:

@@ -13,6 +13,7 @@ from euca_box.messages.instance_spec import InstanceReport
 from euca_box.model.ec2_errors import IncorrectInstanceState, InvalidInstanceIDNotFound
 from euca_box.model.errors import IncorrectState, Unavailable
 from euca_box.model.instances import USER_REQUEST, NodeState
+from euca_box.observe.failpoints import fp
 from euca_box.store.store import Statement
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ async def run_instance(nc: "Nc", call: Call, op: messages.NcRunInstance) -> Done
         raise IncorrectState(f"{instance_id} was terminated on {nc.address}.")
     if instance_id not in nc.residents:
         await nc.keep(Resident(op.spec, op.placement))
+        fp("nc.run.after-commit")
         nc.new_resident.ring()
     return Done()
 
@@ -44,6 +46,7 @@ async def terminate_instance(nc: "Nc", call: Call, op: messages.NcTerminateInsta
         await nc.store.write(tombstone)
     elif not resident.ending:
         await nc.mark_ending(op.instance_id, USER_REQUEST, tombstone)
+    fp("nc.terminate.after-commit")
     nc.tombstones.add(op.instance_id)
     nc.ring(op.instance_id)
     return Done()

@@ -9,7 +9,7 @@ import trio
 from euca_box.kvm.hypervisor import KvmError
 from euca_box.model.instances import GUEST_SHUTDOWN, NODE_RESTARTED
 from euca_box.net.network import NetError
-from euca_box.roles.nc import addresses, consoles, staging, stops, usage
+from euca_box.roles.nc import consoles, leftovers, staging, stops, usage
 from euca_box.store.store import Statement
 from euca_box.tasks import Bell
 
@@ -46,7 +46,7 @@ async def watch_domains(nc: "Nc") -> None:
 
 
 async def sweep(nc: "Nc") -> None:
-    """Forget residents some time after their end; take away ports that belong to nobody."""
+    """Forget residents some time after their end; take away what belongs to nobody."""
     while True:
         for instance_id, resident in list(nc.residents.items()):
             if resident.gone_at is not None and nc.now() - resident.gone_at > GONE_SECONDS:
@@ -54,8 +54,8 @@ async def sweep(nc: "Nc") -> None:
                 del nc.residents[instance_id]
         await nc.results.forget_old()
         try:
-            await _remove_orphans(nc)
-        except (NetError, KvmError) as error:
+            await leftovers.sweep(nc)
+        except (NetError, KvmError, OSError) as error:
             log.warning("what nobody owns could not be removed: %s", error)
         await trio.sleep(LOOK_SECONDS * 6)
 
@@ -136,21 +136,6 @@ async def _compare(nc: "Nc") -> None:
         nc.ring(name)
     nc.running = now
     nc.seen_running |= now
-
-
-async def _remove_orphans(nc: "Nc") -> None:
-    """Domains and ports that carry our marks and have no row: left by a crash between two lines."""
-    for domain in await nc.hypervisor.domains():
-        known = nc.residents.get(domain.name)
-        if (known is None or known.gone_at is not None) and domain.labels.get("instance") == domain.name:
-            log.warning("%s runs here and belongs to nobody; ended", domain.name)
-            await nc.hypervisor.destroy(domain.name)
-    for port in await nc.network.ports():
-        known = nc.residents.get(port.instance_id)
-        if known is None or known.gone_at is not None:
-            log.warning("the port of %s belongs to nobody; removed", port.instance_id)
-            await nc.network.unplug(port.instance_id)
-    await addresses.settle(nc)
 
 
 async def guard_network(nc: "Nc") -> None:

@@ -24,7 +24,18 @@ from euca_box.messages.walrus import GetDecryptedImage, GetImageUrl
 from euca_box.model.images import ImageData
 from euca_box.model.instances import Reason
 from euca_box.net.network import Network
-from euca_box.roles.nc import addresses, groups, instances, loops, metadata, prefetch, resources, stops, usage
+from euca_box.roles.nc import (
+    addresses,
+    groups,
+    instances,
+    leftovers,
+    loops,
+    metadata,
+    prefetch,
+    resources,
+    stops,
+    usage,
+)
 from euca_box.roles.nc.cache import ImageCache
 from euca_box.roles.nc.workbench import Console, Workbench
 from euca_box.store.store import Statement, Store
@@ -88,7 +99,7 @@ class Nc:
             settings.folder / "cache",
             settings.cache_bytes,
             self._fetch,
-            workbench.digest,
+            self._digest,
             self._images_in_use,
         )
         self.residents: dict[str, Resident] = {}
@@ -100,6 +111,7 @@ class Nc:
         self.consoles: dict[str, Console] = {}
         self.samples: dict[str, deque[Sample]] = {}
         self.prefetching: dict[str, str] = {}  # SHA-256: nothing while it comes, or why it failed
+        self.kept_disks: set[str] = set()  # of instances that nobody here knows: told once
         self.groups_version = -1
         self.wishing = trio.Lock()  # two wishes at once: the newer one stands
         self.version = 0
@@ -173,6 +185,9 @@ class Nc:
         source = await self.bus.ask("walrus", op, call)
         return await self.workbench.fetch(source, target, image.size_bytes)
 
+    async def _digest(self, path: Path) -> str:
+        return await self.workbench.digest(path)
+
     def _images_in_use(self) -> set[Path]:
         specs = [r.spec for r in self.residents.values() if r.gone_at is None]
         files = [data for spec in specs for data in (spec.image, spec.kernel, spec.ramdisk)]
@@ -204,6 +219,7 @@ OPERATIONS: Operations = {
     nc.NcGetConsoleScreenshot: instances.get_console_screenshot,
     nc.NcGetUsage: usage.get_usage,
     nc.NcCacheImages: prefetch.cache_images,
+    nc.NcDescribeLeftovers: leftovers.describe_leftovers,
     nc.NcDescribeInstances: instances.describe_instances,
     nc.NcDescribeResource: resources.describe_resource,
     nc.NcConfigureGroups: groups.configure_groups,

@@ -12,6 +12,7 @@ from euca_box.model.errors import EucaError
 from euca_box.model.instances import Reason, server_error
 from euca_box.net.network import NetError, Port, device_of
 from euca_box.observe.failpoints import fp
+from euca_box.roles.nc import checkpoint
 from euca_box.roles.nc.cache import CacheError
 from euca_box.roles.nc.metadata import host_name
 from euca_box.roles.nc.workbench import DiskKind
@@ -36,6 +37,7 @@ async def start(nc: "Nc", resident: "Resident") -> None:
     base = await nc.cache.get(spec.image)
     kernel = await nc.cache.get(spec.kernel) if spec.kernel else None
     ramdisk = await nc.cache.get(spec.ramdisk) if spec.ramdisk else None
+    fp("nc.start.after-fetch")
     nc.step(instance_id, "makes its disk")
     disks = await _disks(nc, resident, base)
     fp("nc.start.after-disk")
@@ -46,6 +48,7 @@ async def start(nc: "Nc", resident: "Resident") -> None:
     await _create(nc, resident, disks, kernel, ramdisk)
     fp("nc.start.after-create")
     await nc.mark(instance_id, started=True, launched=True)
+    fp("nc.start.after-commit")
     nc.running.add(instance_id)
     nc.seen_running.add(instance_id)
     nc.steps.pop(instance_id, None)
@@ -56,6 +59,7 @@ async def plug(nc: "Nc", resident: "Resident") -> None:
     """Network and public address, as they should be."""
     where = resident.placement
     await nc.network.plug(port_of(resident))
+    fp("nc.plug.before-address")
     if where.public_ip is not None:
         await nc.network.assign_public(where.public_ip, where.private_ip)
 
@@ -64,6 +68,7 @@ async def finish(nc: "Nc", resident: "Resident") -> None:
     """Leave nothing: domain, tap, address, files, sockets. Then the row says that it is gone."""
     instance_id = resident.spec.instance_id
     nc.step(instance_id, "is ended")
+    fp("nc.finish.before-destroy")
     await nc.hypervisor.destroy(instance_id)
     nc.running.discard(instance_id)
     fp("nc.finish.after-destroy")
@@ -71,14 +76,18 @@ async def finish(nc: "Nc", resident: "Resident") -> None:
         here = await nc.network.public_addresses()
         if here.get(resident.placement.public_ip) == resident.placement.private_ip:
             await nc.network.unassign_public(resident.placement.public_ip)
+    fp("nc.finish.after-address")
     await nc.network.unplug(instance_id)
-    nc.workbench.remove(nc.folder_of(instance_id))
-    nc.workbench.remove(nc.sockets_of(instance_id))
+    fp("nc.finish.after-unplug")
+    await nc.workbench.remove(nc.folder_of(instance_id))
+    fp("nc.finish.after-disk")
+    await nc.workbench.remove(nc.sockets_of(instance_id))
     fp("nc.finish.before-commit")
     tombstone = Statement(
         "INSERT INTO tombstone (id, at) VALUES (?, ?) ON CONFLICT (id) DO NOTHING", (instance_id, nc.now())
     )
     await nc.mark(instance_id, tombstone, ending=True, gone_at=nc.now())
+    fp("nc.finish.after-commit")
     nc.tombstones.add(instance_id)
     nc.steps.pop(instance_id, None)
 
@@ -125,8 +134,10 @@ async def _disks(nc: "Nc", resident: "Resident", base: Path) -> tuple[Disk, ...]
     if resident.launched:
         return (root, *extra)
     nc.workbench.make_folder(folder.parent, for_qemu=False)
-    nc.workbench.remove(folder)
+    await nc.workbench.remove(folder)
     nc.workbench.make_folder(folder, for_qemu=False)
+    checkpoint.write(nc, resident)
+    fp("nc.disk.after-folder")
     await nc.workbench.create_overlay(path, base, base_format, spec.vm_type.disk_gib * GIB)
     for disk, made in zip(spec.extra_disks, extra, strict=True):
         kind: DiskKind = "swap" if disk.virtual_name == "swap" else "ext4"
@@ -156,10 +167,18 @@ async def _create(
         cmdline="root=/dev/vda console=ttyS0" if kernel else "",
         labels={"account": spec.account, "instance": spec.instance_id},
     )
+
+    async def before_start() -> None:
+        await consoles.connect(nc, spec.instance_id)
+        fp("nc.start.before-resume")
+
     try:
-        await nc.hypervisor.create(machine, before_start=lambda: consoles.connect(nc, spec.instance_id))
+        await nc.hypervisor.create(machine, before_start=before_start)
     except DomainExists:
+        # An earlier process made it and died, perhaps before it let the guest run.
         log.info("%s is there already; adopted", spec.instance_id)
+        await consoles.connect(nc, spec.instance_id)
+        await nc.hypervisor.resume(spec.instance_id)
 
 
 def uuid_of(instance_id: str) -> str:

@@ -73,7 +73,7 @@ async def halt(nc: "Nc", resident: "Resident") -> None:
         if private_ip == resident.placement.private_ip:
             await nc.network.unassign_public(public_ip)
     await nc.network.unplug(instance_id)
-    nc.workbench.remove(nc.sockets_of(instance_id))
+    await nc.workbench.remove(nc.sockets_of(instance_id))
     fp("nc.halt.before-commit")
     async with nc.wishing:
         now = nc.residents[instance_id]

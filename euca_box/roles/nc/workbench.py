@@ -1,5 +1,6 @@
 """What the node controller does to files and sockets, as a part that a simulation can replace."""
 
+import contextlib
 import hashlib
 import os
 import shutil
@@ -44,10 +45,17 @@ class Workbench(Protocol):
 
     def make_folder(self, path: Path, *, for_qemu: bool) -> None: ...
 
+    def write_private(self, path: Path, data: bytes) -> None:
+        """A file that only we may read."""
+
     def hand_over(self, path: Path) -> None:
         """Give the file to QEMU's user."""
 
-    def remove(self, path: Path) -> None: ...
+    async def remove(self, path: Path) -> None:
+        """The folder and what is in it; harmless when it is not there. Raises OSError."""
+
+    def folders(self, path: Path) -> list[Path]:
+        """The folders in a folder; none when it is not there."""
 
     def free_disk_gib(self, path: Path) -> int: ...
 
@@ -102,11 +110,23 @@ class HostWorkbench:
             self.hand_over(path)
             path.chmod(0o700)
 
+    def write_private(self, path: Path, data: bytes) -> None:
+        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600), "wb") as file:
+            file.write(data)
+
     def hand_over(self, path: Path) -> None:
         self.set_owner(path, self.qemu_uid, self.qemu_uid)
 
-    def remove(self, path: Path) -> None:
-        shutil.rmtree(path, ignore_errors=True)
+    async def remove(self, path: Path) -> None:
+        # In a thread: the file system takes its time over a large disk.
+        with contextlib.suppress(FileNotFoundError):
+            await trio.to_thread.run_sync(shutil.rmtree, path)
+
+    def folders(self, path: Path) -> list[Path]:
+        try:
+            return sorted(inner for inner in path.iterdir() if inner.is_dir() and not inner.is_symlink())
+        except FileNotFoundError:
+            return []
 
     def free_disk_gib(self, path: Path) -> int:
         return shutil.disk_usage(path).free // 1024**3
