@@ -68,6 +68,14 @@ class Client:
             else:
                 self._put_parts(target, file, progress)
 
+    def get(self, bucket: str, key: str) -> bytes:
+        """A small object. Raises ClientError."""
+        return self._send("GET", f"/{bucket}/{urllib.parse.quote(key, safe='/~')}", {}, b"", "s3")[1]
+
+    def delete(self, bucket: str, key: str) -> None:
+        """An absent one is fine. Raises ClientError."""
+        self._send("DELETE", f"/{bucket}/{urllib.parse.quote(key, safe='/~')}", {}, b"", "s3")
+
     def _put(self, target: str, data: bytes, progress: Progress) -> str:
         headers, _ = self._send("PUT", target, {}, data, "s3")
         progress(len(data))

@@ -1,12 +1,12 @@
 """`euca-box image import` and `euca-box image build demo`."""
 
-import sys
 from pathlib import Path
 from typing import Any
 
 import click
 
-from euca_box.cli import common
+from euca_box.cli import bundles, common
+from euca_box.cli.progress import progress
 from euca_box.client import ClientError, import_image
 
 BUCKET = "euca-box-images"
@@ -16,7 +16,11 @@ CACHE_COLUMNS = {"node": "Node", "image_id": "Image", "size_bytes": "Bytes", "st
 
 @click.group("image")
 def image_command() -> None:
-    """Images: import files, build the demo image."""
+    """Images: import files, make and register bundles, build the demo image."""
+
+
+for command in bundles.COMMANDS:
+    image_command.add_command(command)
 
 
 @image_command.command("import")
@@ -55,7 +59,7 @@ def import_files(
         label = name or path.name
         wanted = [*parts, (_kind(path), path)]
         try:
-            with _progress(f"uploading {label}", sum(p.stat().st_size for _, p in wanted)) as step:
+            with progress(f"uploading {label}", sum(p.stat().st_size for _, p in wanted)) as step:
                 image_id = import_image(client, wanted, label, BUCKET, step)
             if public:
                 everybody = {"LaunchPermission__Add__1__Group": "all"}
@@ -133,23 +137,3 @@ def _show(rows: list[dict[str, str]], output: str) -> None:
         common.show_one(dict(rows[0]), output, str)
     else:
         common.show([dict(row) for row in rows], output, {"image_id": "Image", "name": "Name"})
-
-
-def _progress(words: str, total_bytes: int):  # type: ignore[no-untyped-def]
-    """A context manager giving `step(bytes)`; draws only on a terminal, on stderr."""
-    import contextlib
-
-    @contextlib.contextmanager
-    def drawn():  # type: ignore[no-untyped-def]
-        if not sys.stderr.isatty():
-            click.echo(f"{words} ({total_bytes // 1024 // 1024} MiB)", err=True)
-            yield lambda _: None
-            return
-        from rich.console import Console
-        from rich.progress import Progress
-
-        with Progress(console=Console(stderr=True)) as progress:
-            task = progress.add_task(words, total=total_bytes)
-            yield lambda step: progress.advance(task, step)
-
-    return drawn()
