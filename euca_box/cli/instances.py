@@ -82,11 +82,24 @@ def ssh_command(instance_id: str, command: tuple[str, ...], data_dir: Path | Non
 
 @click.command("console")
 @click.argument("instance_id")
+@click.option("--log", "show_log", is_flag=True, help="Print what was kept of its output, and end.")
+@click.option("--vnc", "show_screen", is_flag=True, help="Say how to look at its screen with a VNC viewer.")
 @common.data_dir_option
-def console_command(instance_id: str, data_dir: Path | None) -> None:
-    """Show the serial console of an instance on this host, live. Ctrl-] leaves."""
+def console_command(instance_id: str, show_log: bool, show_screen: bool, data_dir: Path | None) -> None:
+    """Show the serial console of an instance on this host, live, and type into it. Ctrl-] leaves.
+
+    Many may look at once; all see the same.
+    """
     data = common.data_dir_of(data_dir)
-    path = data.run_dir / instance_id.lower() / "console.sock"
+    instance_id = instance_id.lower()
+    if show_log:
+        _print_log(data.path / "nc" / "instances" / instance_id / "console.log", instance_id)
+        return
+    folder = data.run_dir / "consoles" / instance_id
+    if show_screen:
+        _tell_screen(folder / "screen.sock", instance_id)
+        return
+    path = folder / "serial.sock"
     guest = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         guest.connect(str(path))
@@ -96,6 +109,33 @@ def console_command(instance_id: str, data_dir: Path | None) -> None:
         common.fail(f"the console of {instance_id} cannot be opened: {error.strerror}", common.FAILED)
     click.echo(f"Console of {instance_id}. Ctrl-] leaves.", err=True)
     _relay(guest)
+
+
+def _print_log(path: Path, instance_id: str) -> None:
+    """The first output since the start, and the last; between them may have been more."""
+    from euca_box.kvm.console import LIMIT_BYTES, first_path
+
+    try:
+        first, last = first_path(path).read_bytes(), path.read_bytes()
+    except FileNotFoundError:
+        common.fail(f"no instance {instance_id} is on this host")
+    except PermissionError:
+        common.fail(f"you may not read {path}. Use sudo.")
+    out = sys.stdout.buffer
+    if len(first) >= LIMIT_BYTES and not last.startswith(first):
+        out.write(first + b"\r\n[...]\r\n")
+    out.write(last)
+    out.flush()
+
+
+def _tell_screen(path: Path, instance_id: str) -> None:
+    if not path.exists():
+        common.fail(f"no instance {instance_id} runs on this host")
+    click.echo(
+        f"The screen of {instance_id} is behind {path}\n"
+        f"Here:       vncviewer {path}     (TigerVNC 1.12 or later)\n"
+        f"Elsewhere:  ssh -L 5901:{path} root@HOST    then    vncviewer localhost:5901"
+    )
 
 
 def _demo(client: Client) -> str:

@@ -1,4 +1,4 @@
-"""Keeps the last output of a guest's serial console in a file of bounded size, and shows it live to viewers.
+"""Keeps the first and last output of a guest's serial console in files of bounded size, and shows it live.
 
 QEMU listens on a unix socket and serves one client: the ConsoleReader is that client, and everybody else
 attaches to it. What the guest prints while nobody is connected is lost, so connect before the guest starts.
@@ -20,21 +20,35 @@ LONGEST_RETRY_SECONDS = 2.0
 # Pieces a slow viewer may lag behind before it loses output.
 VIEWER_PIECES = 64
 SEND_SECONDS = 5.0
+# Ninety times a real serial line. A guest that prints more waits for us, and nobody else does.
+BYTES_PER_SECOND = 1 << 20
+
+
+def first_path(path: Path) -> Path:
+    """The file beside a ring with what was written first."""
+    return path.with_name(path.name + ".first")
 
 
 class ConsoleRing:
-    """The last limit_bytes of what was written, in a file that never exceeds twice that.
+    """The last limit_bytes of what was written, in a file that never exceeds twice that, and in another the
+    first limit_bytes since the guest was started (`fresh`).
 
-    Synchronous: a write goes to the page cache. The file is a diary for people, hence without fsync.
+    Synchronous: a write goes to the page cache. The files are a diary for people, hence without fsync.
     """
 
-    def __init__(self, path: Path, limit_bytes: int = LIMIT_BYTES) -> None:
+    def __init__(self, path: Path, limit_bytes: int = LIMIT_BYTES, *, fresh: bool = False) -> None:
         self._path = path
         self._limit_bytes = limit_bytes
-        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        self._file = _opened(path)
         self._size_bytes = os.fstat(self._file).st_size
+        self._first = _opened(first_path(path))
+        if fresh:
+            os.ftruncate(self._first, 0)
+        self._first_bytes = os.fstat(self._first).st_size
 
     def append(self, data: bytes) -> None:
+        if self._first_bytes < self._limit_bytes:
+            self._first_bytes += os.write(self._first, data[: self._limit_bytes - self._first_bytes])
         data = data[-self._limit_bytes :]
         if self._size_bytes + len(data) > 2 * self._limit_bytes:
             self._shrink(self._limit_bytes - len(data))
@@ -46,8 +60,13 @@ class ConsoleRing:
         start = max(0, self._size_bytes - self._limit_bytes)
         return os.pread(self._file, self._limit_bytes, start)
 
+    def first(self) -> bytes:
+        """At most limit_bytes, from the start of the guest on."""
+        return os.pread(self._first, self._limit_bytes, 0)
+
     def close(self) -> None:
         os.close(self._file)
+        os.close(self._first)
 
     def _shrink(self, keep_bytes: int) -> None:
         """Keep the newest keep_bytes, in a new file: a crash leaves the old one or the new one."""
@@ -60,6 +79,10 @@ class ConsoleRing:
         os.close(self._file)
         self._file = new
         self._size_bytes = len(kept)
+
+
+def _opened(path: Path) -> int:
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +149,7 @@ class ConsoleReader:
             for viewer in self._viewers:
                 with suppress(trio.WouldBlock, trio.BrokenResourceError):
                     viewer.send_nowait(data)
+            await trio.sleep(len(data) / BYTES_PER_SECOND)
 
     async def _send(self, data: bytes) -> None:
         guest = self._guest

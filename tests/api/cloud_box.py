@@ -84,7 +84,7 @@ class BoxWorkbench(HostWorkbench):
     def free_disk_gib(self, path: Path) -> int:
         return 10_000
 
-    def console(self, socket: Path, log: Path) -> Any:
+    def console(self, socket: Path, log: Path, *, fresh: bool) -> Any:
         return SilentConsole()
 
     async def screenshot(self, socket: Path, *, wake_up: bool) -> bytes:

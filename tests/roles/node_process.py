@@ -119,7 +119,7 @@ class Workbench(HostWorkbench):
         target.write_bytes(CONTENT)
         return hashlib.sha256(CONTENT).hexdigest()
 
-    def console(self, socket, log):
+    def console(self, socket, log, *, fresh):
         return Silence()
 
 
@@ -178,7 +178,8 @@ class Node:
             "ports": sorted(self.network.plugged),
             "public": self.network.public,
             "folders": sorted(p.name for p in self.nc.workbench.folders(self.folder / "nc" / "instances")),
-            "sockets": sorted(p.name for p in self.nc.workbench.folders(self.folder / "run")),
+            "sockets": sorted(p.name for p in (self.folder / "run").glob("i-*")),
+            "consoles": sorted(p.name for p in (self.folder / "run" / "consoles").glob("*")),
             "files": sorted(p.name for p in (self.folder / "nc" / "instances").glob("*/*")),
             "cache": sorted(p.suffix for p in (self.folder / "nc" / "cache").iterdir()),
         }

@@ -50,6 +50,7 @@ RUNNING = {
     "public": {"172.30.0.10": "172.31.0.4"},
     "folders": [ID],
     "sockets": [ID],
+    "consoles": [ID],
     "files": ["disk.qcow2", "instance-checkpoint", "swap.raw"],
     "cache": [".raw"],
 }
@@ -59,10 +60,11 @@ NOTHING = {
     "public": {},
     "folders": [],
     "sockets": [],
+    "consoles": [],
     "files": [],
     "cache": [".raw"],
 }
-STOPPED = RUNNING | {"domains": {}, "ports": [], "public": {}, "sockets": []}
+STOPPED = RUNNING | {"domains": {}, "ports": [], "public": {}, "sockets": [], "consoles": []}
 
 
 def node(folder, *words, kill=None):

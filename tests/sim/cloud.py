@@ -102,7 +102,7 @@ class FakeWorkbench:
     def free_disk_gib(self, path):
         return 1000
 
-    def console(self, socket, log):
+    def console(self, socket, log, *, fresh):
         return FakeConsole()
 
     async def screenshot(self, socket, *, wake_up):

@@ -9,7 +9,7 @@ import trio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from euca_box.kvm.console import VIEWER_PIECES, ConsoleReader, ConsoleRing
+from euca_box.kvm.console import BYTES_PER_SECOND, VIEWER_PIECES, ConsoleReader, ConsoleRing, first_path
 
 
 @given(st.lists(st.binary(max_size=300), max_size=40))
@@ -42,6 +42,40 @@ def test_a_ring_is_not_written_through_a_link(tmp_path):
 
     with pytest.raises(OSError, match="symbolic"):
         ConsoleRing(tmp_path / "console")
+
+
+@given(st.lists(st.binary(max_size=300), max_size=40))
+def test_the_first_output_is_kept_beside_the_last(tmp_path_factory, pieces):
+    ring = ConsoleRing(tmp_path_factory.mktemp("ring") / "console", limit_bytes=100)
+    for piece in pieces:
+        ring.append(piece)
+
+    assert ring.first() == b"".join(pieces)[:100]
+    ring.close()
+
+
+def test_a_guest_that_is_started_again_has_first_words_again(tmp_path):
+    path = tmp_path / "console"
+    for fresh, words in ((True, b"boot one "), (False, b"adopted "), (True, b"boot two")):
+        ring = ConsoleRing(path, 100, fresh=fresh)
+        ring.append(words)
+        first, last = ring.first(), ring.tail()
+        ring.close()
+
+    assert (first, last) == (b"boot two", b"boot one adopted boot two")
+    assert first_path(path).stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.trio
+async def test_a_flood_is_read_no_faster_than_a_console_may_be(tmp_path, nursery, autojump_clock):
+    async with given_guest(tmp_path, nursery) as (guest, *_):
+        began = trio.current_time()
+        for _ in range(64):
+            await guest.send_all(b"y" * 65536)
+        seconds = trio.current_time() - began
+
+        assert seconds >= 4 * (1 << 20) / BYTES_PER_SECOND - 1
+        assert (tmp_path / "console").stat().st_size <= 2000
 
 
 @asynccontextmanager

@@ -1,12 +1,15 @@
-"""Serial consoles: one reader for each guest, and a socket beside it where the operator may look in.
+"""Consoles of guests: one reader for each serial line, and sockets where the operator may look in.
 
-`euca-box console ID` connects to `console.sock`; many may, and all see the same.
+QEMU's own sockets lie in a folder of its user and serve one client, or one that wants to be alone (VNC).
+Ours lie in a folder of ours, `consoles/ID`: `serial.sock` for many viewers, who see the same and may all
+type, and `screen.sock`, which relays to QEMU's VNC server.
 """
 
 import contextlib
 import logging
-import os
 import socket
+from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import trio
@@ -19,17 +22,23 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-VIEWERS = 16
-READ_BYTES = 4096
+VIEWERS = 16  # of each socket; the next one is told so
+READ_BYTES = 65536
+FULL = b"euca-box: too many look at this console already.\r\n"
+LEFT = (trio.BrokenResourceError, trio.ClosedResourceError, trio.TooSlowError)
 
 
-async def connect(nc: "Nc", instance_id: str) -> None:
+def folder_of(nc: "Nc", instance_id: str) -> Path:
+    return nc.settings.run_folder / "consoles" / instance_id
+
+
+async def connect(nc: "Nc", instance_id: str, *, fresh: bool = False) -> None:
     """Start reading the guest's console; returns when connected. Harmless when it is read already."""
     if instance_id in nc.consoles:
         return
     assert nc.tasks is not None
-    sockets, folder = nc.sockets_of(instance_id), nc.folder_of(instance_id)
-    console = nc.workbench.console(sockets / "serial.sock", folder / "console.log")
+    log_file = nc.folder_of(instance_id) / "console.log"
+    console = nc.workbench.console(nc.sockets_of(instance_id) / "serial.sock", log_file, fresh=fresh)
     nc.consoles[instance_id] = console
     await nc.tasks.start(_read, nc, instance_id, console)
 
@@ -38,7 +47,7 @@ async def disconnect(nc: "Nc", instance_id: str) -> None:
     """Stop reading; harmless when nobody reads. What was read stays."""
     if nc.consoles.pop(instance_id, None) is not None:
         nc.changed()
-        await trio.lowlevel.checkpoint()
+    await nc.workbench.remove(folder_of(nc, instance_id))
 
 
 async def _read(
@@ -49,10 +58,23 @@ async def _read(
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Until the instance is gone."""
+
+    async def view(stream: trio.SocketStream) -> None:
+        async with console.attach() as viewer, trio.open_nursery() as nursery:
+            nursery.start_soon(_keys, stream, viewer, nursery.cancel_scope)
+            async for output in viewer.output:
+                await stream.send_all(output)
+
+    async def relay(stream: trio.SocketStream) -> None:
+        await _relay(stream, nc.sockets_of(instance_id) / "vnc.sock")
+
+    folder = folder_of(nc, instance_id)
     try:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_until_gone, nc, instance_id, console, nursery.cancel_scope)
-            nursery.start_soon(_serve, nc, instance_id, console)
+            nc.workbench.make_folder(folder, for_qemu=False)
+            nursery.start_soon(_serve, folder / "serial.sock", view)
+            nursery.start_soon(_serve, folder / "screen.sock", relay)
             await nursery.start(console.run)
             task_status.started()
     except* Exception:
@@ -70,35 +92,41 @@ async def _until_gone(nc: "Nc", instance_id: str, console: "Console", scope: tri
     scope.cancel()
 
 
-async def _serve(nc: "Nc", instance_id: str, console: "Console") -> None:
+async def _serve(path: Path, look: Callable[[trio.SocketStream], Awaitable[None]]) -> None:
     """Let viewers in through a socket that only root may open."""
-    path = nc.sockets_of(instance_id) / "console.sock"
     if not path.parent.exists():
         return
-    with contextlib.suppress(FileNotFoundError):
-        path.unlink()
-    listener = trio.socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    await listener.bind(str(path))
-    os.chmod(path, 0o600)
+    listener = trio.socket.from_stdlib_socket(_listening(path))
+    looking = trio.CapacityLimiter(VIEWERS)
+
+    async def let_in(stream: trio.SocketStream) -> None:
+        """One viewer until he leaves. Whatever breaks here is his: it must not end the others or the node."""
+        try:
+            async with stream:
+                try:
+                    looking.acquire_on_behalf_of_nowait(stream)
+                except trio.WouldBlock:
+                    await stream.send_all(FULL)
+                    return
+                try:
+                    await look(stream)
+                finally:
+                    looking.release_on_behalf_of(stream)
+        except* LEFT:
+            pass  # he left, or his terminal stands still
+        except* Exception:
+            log.exception("a viewer of a console was dropped")
+
+    await trio.serve_listeners(let_in, [trio.SocketListener(listener)])
+
+
+def _listening(path: Path) -> socket.socket:
+    path.unlink(missing_ok=True)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    listener.bind(str(path))
+    path.chmod(0o600)  # before anybody can connect: it does not listen yet
     listener.listen(VIEWERS)
-
-    async def view(stream: trio.SocketStream) -> None:
-        await _view(console, stream)
-
-    await trio.serve_listeners(view, [trio.SocketListener(listener)])
-
-
-async def _view(console: "Console", stream: trio.SocketStream) -> None:
-    """One viewer until he leaves. Whatever breaks here is his: it must not end the others or the node."""
-    try:
-        async with stream, console.attach() as viewer, trio.open_nursery() as nursery:
-            nursery.start_soon(_keys, stream, viewer, nursery.cancel_scope)
-            async for output in viewer.output:
-                await stream.send_all(output)
-    except* (trio.BrokenResourceError, trio.ClosedResourceError, trio.TooSlowError):
-        pass  # he left, or his terminal stands still
-    except* Exception:
-        log.exception("a viewer of a console was dropped")
+    return listener
 
 
 async def _keys(stream: trio.SocketStream, viewer: Viewer, scope: trio.CancelScope) -> None:
@@ -106,3 +134,16 @@ async def _keys(stream: trio.SocketStream, viewer: Viewer, scope: trio.CancelSco
         while data := await stream.receive_some(READ_BYTES):
             await viewer.send(data)
     scope.cancel()
+
+
+async def _relay(stream: trio.SocketStream, vnc: Path) -> None:
+    """Bytes both ways until one side ends."""
+    async with await trio.open_unix_socket(str(vnc)) as server, trio.open_nursery() as nursery:
+
+        async def copy(source: trio.SocketStream, target: trio.SocketStream) -> None:
+            while data := await source.receive_some(READ_BYTES):
+                await target.send_all(data)
+            nursery.cancel_scope.cancel()
+
+        nursery.start_soon(copy, stream, server)
+        await copy(server, stream)

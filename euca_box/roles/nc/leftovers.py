@@ -43,9 +43,10 @@ async def sweep(nc: "Nc") -> None:
             await nc.network.unplug(port.instance_id)
             await _note(nc, "port", port.instance_id, REMOVED)
     await addresses.settle(nc)
-    for folder in _of_nobody(nc, nc.settings.run_folder):
-        await nc.workbench.remove(folder)
-        await _note(nc, "sockets", folder.name, REMOVED)
+    for path in (nc.settings.run_folder, nc.settings.run_folder / "consoles"):
+        for folder in _of_nobody(nc, path):
+            await nc.workbench.remove(folder)
+            await _note(nc, "sockets", folder.name, REMOVED)
     for folder in _of_nobody(nc, nc.settings.folder / "instances"):
         if folder.name in nc.tombstones:
             await nc.workbench.remove(folder)

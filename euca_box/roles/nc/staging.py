@@ -12,7 +12,7 @@ from euca_box.model.errors import EucaError
 from euca_box.model.instances import Reason, server_error
 from euca_box.net.network import NetError, Port, device_of
 from euca_box.observe.failpoints import fp
-from euca_box.roles.nc import checkpoint
+from euca_box.roles.nc import checkpoint, consoles
 from euca_box.roles.nc.cache import CacheError
 from euca_box.roles.nc.metadata import host_name
 from euca_box.roles.nc.workbench import DiskKind
@@ -72,6 +72,7 @@ async def finish(nc: "Nc", resident: "Resident") -> None:
     await nc.hypervisor.destroy(instance_id)
     nc.running.discard(instance_id)
     fp("nc.finish.after-destroy")
+    await consoles.disconnect(nc, instance_id)
     if resident.placement.public_ip is not None:
         here = await nc.network.public_addresses()
         if here.get(resident.placement.public_ip) == resident.placement.private_ip:
@@ -148,8 +149,6 @@ async def _disks(nc: "Nc", resident: "Resident", base: Path) -> tuple[Disk, ...]
 async def _create(
     nc: "Nc", resident: "Resident", disks: tuple[Disk, ...], kernel: Path | None, ramdisk: Path | None
 ) -> None:
-    from euca_box.roles.nc import consoles
-
     spec = resident.spec
     sockets = nc.sockets_of(spec.instance_id)
     nc.workbench.make_folder(sockets, for_qemu=True)
@@ -169,7 +168,7 @@ async def _create(
     )
 
     async def before_start() -> None:
-        await consoles.connect(nc, spec.instance_id)
+        await consoles.connect(nc, spec.instance_id, fresh=True)
         fp("nc.start.before-resume")
 
     try:

@@ -59,7 +59,8 @@ class Workbench(Protocol):
 
     def free_disk_gib(self, path: Path) -> int: ...
 
-    def console(self, socket: Path, log: Path) -> Console: ...
+    def console(self, socket: Path, log: Path, *, fresh: bool) -> Console:
+        """`fresh`: the guest was started just now; what it says first is kept anew."""
 
     def console_tail(self, log: Path) -> bytes: ...
 
@@ -131,8 +132,8 @@ class HostWorkbench:
     def free_disk_gib(self, path: Path) -> int:
         return shutil.disk_usage(path).free // 1024**3
 
-    def console(self, socket: Path, log: Path) -> Console:
-        return ConsoleReader(socket, ConsoleRing(log, self.console_bytes))
+    def console(self, socket: Path, log: Path, *, fresh: bool) -> Console:
+        return ConsoleReader(socket, ConsoleRing(log, self.console_bytes, fresh=fresh))
 
     async def screenshot(self, socket: Path, *, wake_up: bool) -> bytes:
         return await vnc.screenshot(socket, wake_up=wake_up)
