@@ -195,13 +195,13 @@ class App:
         """All listeners until `stop`; one that breaks stops the rest."""
         access_log = AccessLog(objects, self.config.cloud.region, _now) if objects is not None else None
         targets = (target.partition("=") for target in self.config.walrus.notification_targets)
-        notifier = Notifier({name: url for name, _, url in targets})
+        notifier = Notifier({name: url for name, _, url in targets}, self.config.cloud.region)
         api = self._front(objects, access_log, notifier)
         async with asyncio.TaskGroup() as group:
             wait, engine = self._asked_to_stop, self.config.api.http_engine
-            if access_log is not None:
+            if objects is not None and access_log is not None:
                 group.create_task(access_log.run(wait))
-                delivering = group.create_task(notifier.run())
+                delivering = group.create_task(notifier.run(objects))
                 group.create_task(self._stop_with(delivering))
             for listener in self.listeners:
                 group.create_task(server.run_server(api, listener, wait, engine))

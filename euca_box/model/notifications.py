@@ -26,6 +26,10 @@ class Event(enum.StrEnum):
     REMOVED = "s3:ObjectRemoved:*"
     DELETED = "s3:ObjectRemoved:Delete"
     MARKED = "s3:ObjectRemoved:DeleteMarkerCreated"
+    EXPIRED_ANY = "s3:LifecycleExpiration:*"
+    EXPIRED = "s3:LifecycleExpiration:Delete"
+    EXPIRED_MARKED = "s3:LifecycleExpiration:DeleteMarkerCreated"
+    TEST = "s3:TestEvent"  # to each target when it was chosen; no configuration names it
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +107,7 @@ def check_notifications(configuration: NotificationConfiguration) -> None:
         raise InvalidArgument(f"A bucket has at most {MOST_RULES} notifications.")
     for rule in rules:
         for name in rule.event:
-            if name not in list(Event):
+            if name not in list(Event) or name == Event.TEST:
                 raise S3NotImplemented(Event=name[:100])
         filters = rule.filter.s3_key.filter_rule if rule.filter is not None else ()
         names = [item.name.lower() for item in filters]
@@ -119,51 +123,67 @@ def check_notifications(configuration: NotificationConfiguration) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
-    """What happened to one object. `etag` without quotes; a removal has neither that nor a size."""
+class Cause:
+    """Who changed something, and by which request."""
 
-    event: Event
-    key: str
-    etag: str = ""
-    size_bytes: int | None = None
-    version_id: str = ""
+    principal: str
+    source_ip: str
+    request_id: str = ""
+
+
+# S3 user guide, "Event message structure": what lifecycle rules do.
+BY_ITSELF = Cause("s3.amazonaws.com", "s3.amazonaws.com")
 
 
 @dataclass(frozen=True, slots=True)
-class Cause:
-    """The request that changed something, and where."""
+class Notice:
+    """A change of one object, for one target. `etag` without quotes; a removal has neither that nor a size.
 
-    region: str
+    `sequence` is where it stands among those that wait; 0 of a new one.
+    """
+
+    target: str
+    event: str
+    rule_id: str
     bucket: str
     owner: str
-    at: str  # ISO 8601
-    principal: str
-    source_ip: str
-    request_id: str
-    host_id: str
+    at_ms: int
+    key: str = ""
+    etag: str = ""
+    size_bytes: int | None = None
+    version_id: str = ""
+    sequencer: int = 0
+    cause: Cause = BY_ITSELF
+    sequence: int = 0
 
 
-def event_record(cause: Cause, change: Change, rule_id: str, sequencer: int) -> dict[str, Any]:
-    """One of the Records of a message."""
-    facts = {"key": quote_plus(change.key), "size": change.size_bytes, "eTag": change.etag}
-    facts |= {"versionId": change.version_id, "sequencer": f"{sequencer:016X}"}
+def event_record(notice: Notice, region: str, at: str, host_id: str) -> dict[str, Any]:
+    """One of the Records of a message; `at` is its time in ISO 8601."""
+    facts = {"key": quote_plus(notice.key), "size": notice.size_bytes, "eTag": notice.etag}
+    facts |= {"versionId": notice.version_id, "sequencer": f"{notice.sequencer:016X}"}
     return {
         "eventVersion": "2.2",
         "eventSource": "aws:s3",
-        "awsRegion": cause.region,
-        "eventTime": cause.at,
-        "eventName": change.event.removeprefix("s3:"),
-        "userIdentity": {"principalId": cause.principal},
-        "requestParameters": {"sourceIPAddress": cause.source_ip},
-        "responseElements": {"x-amz-request-id": cause.request_id, "x-amz-id-2": cause.host_id},
+        "awsRegion": region,
+        "eventTime": at,
+        "eventName": notice.event.removeprefix("s3:"),
+        "userIdentity": {"principalId": notice.cause.principal},
+        "requestParameters": {"sourceIPAddress": notice.cause.source_ip},
+        "responseElements": {"x-amz-request-id": notice.cause.request_id, "x-amz-id-2": host_id},
         "s3": {
             "s3SchemaVersion": "1.0",
-            "configurationId": rule_id,
+            "configurationId": notice.rule_id,
             "bucket": {
-                "name": cause.bucket,
-                "ownerIdentity": {"principalId": cause.owner},
-                "arn": f"arn:aws:s3:::{cause.bucket}",
+                "name": notice.bucket,
+                "ownerIdentity": {"principalId": notice.owner},
+                "arn": f"arn:aws:s3:::{notice.bucket}",
             },
             "object": {name: value for name, value in facts.items() if value not in ("", None)},
         },
     }
+
+
+def target_name(arn: str) -> str:
+    """The name in an ARN of SNS or SQS; empty for anything else."""
+    parts = arn.split(":")
+    return parts[5] if len(parts) == 6 and parts[0] == "arn" and parts[2] in ("sns", "sqs") else ""

@@ -9,6 +9,7 @@ from typing import Any
 
 from euca_box.model.accounts import LENDER, Principal
 from euca_box.model.acls import PRIVATE, Acl
+from euca_box.model.notifications import Notice, NotificationConfiguration
 from euca_box.model.object_lock import DefaultRetention
 from euca_box.model.s3_errors import (
     AccessDenied,
@@ -125,15 +126,20 @@ class Buckets:
 
     async def put_setting(self, name: str, value: Any) -> None:
         """Set the document of the value's type; who may was asked before. Raises NoSuchBucket."""
-        await self._change(name, self._rows.put_setting(name, value))
+        notices: Sequence[Notice] = ()
+        if isinstance(value, NotificationConfiguration):
+            notices = self._commits.notices.tests(self.find(name), value)
+        await self._change(name, self._rows.put_setting(name, value), notices=notices)
 
     async def delete_setting(self, name: str, kind: type) -> None:
         """What is not set stays so. Works on a full disk. Raises NoSuchBucket."""
         await self._change(name, self._rows.delete_setting(name, kind), removes=True)
 
-    async def _change(self, name: str, changes: Changes, *, removes: bool = False) -> None:
+    async def _change(
+        self, name: str, changes: Changes, *, removes: bool = False, notices: Sequence[Notice] = ()
+    ) -> None:
         with contextlib.suppress(Conflict):
-            await self._commits.commit(changes, removes=removes)
+            await self._commits.commit(changes, removes=removes, notices=notices)
         await self._reread(name)
         self.find(name)
 

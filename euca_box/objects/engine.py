@@ -9,13 +9,14 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from euca_box.auth.secrets import Sealer, load_or_make_key
 from euca_box.model.accounts import Principal
 from euca_box.model.acls import Acl
+from euca_box.model.notifications import Notice
 from euca_box.model.object_lock import Lock
 from euca_box.model.quotas import Quotas
 from euca_box.model.s3_errors import (
@@ -38,6 +39,7 @@ from euca_box.objects.files import Files
 from euca_box.objects.index import DamagedObject, ObjectIndex
 from euca_box.objects.intake import Content, receive
 from euca_box.objects.listing import Page
+from euca_box.objects.notices import Notices
 from euca_box.objects.reading import Reader
 from euca_box.objects.rows import (
     ANONYMOUS,
@@ -78,7 +80,8 @@ class Objects:
         self._index, self._files, self.keys, self._now = index, files, keys, now
         cache = Cache(cache_bytes)
         self._usage = Usage(index.versions, quotas)
-        self._commits = Commits(index, files, cache, self._usage)
+        self.notices = Notices(index.notices, self.now_ms)
+        self._commits = Commits(index, files, cache, self._usage, self.notices)
         self.quarantine = Quarantine(index, self.now_ms)
         self._reader = Reader(files, self.quarantine)
         self.scrub = Scrub(index, files, self.quarantine, self.now_ms)
@@ -132,6 +135,7 @@ class Objects:
         await self.buckets.load()
         await self.uploads.forget_completed()
         await self._usage.load()
+        await self.notices.load()
         return self
 
     async def close(self) -> None:
@@ -139,6 +143,10 @@ class Objects:
         await self.quarantine.close()
         await self._commits.close()
         await self._files.close()
+
+    async def forget_notices(self, notices: Sequence[Notice]) -> None:
+        """They were told, or never will be."""
+        await self._commits.forget_notices(notices)
 
     async def put(
         self,

@@ -16,6 +16,7 @@ from euca_box.model.s3_errors import S3Error
 from euca_box.objects.buckets import Buckets
 from euca_box.objects.conditions import Conditions
 from euca_box.objects.index import VersionIndex, WalkedVersion
+from euca_box.objects.notices import EXPIRED
 from euca_box.objects.rows import Bucket, StoredObject
 from euca_box.objects.uploads import Uploads
 from euca_box.objects.version_listing import CURRENT
@@ -131,15 +132,17 @@ class Expiry:
         name, same = (walk.bucket.name, row.key), Conditions(generation=row.generation)
         if row.kind == CURRENT:
             if any(self._is_due(walk, rule, row.modified_ms) for rule in rules):
-                walk.removals.append(self._versions.delete(walk.bucket.owner, *name, same))
+                walk.removals.append(self._versions.delete(walk.bucket.owner, *name, same, EXPIRED))
                 walk.done.objects += 1
         elif is_newest:
             if is_last and any(self._is_due_marker(walk, rule, row.modified_ms) for rule in rules):
-                walk.removals.append(self._versions.delete_version(*name, row.version_id, same))
+                walk.removals.append(self._versions.delete_version(*name, row.version_id, same, told=EXPIRED))
                 walk.done.markers += 1
         else:
             if any(self._is_due_noncurrent(walk, rule, at) for rule in rules):
-                removal = self._versions.delete_version(*name, row.version_id, same, older_only=True)
+                removal = self._versions.delete_version(
+                    *name, row.version_id, same, older_only=True, told=EXPIRED
+                )
                 walk.removals.append(removal)
                 walk.done.versions += 1
             at.noncurrent += 1

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, Protocol
 
+from euca_box.model.notifications import Notice
 from euca_box.model.s3_errors import S3InternalError
 from euca_box.objects.cache import Found, Key
 from euca_box.objects.conditions import Conditions
@@ -201,6 +202,28 @@ class ScrubIndex(Protocol):
     def note_progress(self, text: str) -> Changes: ...
 
 
+class NoticeIndex(Protocol):
+    """Notices that wait for their targets."""
+
+    def put(self, notices: Iterable[Notice]) -> Changes:
+        """Each has a sequence number that no other of its target has."""
+
+    def delete(self, notices: Iterable[Notice]) -> Changes:
+        """Absent ones are fine."""
+
+    async def next(self, target: str, limit: int) -> list[Notice]:
+        """The first ones of a target by sequence."""
+
+    async def waiting(self) -> Mapping[str, int]:
+        """How many wait, by the account of their bucket."""
+
+    async def targets(self) -> set[str]:
+        """Those that something waits for."""
+
+    async def newest(self) -> int:
+        """The largest sequence number; 0 when nothing waits."""
+
+
 class ObjectIndex(Protocol):
     """Opened by one process. Only `commit` changes anything."""
 
@@ -215,6 +238,9 @@ class ObjectIndex(Protocol):
 
     @property
     def scrub(self) -> ScrubIndex: ...
+
+    @property
+    def notices(self) -> NoticeIndex: ...
 
     async def commit(self, changes: Changes, measure: Measure | None = None) -> Committed:
         """All or nothing, whether or not the caller still waits.

@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from euca_box.model.accounts import Principal
 from euca_box.model.acls import PRIVATE
+from euca_box.model.notifications import Event
 from euca_box.model.s3_errors import (
     AccessDenied,
     InvalidArgument,
@@ -237,6 +238,7 @@ class Uploads:
             tags=upload.tags,
             lock=upload.lock,
             storage_class=upload.storage_class,
+            event=Event.COMPLETED,
         )
         first = self._rows.close(upload, facts.etag, checksum, self._versions.now_ms())
         stored = await self._versions.make(

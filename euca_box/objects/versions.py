@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from euca_box.model.acls import PRIVATE, Acl
+from euca_box.model.notifications import Event
 from euca_box.model.object_lock import NO_LOCK, Lock
 from euca_box.model.s3_errors import (
     AccessDenied,
@@ -27,6 +28,7 @@ from euca_box.objects.digests import Expectation
 from euca_box.objects.encryption import Encrypt
 from euca_box.objects.index import Changes, DamagedObject, ObjectIndex
 from euca_box.objects.intake import Content
+from euca_box.objects.notices import REMOVED, Removal
 from euca_box.objects.rows import ENABLED, NULL_VERSION, Bucket, Checksum, Owner, StoredObject
 from euca_box.objects.version_ids import new_version_id
 from euca_box.store.store import Conflict
@@ -47,6 +49,7 @@ class Wish:
     lock: Lock = NO_LOCK
     encrypt: Encrypt | None = None
     storage_class: str = ""
+    event: Event = Event.PUT  # how it came, for those who are told
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +83,7 @@ class Versions:
         now_ms: Callable[[], int],
     ) -> None:
         self._index, self._rows, self._find = index, index.versions, index.versions.find
-        self._files, self._cache, self._commits = files, cache, commits
+        self._files, self._cache, self._commits, self._notices = files, cache, commits, commits.notices
         self._quarantine, self._bucket_of, self.now_ms = quarantine, bucket_of, now_ms
         self._last_generation = time.time_ns()
 
@@ -167,6 +170,9 @@ class Versions:
             encryption=facts.encryption,
             storage_class=wish.storage_class,
         )
+        notices = self._notices.of(
+            held, wish.event, key, generation, stored.etag, stored.size_bytes, stored.version_id
+        )
         change = self._rows.put(stored, content, held.versioning, wish.conditions)
         try:
             await self._commits.commit(
@@ -175,6 +181,7 @@ class Versions:
                 new,
                 frozenset(content.files),
                 uploads=uploads,
+                notices=notices,
             )
         except Conflict as error:
             raise await self._refusal(held, await self._unmet(held, key, wish.conditions)) from error
@@ -216,7 +223,12 @@ class Versions:
         return unmet or OperationAborted()
 
     async def delete(
-        self, owner: Owner, bucket: str, key: str, conditions: Conditions = NO_CONDITIONS
+        self,
+        owner: Owner,
+        bucket: str,
+        key: str,
+        conditions: Conditions = NO_CONDITIONS,
+        told: Removal = REMOVED,
     ) -> Deleted:
         """End the current version: for good, or below a delete marker. An absent key is no error.
 
@@ -227,8 +239,11 @@ class Versions:
             return Deleted(key)  # nothing is there to compare with, so nothing is done
         marker = self._new_marker(owner, held, key)
         changes = self._rows.delete((bucket, key), held.versioning, conditions, marker)
+        event = told.marked if held.versioning else told.deleted
+        version_id = marker.version_id if held.versioning else ""
+        notices = self._notices.of(held, event, key, marker.generation, version_id=version_id)
         try:
-            await self._commits.commit(changes, [(bucket, key)], removes=True)
+            await self._commits.commit(changes, [(bucket, key)], removes=True, notices=notices)
         except Conflict as error:
             failed = _failed(conditions) if conditions != NO_CONDITIONS else None
             raise await self._refusal(held, failed) from error
@@ -240,12 +255,16 @@ class Versions:
 
     async def delete_plain(self, bucket: str, keys: Iterable[str]) -> None:
         """End current versions for good, all or none, in a bucket that never had versioning."""
-        wanted = list(keys)
+        wanted, held = list(keys), self._bucket_of(bucket)
+        of = self._notices.of
+        notices = [n for key in wanted for n in of(held, Event.DELETED, key, self._new_generation())]
+        changes = self._rows.delete_plain(bucket, wanted)
         try:
-            changes = self._rows.delete_plain(bucket, wanted)
-            await self._commits.commit(changes, [(bucket, key) for key in wanted], removes=True)
+            await self._commits.commit(
+                changes, [(bucket, key) for key in wanted], removes=True, notices=notices
+            )
         except Conflict as error:
-            raise await self._refusal(self._bucket_of(bucket), None) from error
+            raise await self._refusal(held, None) from error
 
     async def delete_version(
         self,
@@ -256,6 +275,7 @@ class Versions:
         *,
         bypass: bool = False,
         older_only: bool = False,
+        told: Removal = REMOVED,
     ) -> Deleted:
         """Remove one version for good; an absent one is no error. `older_only`: not the current one.
 
@@ -270,10 +290,12 @@ class Versions:
                 raise _failed(conditions)
             if stored.lock.forbids_removal(self.now_ms(), bypass=bypass):
                 raise AccessDenied("Access Denied because object protected by object lock.")
+            changes = self._rows.delete_version(stored, older_only=older_only)
+            sequencer = self._new_generation()
+            held = self._bucket_of(bucket)
+            notices = self._notices.of(held, told.deleted, key, sequencer, version_id=version_id)
             try:
-                await self._commits.commit(
-                    self._rows.delete_version(stored, older_only=older_only), [(bucket, key)], removes=True
-                )
+                await self._commits.commit(changes, [(bucket, key)], removes=True, notices=notices)
             except Conflict:
                 self.forget(bucket, key)
             else:

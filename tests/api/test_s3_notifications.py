@@ -4,8 +4,10 @@ import http.server
 import itertools
 import json
 import queue
+import re
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,6 +24,7 @@ class Target:
 
     def __init__(self) -> None:
         self.taken: queue.Queue[Any] = queue.Queue()
+        self.messages = 0
         self.refuse = 0
         target = self
 
@@ -34,7 +37,10 @@ class Target:
                     self.send_header("location", "http://127.0.0.1:1/")
                 else:
                     self.send_response(200)
-                    target.taken.put(json.loads(body))
+                    message = json.loads(body)
+                    target.messages += 1
+                    for told in message.get("Records", [message]):
+                        target.taken.put(told)
                 self.send_header("content-length", "0")
                 self.end_headers()
 
@@ -49,9 +55,8 @@ class Target:
         return f"http://127.0.0.1:{self.server.server_port}/events"
 
     def next(self) -> Any:
-        """The next record of an event."""
-        message = self.taken.get(timeout=10)
-        return message["Records"][0] if "Records" in message else message
+        """The next record of an event, or a test."""
+        return self.taken.get(timeout=10)
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +106,9 @@ def code_of(attempt: Any, *args: Any, **kwargs: Any) -> str:
 
 def test_each_change_is_told_in_order(alice: Any, bucket: str, target: Target) -> None:
     tell(alice, bucket, "s3:ObjectCreated:*", "s3:ObjectRemoved:*")
-    assert target.next() == {"Service": "Amazon S3", "Event": "s3:TestEvent", "Bucket": bucket}
+    test = target.next()
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", test.pop("Time"))
+    assert test == {"Service": "Amazon S3", "Event": "s3:TestEvent", "Bucket": bucket}
     alice.put_object(Bucket=bucket, Key="a b", Body=b"data")
     alice.copy_object(Bucket=bucket, Key="copy", CopySource=f"{bucket}/a b")
     upload = {"Bucket": bucket, "Key": "big"}
@@ -168,6 +175,26 @@ def test_a_target_that_is_down_holds_nobody_up(alice: Any, bucket: str) -> None:
     tell(alice, bucket, "s3:ObjectCreated:*", arn=DOWN)
     alice.put_object(Bucket=bucket, Key="k", Body=b"x")
     assert alice.get_object(Bucket=bucket, Key="k")["Body"].read() == b"x"
+
+
+def test_what_waits_when_the_process_ends_is_told_by_the_next_one(tmp_path: Path, target: Target) -> None:
+    with running_s3(tmp_path, targets={"hook": "http://127.0.0.1:1/", "left": "http://127.0.0.1:1/"}) as box:
+        client = box.client()
+        client.create_bucket(Bucket="told")
+        tell(client, "told", "s3:ObjectRemoved:*", arn=HOOK.replace("hook", "left"))
+        client.delete_object(Bucket="told", Key="for a target that goes")
+        tell(client, "told", "s3:ObjectCreated:*")
+        for n in range(250):
+            client.put_object(Bucket="told", Key=f"k{n:03}", Body=b"x")
+        client.delete_object(Bucket="told", Key="k000")
+    before = target.messages
+    with running_s3(tmp_path, targets={"hook": target.url}) as box:
+        assert target.next()["Event"] == "s3:TestEvent"
+        assert [target.next()["s3"]["object"]["key"] for _ in range(250)] == [f"k{n:03}" for n in range(250)]
+        box.client().put_object(Bucket="told", Key="later", Body=b"x")
+        assert target.next()["s3"]["object"]["key"] == "later"
+        assert target.messages - before == 5  # the test, three of a hundred at most, the last one
+        assert box.run(box.objects.notices.targets()) <= {"hook"}
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import pytest
 
 from euca_box.model.acls import PRIVATE, Acl, CannedAcl
 from euca_box.model.bucket_settings import PublicAccessBlock
+from euca_box.model.notifications import Notice
 from euca_box.model.object_lock import Lock
 from euca_box.model.s3_errors import InvalidArgument
 from euca_box.objects.conditions import NO_CONDITIONS, Conditions
@@ -402,3 +403,28 @@ async def test_crcs_are_noted_where_there_were_none(index: ObjectIndex) -> None:
     found = await index.versions.find("b", "k")
     assert found is not None
     assert found.pieces[0].crcs == b"first"
+
+
+async def test_notices_wait_in_their_order_for_each_target(index: ObjectIndex) -> None:
+    notices = [
+        Notice(target, "s3:ObjectCreated:Put", "rule", "b", ALICE.account, 5000, f"k{n}", sequence=n)
+        for n, target in ((2, "one"), (1, "one"), (3, "two"))
+    ]
+    await index.commit(index.notices.put(notices))
+    assert await index.notices.next("one", 10) == [notices[1], notices[0]]
+    assert await index.notices.next("one", 1) == [notices[1]]
+    assert await index.notices.waiting() == {ALICE.account: 3}
+    assert await index.notices.targets() == {"one", "two"}
+    assert await index.notices.newest() == 3
+    for _ in range(2):
+        await index.commit(index.notices.delete(notices[1:]))
+    assert await index.notices.next("one", 10) == [notices[0]]
+    assert await index.notices.targets() == {"one"}
+
+
+async def test_a_refused_change_leaves_no_notice(index: ObjectIndex) -> None:
+    notice = Notice("one", "s3:ObjectCreated:Put", "", "b", ALICE.account, 5000, "k", sequence=1)
+    refused = index.versions.put(version("k", 1), Content(0, inline=b""), "", Conditions(match="*"))
+    with pytest.raises(Conflict):
+        await index.commit([*index.notices.put([notice]), *refused])
+    assert await index.notices.next("one", 10) == []

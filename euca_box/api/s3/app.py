@@ -4,13 +4,12 @@ import logging
 import random
 import secrets
 import time
-from base64 import b64encode
+from functools import partial
 
 from euca_box.api.http1.exchange import ASKS_FOR_BODY
 from euca_box.api.s3.access_log import AccessLog
 from euca_box.api.s3.asgi import App, ClientGone, Receive, Scope, Send
 from euca_box.api.s3.authenticate import authenticate, s3_fault
-from euca_box.api.s3.changes import tell
 from euca_box.api.s3.circumstances import circumstances_of
 from euca_box.api.s3.cors import cors_headers, preflight
 from euca_box.api.s3.forms import post_object
@@ -18,20 +17,25 @@ from euca_box.api.s3.notifier import Notifier
 from euca_box.api.s3.operations import Front
 from euca_box.api.s3.preconditions import charges, check_bucket, refuse_hidden
 from euca_box.api.s3.request import S3Request, read_request
-from euca_box.api.s3.responses import Response, error_response, send_response
+from euca_box.api.s3.responses import Response, error_response, host_id_of, send_response
 from euca_box.api.s3.routes import operation_of
 from euca_box.api.s3.settings import S3Settings
 from euca_box.api.s3.website import serve_website
 from euca_box.auth.keyring import Keyring
 from euca_box.auth.requests import AuthError
 from euca_box.model.errors import EucaError
+from euca_box.model.notifications import Cause
 from euca_box.model.s3_errors import S3Error, S3InternalError, S3NotImplemented
 from euca_box.objects.circumstances import CIRCUMSTANCES
 from euca_box.objects.engine import Objects
+from euca_box.objects.notices import CAUSE
 
 log = logging.getLogger(__name__)
 
 _REQUEST_IDS = random.Random(secrets.token_bytes(32))  # noqa: S311 (they are no secret, and one a request)
+
+
+_READS = ("GET", "HEAD")
 
 
 def s3_app(
@@ -56,14 +60,14 @@ def s3_app(
 async def _serve(front: Front, access_log: AccessLog, scope: Scope, receive: Receive, send: Send) -> None:
     started = time.monotonic()
     request_id = f"{_REQUEST_IDS.getrandbits(64):016X}"
-    host_id = b64encode(request_id.encode()).decode()
+    host_id = host_id_of(request_id)
     request: S3Request | None = None
     try:
         try:
             request = read_request(scope, receive, front.settings)
+            if request.method not in _READS:
+                CAUSE.set(partial(_cause_of, request, request_id))
             response = await _answer(front, request)
-            if response.changes:
-                tell(front, request, response.changes, request_id, host_id)
         except (EucaError, AuthError) as error:
             response = error_response(_as_s3(error), _resource(scope), request_id, host_id)
         await _finish_body(request, scope, response)
@@ -85,6 +89,11 @@ async def _serve(front: Front, access_log: AccessLog, scope: Scope, receive: Rec
     except Exception:
         log.exception("request %s failed after its answer began", request_id)
         raise
+
+
+def _cause_of(request: S3Request, request_id: str) -> Cause:
+    principal = request.principal.account if request.principal is not None else "Anonymous"
+    return Cause(principal, request.source_ip, request_id)
 
 
 async def _answer(front: Front, request: S3Request) -> Response:

@@ -154,7 +154,7 @@ CONFIGURATIONS = (
         Action.PUT_BUCKET_NOTIFICATION,
         NotificationConfiguration(),
         check_notifications,
-        lambda front, bucket, wanted: front.notifier.check_targets(bucket, wanted),
+        lambda front, bucket, wanted: front.notifier.check_targets(wanted),
         can_delete=False,
     ),
     Configuration(

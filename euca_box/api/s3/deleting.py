@@ -6,7 +6,6 @@ from email.utils import parsedate_to_datetime
 
 from lxml import etree
 
-from euca_box.api.s3.changes import removed
 from euca_box.api.s3.locks import wants_bypass
 from euca_box.api.s3.operations import Front
 from euca_box.api.s3.request import S3Request
@@ -39,7 +38,7 @@ async def delete_object(front: Front, request: S3Request) -> Response:
     answer = {"x-amz-version-id": deleted.version_id} if deleted.version_id else {}
     if deleted.is_marker:
         answer["x-amz-delete-marker"] = "true"
-    return Response(204, answer, changes=(removed(deleted, version_asked(request)),))
+    return Response(204, answer)
 
 
 def _conditions(etag: str | None, size: str | None, moment: str | None) -> Conditions:
@@ -86,13 +85,7 @@ async def delete_objects(front: Front, request: S3Request) -> Response:
         for name, outcome in zip(named, outcomes, strict=True)
         if not quiet or isinstance(outcome, S3Error)
     )
-    response = xml_response(f'<DeleteResult xmlns="{NAMESPACE}">{entries}</DeleteResult>')
-    response.changes = tuple(
-        removed(outcome, name.version_id)
-        for name, outcome in zip(named, outcomes, strict=True)
-        if isinstance(outcome, Deleted)
-    )
-    return response
+    return xml_response(f'<DeleteResult xmlns="{NAMESPACE}">{entries}</DeleteResult>')
 
 
 def _is_plain(request: S3Request, bucket: Bucket, named: _Named) -> bool:

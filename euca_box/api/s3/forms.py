@@ -4,9 +4,9 @@ Source: S3 API reference 2006-03-01, POST Object.
 """
 
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
 from urllib.parse import quote, urlencode
 
-from euca_box.api.s3.changes import created
 from euca_box.api.s3.multipart_forms import Form, FormReader
 from euca_box.api.s3.objects import stored_headers
 from euca_box.api.s3.operations import Front
@@ -56,13 +56,11 @@ async def post_object(front: Front, request: S3Request) -> Response:
     policy = _believed_policy(front, request, form)
     _take_fields(request, form.fields)
     charges(front, request)
-    wish = wish_of(front, request, expectation_of(request))
+    wish = replace(wish_of(front, request, expectation_of(request)), event=Event.POST)
     front.objects.authorize_put(request.principal, request.bucket, request.key, wish.acl)
     body = _sized(reader.file(), policy)
     stored = await front.objects.put(request.principal, request.bucket, request.key, body, wish)
-    response = _answer(request, form.fields, stored_headers(stored))
-    response.changes = created(Event.POST, stored)
-    return response
+    return _answer(request, form.fields, stored_headers(stored))
 
 
 def _name_key(form: Form) -> None:

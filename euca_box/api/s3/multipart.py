@@ -3,7 +3,6 @@
 import re
 
 from euca_box.api.s3.attributes import checksum_xml
-from euca_box.api.s3.changes import completed
 from euca_box.api.s3.copying import opened_source, source_key
 from euca_box.api.s3.encryption import customer_key_of, encryption_headers
 from euca_box.api.s3.listings import page_size
@@ -159,15 +158,13 @@ async def complete_upload(front: Front, request: S3Request) -> Response:
     headers = encryption_headers(facts.encryption)
     if version_id not in ("", "null"):
         headers["x-amz-version-id"] = version_id
-    response = xml_response(
+    return xml_response(
         f'<CompleteMultipartUploadResult xmlns="{NAMESPACE}">'
         f"{element('Location', f'/{request.bucket}/{request.key}')}{names}"
         f"<ETag>&quot;{facts.etag}&quot;</ETag>{_checksum(facts.checksum, with_type=True)}"
         "</CompleteMultipartUploadResult>",
         headers=headers,
     )
-    response.changes = await completed(front, request, facts, version_id)
-    return response
 
 
 def _named_part(part: object) -> NamedPart:

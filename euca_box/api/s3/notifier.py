@@ -1,104 +1,118 @@
 """Tells the operator's targets of changes in buckets: JSON by HTTP POST, again until it is taken.
 
 A target is a name and a URL of the settings; a configuration names it by the last part of an ARN of
-SNS or SQS. Messages wait in memory, in their order for each target: what waits when the process ends
-is lost, and when too many wait the oldest go.
+SNS or SQS. Notices wait in the index (`objects/notices.py`), in their order for each target, and go
+when the target has taken them: at least once. What was not taken within a day is given up.
 """
 
 import asyncio
 import json
 import logging
-import time
 import urllib.request
-from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import takewhile
 from typing import Any
 
-from euca_box.model.notifications import Cause, Change, NotificationConfiguration, event_record
-from euca_box.model.s3_errors import InvalidArgument
-from euca_box.objects.rows import Bucket
+from euca_box.api.s3.responses import host_id_of, iso_time
+from euca_box.model.notifications import (
+    Event,
+    Notice,
+    NotificationConfiguration,
+    event_record,
+    target_name,
+)
+from euca_box.model.s3_errors import InvalidArgument, S3Error
+from euca_box.objects.engine import Objects
+from euca_box.store.store import StoreError
 
 log = logging.getLogger(__name__)
 
-MOST_WAITING = 10_000
+MOST_AT_ONCE = 100  # records in a message
 ANSWER_SECONDS = 5.0
 LONGEST_PAUSE = 60.0
+KEPT_MS = 24 * 3600 * 1000
 
 
 class Notifier:
-    """`publish` puts messages into the queues; `run` empties them."""
-
-    def __init__(self, targets: Mapping[str, str], first_pause: float = 1.0) -> None:
+    def __init__(self, targets: Mapping[str, str], region: str = "", first_pause: float = 1.0) -> None:
         """Name -> URL, http or https. `first_pause`: seconds after the first failure, then longer."""
-        self._targets = {name: _Target(name, url, first_pause) for name, url in targets.items()}
-        self._sequencer = time.time_ns()
+        self._targets, self._region, self._first_pause = dict(targets), region, first_pause
 
-    def check_targets(self, bucket: Bucket, configuration: NotificationConfiguration) -> None:
-        """Is every target there? Each is told that it was chosen. Raises InvalidArgument."""
-        rules = configuration.rules()
-        for rule in rules:
+    def check_targets(self, configuration: NotificationConfiguration) -> None:
+        """Is every target there? Raises InvalidArgument."""
+        for rule in configuration.rules():
             if target_name(rule.target) not in self._targets:
                 raise InvalidArgument(
                     "Unable to validate the following destination configurations",
                     ArgumentName=rule.target[:200],
                     ArgumentValue="The destination does not exist.",
                 )
-        for name in {target_name(rule.target) for rule in rules}:
-            test = {"Service": "Amazon S3", "Event": "s3:TestEvent", "Bucket": bucket.name}
-            self._targets[name].put(test)
 
-    def publish(self, bucket: Bucket, cause: Cause, changes: tuple[Change, ...]) -> None:
-        """A message for each change and each rule that wants it."""
-        configuration = bucket.setting(NotificationConfiguration)
-        for change in changes if configuration is not None else ():
-            self._sequencer += 1
-            for rule in configuration.rules() if configuration is not None else ():
-                target = self._targets.get(target_name(rule.target))
-                if target is not None and rule.wants(change.event, change.key):
-                    record = event_record(cause, change, rule.id or "", self._sequencer)
-                    target.put({"Records": [record]})
-
-    async def run(self) -> None:
+    async def run(self, objects: Objects) -> None:
         """Deliver until cancelled."""
+        for name in await objects.notices.targets() - set(self._targets):
+            log.warning("notification target %s is not there any more: what waits for it is left out", name)
+            while notices := await objects.notices.next(name, MOST_AT_ONCE):
+                await objects.forget_notices(notices)
         async with asyncio.TaskGroup() as group:
-            for target in self._targets.values():
-                group.create_task(target.run())
+            for name, url in self._targets.items():
+                group.create_task(self._deliver(objects, name, url))
 
-
-def target_name(arn: str) -> str:
-    """The name in an ARN of SNS or SQS; empty for anything else."""
-    parts = arn.split(":")
-    return parts[5] if len(parts) == 6 and parts[0] == "arn" and parts[2] in ("sns", "sqs") else ""
-
-
-class _Target:
-    def __init__(self, name: str, url: str, first_pause: float) -> None:
-        self._name, self._url, self._first_pause = name, url, first_pause
-        self._waiting: deque[bytes] = deque()
-        self._arrived = asyncio.Event()
-
-    def put(self, message: Mapping[str, Any]) -> None:
-        if len(self._waiting) >= MOST_WAITING:
-            self._waiting.popleft()
-            log.warning("notification target %s: too many messages wait, the oldest was dropped", self._name)
-        self._waiting.append(json.dumps(message).encode())
-        self._arrived.set()
-
-    async def run(self) -> None:
-        pause = self._first_pause
+    async def _deliver(self, objects: Objects, name: str, url: str) -> None:
+        arrived, pause = objects.notices.listen(), self._first_pause
         while True:
-            while not self._waiting:
-                self._arrived.clear()
-                await self._arrived.wait()
-            message = self._waiting[0]
-            if await asyncio.to_thread(_post, self._url, message):
+            arrived.clear()
+            try:
+                was_taken = await self._deliver_some(objects, name, url)
+            except (StoreError, S3Error) as error:
+                log.error("notices for target %s cannot be read or removed: %s", name, error)
+                was_taken = False
+            if was_taken is None:
+                await arrived.wait()
+            elif was_taken:
                 pause = self._first_pause
-                if self._waiting and self._waiting[0] is message:
-                    self._waiting.popleft()
-                continue
-            log.warning("notification target %s does not answer; tried again in %g s", self._name, pause)
-            await asyncio.sleep(pause)
-            pause = min(2 * pause, LONGEST_PAUSE)
+            else:
+                log.warning("notification target %s: tried again in %g s", name, pause)
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, LONGEST_PAUSE)
+
+    async def _deliver_some(self, objects: Objects, name: str, url: str) -> bool | None:
+        """Has the target taken the next message? None: nothing waits."""
+        notices = await objects.notices.next(name, MOST_AT_ONCE)
+        if not notices:
+            return None
+        message = _first_message(notices)
+        if await asyncio.to_thread(_post, url, self._message(message)):
+            await objects.forget_notices(message)
+            return True
+        late = [notice for notice in notices if notice.at_ms < objects.now_ms() - KEPT_MS]
+        if late:
+            log.error("notification target %s: %d notices of a day ago are given up", name, len(late))
+            await objects.forget_notices(late)
+        return False
+
+    def _message(self, notices: Sequence[Notice]) -> bytes:
+        """The message of S3, with a record for each notice."""
+        if notices[0].event == Event.TEST:
+            [test] = notices
+            return json.dumps(
+                {
+                    "Service": "Amazon S3",
+                    "Event": test.event,
+                    "Time": iso_time(test.at_ms),
+                    "Bucket": test.bucket,
+                }
+            ).encode()
+        return json.dumps({"Records": [self._record(notice) for notice in notices]}).encode()
+
+    def _record(self, notice: Notice) -> dict[str, Any]:
+        host_id = host_id_of(notice.cause.request_id) if notice.cause.request_id else ""
+        return event_record(notice, self._region, iso_time(notice.at_ms), host_id)
+
+
+def _first_message(notices: Sequence[Notice]) -> Sequence[Notice]:
+    """As many as fit one message: a test goes alone."""
+    return list(takewhile(lambda notice: notice.event != Event.TEST, notices)) or notices[:1]
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):

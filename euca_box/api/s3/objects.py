@@ -5,7 +5,6 @@ from contextlib import AsyncExitStack
 from dataclasses import replace
 
 from euca_box.api.s3.attributes import checksum_xml
-from euca_box.api.s3.changes import created
 from euca_box.api.s3.copying import checksum_wish, opened_source, source_key, source_name
 from euca_box.api.s3.downloading import check_conditions, object_headers, object_key, wanted_range
 from euca_box.api.s3.encryption import encryption_headers
@@ -83,7 +82,7 @@ async def put_object(front: Front, request: S3Request) -> Response:
     body, size_bytes = body_of(request)
     stored = await front.objects.put(request.principal, request.bucket, request.key, body, wish, size_bytes)
     headers = stored_headers(stored) | expiration_headers(front, stored)
-    return Response(200, headers, changes=created(Event.PUT, stored))
+    return Response(200, headers)
 
 
 def stored_headers(stored: StoredObject) -> dict[str, str]:
@@ -99,7 +98,7 @@ def stored_headers(stored: StoredObject) -> dict[str, str]:
 async def copy_object(front: Front, request: S3Request) -> Response:
     """S3 API 2006-03-01, PUT Object - Copy."""
     front.objects.authorize_put(request.principal, request.bucket, request.key)
-    wish = replace(wish_of(front, request), expect=checksum_wish(request))
+    wish = replace(wish_of(front, request), expect=checksum_wish(request), event=Event.COPY)
     directives = [_directive(request, f"x-amz-{of}-directive") for of in ("metadata", "tagging")]
     async with opened_source(front, request) as source:
         old = source.stored
@@ -117,7 +116,7 @@ async def copy_object(front: Front, request: S3Request) -> Response:
         if front.objects.buckets.find(old.bucket).versioning:
             headers["x-amz-copy-source-version-id"] = old.version_id
     checksum = checksum_xml(stored.checksum) if stored.checksum else ""
-    response = xml_response(
+    return xml_response(
         f'<CopyObjectResult xmlns="{NAMESPACE}"><ETag>&quot;{stored.etag}&quot;</ETag>'
         f"<LastModified>{iso_time(stored.modified_ms)}</LastModified>{checksum}</CopyObjectResult>",
         headers={
@@ -126,8 +125,6 @@ async def copy_object(front: Front, request: S3Request) -> Response:
             if name.startswith(("x-amz-v", "x-amz-s", "x-amz-copy"))
         },
     )
-    response.changes = created(Event.COPY, stored)
-    return response
 
 
 def _directive(request: S3Request, name: str) -> str:

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from base64 import b64encode
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -9,7 +10,6 @@ from email.utils import formatdate
 from functools import lru_cache
 
 from euca_box.api.s3.asgi import Send
-from euca_box.model.notifications import Change
 from euca_box.model.s3_errors import InvalidArgument, S3Error
 
 NAMESPACE = "http://s3.amazonaws.com/doc/2006-03-01/"
@@ -21,10 +21,7 @@ _CONTROL = re.compile("[\x00-\x1f\x7f]")
 
 @dataclass(slots=True)
 class Response:
-    """Either `body` or `stream` with its length. `close` is called when it was sent or given up.
-
-    `changes` are what the request did to objects, for those who want to be told.
-    """
+    """Either `body` or `stream` with its length. `close` is called when it was sent or given up."""
 
     status: int = 200
     headers: dict[str, str] = field(default_factory=dict)
@@ -33,7 +30,11 @@ class Response:
     length: int = 0
     close: Callable[[], Awaitable[object]] | None = None
     error_code: str = ""
-    changes: tuple[Change, ...] = ()
+
+
+def host_id_of(request_id: str) -> str:
+    """x-amz-id-2: opaque, one a request."""
+    return b64encode(request_id.encode()).decode()
 
 
 def xml_response(text: str, status: int = 200, headers: dict[str, str] | None = None) -> Response:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from euca_box.objects.index import Committed, Measure
 from euca_box.objects.sqlite.buckets import SqliteBuckets
+from euca_box.objects.sqlite.notices import SqliteNotices
 from euca_box.objects.sqlite.scrub import SqliteScrub
 from euca_box.objects.sqlite.uploads import SqliteUploads
 from euca_box.objects.sqlite.versions import SqliteVersions
@@ -27,6 +28,7 @@ class SqliteIndex:
         self.buckets = SqliteBuckets(store)
         self.uploads = SqliteUploads(store)
         self.scrub = SqliteScrub(store)
+        self.notices = SqliteNotices(store)
 
     async def commit(self, changes: Sequence[Statement], measure: Measure | None = None) -> Committed:
         if measure is None:
