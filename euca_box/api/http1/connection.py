@@ -61,6 +61,7 @@ class Connection(asyncio.Protocol):
         self._socket: socket.socket | None = None
         self._hops: int | None = None
         self._kernel_hops = 0
+        self._unsent = b""  # an answer that goes out with those of others
         self._buffer = b""
         self._scanned = 0
         self._parser = HeadParser()
@@ -136,12 +137,20 @@ class Connection(asyncio.Protocol):
     def write(self, pieces: list[bytes]) -> None:
         if self.is_gone or not pieces:
             return
-        if len(pieces) == 1:
-            self._transport.write(pieces[0])
-        elif sum(map(len, pieces)) <= JOINED_BYTES:
-            self._transport.write(b"".join(pieces))
-        else:
+        if sum(map(len, pieces)) > JOINED_BYTES:
+            self.flush()
             self._transport.writelines(pieces)
+        elif self._unsent:
+            self._unsent = b"".join((self._unsent, *pieces))
+            self.flush()
+        else:
+            self._unsent = b"".join(pieces)
+            self._siblings.flush_soon(self)
+
+    def flush(self) -> None:
+        unsent, self._unsent = self._unsent, b""
+        if unsent and not self._is_lost:
+            self._transport.write(unsent)
 
     async def writable(self) -> None:
         """Raises ConnectionResetError when the client is gone."""
@@ -165,6 +174,7 @@ class Connection(asyncio.Protocol):
         """IP_TTL (ip(7)) of what is sent from now on; None: as the kernel had it."""
         if hops == self._hops or self._socket is None:
             return
+        self.flush()
         if self._hops is None:
             self._kernel_hops = self._socket.getsockopt(socket.IPPROTO_IP, socket.IP_TTL)
         value = self._kernel_hops if hops is None else hops
@@ -276,6 +286,7 @@ class Connection(asyncio.Protocol):
             await asyncio.sleep(0)  # others have their turn
 
     def _hand_over(self, raw: bytes) -> bytes:
+        self.flush()
         self._siblings.discard(self)
         self.resume_reading()
         return raw + self._buffer
@@ -292,6 +303,7 @@ class Connection(asyncio.Protocol):
     def _close(self, *, lingers: bool) -> None:
         if self._is_closing or self._is_lost:
             return
+        self.flush()
         self._is_closing, self._buffer = True, b""
         is_written = self._transport.get_write_buffer_size() == 0
         if not lingers or self.is_half_closed:
