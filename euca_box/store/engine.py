@@ -77,10 +77,14 @@ def read(db: sqlite3.Connection, sql: str, args: Sequence[Value]) -> list[Row]:
 
 
 def commit_group(db: sqlite3.Connection, batches: Sequence[Batch]) -> list[Outcome]:
-    """Many batches, one fsync: each in a savepoint of its own, so that a refused one harms no other."""
+    """Many batches, one fsync; a refused one harms no other."""
     try:
         db.execute("BEGIN IMMEDIATE")
-        outcomes = [_in_savepoint(db, batch) for batch in batches]
+        outcomes = _in_a_row(db, batches)
+        if outcomes is None:
+            db.execute("ROLLBACK")
+            db.execute("BEGIN IMMEDIATE")
+            outcomes = [_in_savepoint(db, batch) for batch in batches]
         db.execute("COMMIT")
     except sqlite3.Error as error:
         if db.in_transaction:
@@ -90,24 +94,63 @@ def commit_group(db: sqlite3.Connection, batches: Sequence[Batch]) -> list[Outco
     return outcomes
 
 
+def _in_a_row(db: sqlite3.Connection, batches: Sequence[Batch]) -> list[Outcome] | None:
+    """Without savepoints, which cost as much as statements; None when a refused batch left something."""
+    outcomes: list[Outcome] = []
+    for batch in batches:
+        results: list[list[Row]] = []
+        try:
+            results.extend(_run(db, statement) for statement in batch)  # keeps what came before an error
+        except _REFUSALS as error:
+            if results or not _is_without_effect(error):
+                return None
+            outcomes.append(_refusal(error))
+        else:
+            outcomes.append(results)
+    return outcomes
+
+
 def _in_savepoint(db: sqlite3.Connection, batch: Batch) -> Outcome:
     db.execute("SAVEPOINT batch")
     try:
         results = [_run(db, statement) for statement in batch]
-    except (sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3.InterfaceError, Conflict) as error:
+    except _REFUSALS as error:
         db.execute("ROLLBACK TO batch")
         db.execute("RELEASE batch")
-        return error if isinstance(error, Conflict) else Conflict(str(error))
+        return _refusal(error)
     db.execute("RELEASE batch")
     return results
 
 
+_REFUSALS = (sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3.InterfaceError, Conflict)
+
+
+class _Miscounted(Conflict):
+    """`touched` rows were, and stay, changed."""
+
+    def __init__(self, statement: Statement, touched: int) -> None:
+        super().__init__(f"{touched} rows instead of {statement.expect}: {statement.sql}")
+        self.touched = touched
+
+
+def _is_without_effect(error: Exception) -> bool:
+    """A statement that breaks a constraint is undone by SQLite itself (manual, ON CONFLICT: ABORT)."""
+    return not isinstance(error, _Miscounted) or not error.touched
+
+
+def _refusal(error: Exception) -> Conflict:
+    return error if isinstance(error, Conflict) else Conflict(str(error))
+
+
 def _run(db: sqlite3.Connection, statement: Statement) -> list[Row]:
     cursor = db.execute(statement.sql, statement.args)
-    rows: list[Row] = cursor.fetchall()
-    touched = len(rows) if cursor.description else cursor.rowcount
+    if cursor.description:
+        rows: list[Row] = cursor.fetchall()
+        touched = len(rows)
+    else:
+        rows, touched = [], cursor.rowcount
     if statement.expect is not None and touched != statement.expect:
-        raise Conflict(f"{touched} rows instead of {statement.expect}: {statement.sql}")
+        raise _Miscounted(statement, touched)
     return rows
 
 

@@ -78,6 +78,30 @@ async def test_one_refused_batch_harms_no_other_of_its_group(store):
     assert await names(store) == ["a", "b", "c", "d"]
 
 
+REFUSED = {
+    "at once, by a constraint": [thing("a")],
+    "at once, by no row": [Statement("UPDATE thing SET n = 7 WHERE name = 'none'", expect=1)],
+    "after rows were changed": [Statement("UPDATE thing SET n = 7", expect=1)],
+    "after a statement that was done": [thing("y"), thing("a")],
+    "after rows that were returned": [Statement("DELETE FROM thing RETURNING name", expect=1)],
+}
+
+
+@pytest.mark.parametrize("refused", REFUSED.values(), ids=REFUSED)
+async def test_nothing_stays_of_a_refused_batch_wherever_it_stands_in_its_group(store, refused):
+    await store.write(thing("a", 1), thing("b", 2))
+    outcomes = await asyncio.gather(
+        store.write(*refused),
+        store.write(thing("c")),
+        store.write(*refused),
+        store.write(thing("d")),
+        return_exceptions=True,
+    )
+    assert [isinstance(outcome, Conflict) for outcome in outcomes] == [True, False, True, False]
+    rows = await store.read("SELECT name, n FROM thing ORDER BY name")
+    assert [tuple(row) for row in rows] == [("a", 1), ("b", 2), ("c", 0), ("d", 0)]
+
+
 async def test_a_mistake_in_sql_is_an_error_and_the_store_goes_on(store):
     with pytest.raises(StoreError):
         await store.write(Statement("INSERT INTO nowhere VALUES (1)"))

@@ -61,11 +61,11 @@ def element(name: str, value: str | int | None) -> str:
 
 
 def iso_time(ms: int) -> str:
-    return f"{_iso_second(ms // 1000)}.{ms % 1000:03d}Z"
+    return f"{iso_second(ms // 1000)}.{ms % 1000:03d}Z"
 
 
 @lru_cache(maxsize=4096)
-def _iso_second(second: int) -> str:
+def iso_second(second: int) -> str:
     return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
