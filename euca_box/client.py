@@ -1,4 +1,4 @@
-"""A small client of our own API: what the commands use, and the first start to register its image.
+"""A small client of our own API, for the commands and the first start.
 
 Only the standard library and our SigV4, so that a command starts fast.
 """
@@ -8,20 +8,19 @@ import http.client
 import ssl
 import urllib.parse
 import xml.etree.ElementTree as ET
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import BinaryIO
 
+from euca_box.auth.sigv4 import UNSIGNED
 from euca_box.auth.sigv4_sign import sign_headers
 from euca_box.model.accounts import AccessKey, Principal
 
-PART_BYTES = 64 * 1024 * 1024
 VERSION = "2016-11-15"
 SECONDS = 620.0  # RegisterImage reads the whole image
 
-Progress = Callable[[int], object]
+Body = bytes | memoryview
+NO_HEADERS: Mapping[str, str] = {}
 
 
 class ClientError(Exception):
@@ -49,76 +48,81 @@ class Client:
         }
         body = urllib.parse.urlencode(pairs).encode()
         kind = {"content-type": "application/x-www-form-urlencoded; charset=utf-8"}
-        return _parsed(self._send("POST", "/", kind, body, "ec2")[1])
+        return parsed(self._send("POST", "/", kind, body, "ec2")[1])
 
     def make_bucket(self, bucket: str) -> None:
         """One that is ours already is fine."""
         try:
-            self._send("PUT", f"/{bucket}", {}, b"", "s3")
+            self.s3("PUT", f"/{bucket}")
         except ClientError as error:
             if error.code != "BucketAlreadyOwnedByYou":
                 raise
 
-    def put_file(self, bucket: str, key: str, path: Path, progress: Progress) -> None:
-        """Upload; above PART_BYTES in parts. `progress` gets the bytes of each step."""
-        target = f"/{bucket}/{urllib.parse.quote(key, safe='/~')}"
-        with path.open("rb") as file:
-            if path.stat().st_size <= PART_BYTES:
-                self._put(target, file.read(), progress)
-            else:
-                self._put_parts(target, file, progress)
-
     def get(self, bucket: str, key: str) -> bytes:
         """A small object. Raises ClientError."""
-        return self._send("GET", f"/{bucket}/{urllib.parse.quote(key, safe='/~')}", {}, b"", "s3")[1]
+        return self.s3("GET", path_of(bucket, key))[1]
 
     def delete(self, bucket: str, key: str) -> None:
         """An absent one is fine. Raises ClientError."""
-        self._send("DELETE", f"/{bucket}/{urllib.parse.quote(key, safe='/~')}", {}, b"", "s3")
+        self.s3("DELETE", path_of(bucket, key))
 
-    def _put(self, target: str, data: bytes, progress: Progress) -> str:
-        headers, _ = self._send("PUT", target, {}, data, "s3")
-        progress(len(data))
-        return headers.get("etag", "")
+    def s3(
+        self, method: str, target: str, headers: Mapping[str, str] = NO_HEADERS, body: Body = b"",
+        *, checked: bool = False,
+    ) -> tuple[Mapping[str, str], bytes]:  # fmt: skip
+        """Headers (lower case) and body of the answer. `checked`: a header holds a checksum of the body, so
+        the signature need not cover it. Raises ClientError."""
+        return self._send(method, target, headers, body, "s3", UNSIGNED if checked else None)
 
-    def _put_parts(self, target: str, file: BinaryIO, progress: Progress) -> None:
-        _, started = self._send("POST", target + "?uploads=", {}, b"", "s3")
-        upload = _parsed(started).findtext("UploadId") or ""
-        quoted = urllib.parse.quote(upload, safe="")
-        try:
-            etags: list[str] = []
-            while data := file.read(PART_BYTES):
-                number = len(etags) + 1
-                etags.append(self._put(f"{target}?partNumber={number}&uploadId={quoted}", data, progress))
-            parts = "".join(
-                f"<Part><PartNumber>{n}</PartNumber><ETag>{etag}</ETag></Part>"
-                for n, etag in enumerate(etags, start=1)
-            )
-            document = f"<CompleteMultipartUpload>{parts}</CompleteMultipartUpload>".encode()
-            self._send("POST", f"{target}?uploadId={quoted}", {}, document, "s3")
-        except BaseException:
-            self._send("DELETE", f"{target}?uploadId={quoted}", {}, b"", "s3")
-            raise
+    def opened(self, bucket: str, key: str, first_byte: int = 0) -> http.client.HTTPResponse:
+        """The answer to a GET, to be read. Raises ClientError."""
+        ranged = {"range": f"bytes={first_byte}-"} if first_byte else {}
+        return self._answer("GET", path_of(bucket, key), ranged, b"", "s3", None)[1]
 
     def _send(
-        self, method: str, target: str, headers: Mapping[str, str], body: bytes, service: str
+        self,
+        method: str,
+        target: str,
+        headers: Mapping[str, str],
+        body: Body,
+        service: str,
+        payload_sha256: str | None = None,
     ) -> tuple[Mapping[str, str], bytes]:
-        signed = sign_headers(
-            method, self.endpoint + target, headers, self._key(), datetime.now(UTC),
-            region=self.region, service=service, payload_sha256=hashlib.sha256(body).hexdigest(),
-        )  # fmt: skip
-        connection = self._connection()
+        connection, answer = self._answer(method, target, headers, body, service, payload_sha256)
         try:
-            connection.request(method, target, body, signed)
-            answer = connection.getresponse()
             data = answer.read()
         except (OSError, http.client.HTTPException) as error:
             raise ClientError("", f"{self.endpoint} does not answer: {error}") from None
         finally:
             connection.close()
-        if answer.status >= 300:
-            raise _refusal(answer.status, data)
         return {name.lower(): value for name, value in answer.getheaders()}, data
+
+    def _answer(
+        self,
+        method: str,
+        target: str,
+        headers: Mapping[str, str],
+        body: Body,
+        service: str,
+        payload_sha256: str | None,
+    ) -> tuple[http.client.HTTPConnection, http.client.HTTPResponse]:
+        """Its body is not read yet. Raises ClientError, also for an answer that refuses."""
+        signed = sign_headers(
+            method, self.endpoint + target, headers, self._key(), datetime.now(UTC), region=self.region,
+            service=service, payload_sha256=payload_sha256 or hashlib.sha256(body).hexdigest(),
+        )  # fmt: skip
+        connection = self._connection()
+        try:
+            connection.request(method, target, body, signed)
+            answer = connection.getresponse()
+            if answer.status < 300:
+                return connection, answer
+            data = answer.read()
+        except (OSError, http.client.HTTPException) as error:
+            connection.close()
+            raise ClientError("", f"{self.endpoint} does not answer: {error}") from None
+        connection.close()
+        raise _refusal(answer.status, data)
 
     def _connection(self) -> http.client.HTTPConnection:
         parts = urllib.parse.urlsplit(self.endpoint)
@@ -133,29 +137,12 @@ class Client:
         return AccessKey(self.access_key_id, self.secret_access_key, nobody)
 
 
-def import_image(
-    client: Client, files: Iterable[tuple[str, Path]], name: str, bucket: str, progress: Progress
-) -> str:
-    """Upload and register: `files` are (kind, path) with kinds kernel, ramdisk, machine, in this order.
-
-    The id of the last one, which refers to the others. Raises ClientError.
-    """
-    client.make_bucket(bucket)
-    ids: dict[str, str] = {}
-    for kind, path in files:
-        prefix = {"kernel": "vmlinuz-", "ramdisk": "initrd-", "machine": ""}[kind]
-        key = f"{prefix}{name}"
-        client.put_file(bucket, key, path, progress)
-        more = {}
-        if kind == "machine":
-            more = {f"{k.capitalize()}Id": v for k, v in ids.items()}
-        label = name if kind == "machine" else f"{name} {kind}"
-        reply = client.ec2("RegisterImage", ImageLocation=f"{bucket}/{key}", Name=label, **more)
-        ids[kind] = reply.findtext("imageId") or ""
-    return ids["machine"] if "machine" in ids else next(reversed(ids.values()))
+def path_of(bucket: str, key: str) -> str:
+    return f"/{bucket}/{urllib.parse.quote(key, safe='/~')}"
 
 
-def _parsed(data: bytes) -> ET.Element:
+def parsed(data: bytes) -> ET.Element:
+    """An answer of ours, without namespaces."""
     root = ET.fromstring(data)  # noqa: S314 - our own server's answer
     for element in root.iter():
         element.tag = element.tag.rpartition("}")[2]
@@ -164,7 +151,7 @@ def _parsed(data: bytes) -> ET.Element:
 
 def _refusal(status: int, data: bytes) -> ClientError:
     try:
-        root = _parsed(data)
+        root = parsed(data)
     except ET.ParseError:
         return ClientError(str(status), data.decode(errors="replace")[:200])
     error = root if root.tag == "Error" else root.find(".//Error")

@@ -8,10 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from euca_box.client import Client, ClientError, import_image
+from euca_box.client import Client, ClientError
 from euca_box.images.demo import DemoError, build_demo
 from euca_box.messages import admin
 from euca_box.messages.base import system_call
+from euca_box.uploads import import_image
 
 if TYPE_CHECKING:
     from euca_box.app import App

@@ -114,6 +114,7 @@ def unbundle_command(manifest: Path, destination: Path, private_key: Path) -> No
 def upload_command(manifest: Path, bucket: str, user: str, data_dir: Path | None) -> None:
     """Upload a bundle: the parts, and the manifest last."""
     from euca_box.images.manifest import ManifestError, parse_manifest
+    from euca_box.uploads import upload_file
 
     client = common.client_of(common.data_dir_of(data_dir), user)
     name, _, folder = bucket.partition("/")
@@ -123,8 +124,8 @@ def upload_command(manifest: Path, bucket: str, user: str, data_dir: Path | None
         client.make_bucket(name)
         with progress(f"uploading {manifest.name}", found.bundled_bytes) as step:
             for part in found.parts:
-                client.put_file(name, folder + part.name, manifest.parent / part.name, step)
-        client.put_file(name, folder + manifest.name, manifest, lambda _: None)
+                upload_file(client, name, folder + part.name, manifest.parent / part.name, step)
+        upload_file(client, name, folder + manifest.name, manifest, lambda _: None)
     except (ManifestError, ClientError, OSError) as error:
         common.fail(f"{manifest} was not uploaded: {error}")
     click.echo(f"{name}/{folder}{manifest.name}")

@@ -1,17 +1,17 @@
-"""`euca-box image import` and `euca-box image build demo`."""
+"""`euca-box image ...`: import, build, the catalogue; what concerns bundles is in bundles.py."""
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import click
 
 from euca_box.cli import bundles, common
-from euca_box.cli.progress import progress
-from euca_box.client import ClientError, import_image
+from euca_box.client import ClientError
+from euca_box.datadir import DataDir
 
 BUCKET = "euca-box-images"
-CACHE_WAIT_SECONDS = 20.0
-CACHE_COLUMNS = {"node": "Node", "image_id": "Image", "size_bytes": "Bytes", "state": "State"}
+GIB = 1 << 30
 
 
 @click.group("image")
@@ -24,76 +24,83 @@ for command in bundles.COMMANDS:
 
 
 @image_command.command("import")
-@click.argument(
-    "files", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True, dir_okay=False)
-)
-@click.option("--kernel", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="Kernel (EKI).")
-@click.option(
-    "--ramdisk", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="Ramdisk (ERI)."
-)
+@click.argument("sources", nargs=-1, required=True)
+@click.option("--kernel", help="Kernel (EKI): FILE, https:// or s3://.")
+@click.option("--ramdisk", help="Ramdisk (ERI): FILE, https:// or s3://.")
 @click.option("--name", help="Name of the image. Without it: the file's.")
+@click.option("--sha256", help="What the source must have, compressed as it is.")
+@click.option("--raw", is_flag=True, help="Make a raw disk of a qcow2 file first. Needs root.")
+@click.option("--max-gib", type=click.IntRange(1), default=64, help="Give up beyond this size.")
 @click.option("--user", default="admin", help="Whose image it will be.")
 @click.option("--public", is_flag=True, help="Let every account run it. Without it: only the owner.")
 @common.output_option
 @common.data_dir_option
-def import_files(
-    files: tuple[Path, ...],
-    kernel: Path | None,
-    ramdisk: Path | None,
+def import_images(
+    sources: tuple[str, ...],
+    kernel: str | None,
+    ramdisk: str | None,
     name: str | None,
+    sha256: str | None,
+    raw: bool,
+    max_gib: int,
     user: str,
     public: bool,
     output: str,
     data_dir: Path | None,
 ) -> None:
-    """Upload image files to Walrus and register them: raw or qcow2 disks, root file systems, kernels.
+    """Upload images to Walrus and register them: FILE, https://... or s3://BUCKET/KEY.
 
-    What each file is, is read from its bytes.
+    Raw or qcow2 disks, root file systems, kernels; compressed by gzip, xz or zstd or not. What each is, is
+    read from its bytes. A file that was uploaded in part goes on where it stopped.
     """
-    if len(files) > 1 and (name or kernel or ramdisk):
-        raise click.UsageError("--name, --kernel and --ramdisk go with one file.")
-    client = common.client_of(common.data_dir_of(data_dir), user)
-    parts = [(kind, path) for kind, path in (("kernel", kernel), ("ramdisk", ramdisk)) if path]
+    if len(sources) > 1 and (name or kernel or ramdisk or sha256):
+        raise click.UsageError("--name, --kernel, --ramdisk and --sha256 go with one source.")
+    for wanted in filter(None, (*sources, kernel, ramdisk)):
+        if not wanted.startswith(("https://", "http://", "s3://")) and not Path(wanted).is_file():
+            raise click.UsageError(f"File '{wanted}' does not exist.")
+    from euca_box.cli.importing import Import, label_of
+
+    data = common.data_dir_of(data_dir)
+    client, bucket = common.client_of(data, user), _bucket_of(data, user)
     rows = []
-    for path in files:
-        label = name or path.name
-        wanted = [*parts, (_kind(path), path)]
-        try:
-            with progress(f"uploading {label}", sum(p.stat().st_size for _, p in wanted)) as step:
-                image_id = import_image(client, wanted, label, BUCKET, step)
+    for source in sources:
+        label = name or label_of(source)
+        job = Import(client, bucket, label, max_gib * GIB, raw=raw)
+        with _explained(source, bucket):
+            client.make_bucket(bucket)
+            for kind, text in (("kernel", kernel), ("ramdisk", ramdisk)):
+                if text is not None:
+                    job.add(kind, text)
+            image_id = job.add(_kind(source), source, sha256)
             if public:
-                everybody = {"LaunchPermission__Add__1__Group": "all"}
-                client.ec2("ModifyImageAttribute", ImageId=image_id, **everybody)
-        except ClientError as error:
-            common.fail(
-                f"{path}: {error}\nThe upload is still in the bucket {BUCKET}; delete it if it is not wanted."
-            )
+                job.publish()
         rows.append({"image_id": image_id, "name": label})
     _show(rows, output)
 
 
-@image_command.command("cache")
-@click.argument("image_ids", nargs=-1)
-@common.output_option
-@common.data_dir_option
-def cache(image_ids: tuple[str, ...], output: str, data_dir: Path | None) -> None:
-    """Have every node fetch these images now, so that their first launch waits for nothing.
+def _bucket_of(data: DataDir, user: str) -> str:
+    """A name is taken once in the cloud: other accounts have one with their number."""
+    account = common.ask(data, "GetUserKeys", name=user)["account_id"]
+    admin = common.ask(data, "GetUserKeys")["account_id"]
+    return BUCKET if account == admin else f"{BUCKET}-{account}"
 
-    Without IMAGE_IDS: show what the nodes have.
-    """
-    data = common.data_dir_of(data_dir)
 
-    def ask() -> list[dict[str, Any]]:
-        wait_seconds = CACHE_WAIT_SECONDS if image_ids else 0.0
-        reply = common.ask(data, "CacheImages", image_ids=image_ids, wait_seconds=wait_seconds)
-        return list(reply["images"])
+@contextlib.contextmanager
+def _explained(source: str, bucket: str) -> Iterator[None]:
+    from euca_box.cli.sources import SourceError
+    from euca_box.images.convert import ConvertError
+    from euca_box.images.inspect import ImageRefused
+    from euca_box.images.packed import PackedError
 
-    rows = ask()
-    while any(row["state"] == "fetching" for row in rows):
-        rows = ask()
-    common.show(rows, output, CACHE_COLUMNS)
-    if failed := [row for row in rows if row["state"].startswith("failed")]:
-        common.fail(f"{failed[0]['image_id']} was not fetched by {failed[0]['node']}")
+    try:
+        yield
+    except (SourceError, PackedError, ImageRefused, ConvertError) as error:
+        common.fail(f"{source}: {error}")
+    except (ClientError, OSError) as error:
+        common.fail(
+            f"{source}: {error}\nWhat was uploaded is still in the bucket {bucket}: the same command goes on "
+            "there. Delete it if it is not wanted."
+        )
 
 
 @image_command.group("build")
@@ -124,10 +131,10 @@ def build_demo_image(user: str, output: str, data_dir: Path | None) -> None:
     _show([{"image_id": image_id, "name": DEMO_NAME}], output)
 
 
-def _kind(path: Path) -> str:
+def _kind(source: str) -> str:
     """Kernels and ramdisks given alone keep their kind by name; Walrus looks at the bytes anyway."""
     for start, kind in (("vmlinuz", "kernel"), ("initrd", "ramdisk")):
-        if path.name.startswith(start):
+        if source.rpartition("/")[2].startswith(start):
             return kind
     return "machine"
 
