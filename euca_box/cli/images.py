@@ -6,20 +6,18 @@ from pathlib import Path
 
 import click
 
-from euca_box.cli import bundles, common
+from euca_box.cli import bundles, catalog, common
 from euca_box.client import ClientError
-from euca_box.datadir import DataDir
 
-BUCKET = "euca-box-images"
 GIB = 1 << 30
 
 
 @click.group("image")
 def image_command() -> None:
-    """Images: import files, make and register bundles, build the demo image."""
+    """Images: import files, make and register bundles, build those of the catalogue."""
 
 
-for command in bundles.COMMANDS:
+for command in (*bundles.COMMANDS, catalog.catalog_command):
     image_command.add_command(command)
 
 
@@ -58,10 +56,10 @@ def import_images(
     for wanted in filter(None, (*sources, kernel, ramdisk)):
         if not wanted.startswith(("https://", "http://", "s3://")) and not Path(wanted).is_file():
             raise click.UsageError(f"File '{wanted}' does not exist.")
-    from euca_box.cli.importing import Import, label_of
+    from euca_box.cli.importing import Import, bucket_of, label_of
 
     data = common.data_dir_of(data_dir)
-    client, bucket = common.client_of(data, user), _bucket_of(data, user)
+    client, bucket = common.client_of(data, user), bucket_of(data, user)
     rows = []
     for source in sources:
         label = name or label_of(source)
@@ -76,13 +74,6 @@ def import_images(
                 job.publish()
         rows.append({"image_id": image_id, "name": label})
     _show(rows, output)
-
-
-def _bucket_of(data: DataDir, user: str) -> str:
-    """A name is taken once in the cloud: other accounts have one with their number."""
-    account = common.ask(data, "GetUserKeys", name=user)["account_id"]
-    admin = common.ask(data, "GetUserKeys")["account_id"]
-    return BUCKET if account == admin else f"{BUCKET}-{account}"
 
 
 @contextlib.contextmanager
@@ -103,32 +94,15 @@ def _explained(source: str, bucket: str) -> Iterator[None]:
         )
 
 
-@image_command.group("build")
-def build() -> None:
-    """Build images on this host."""
-
-
-@build.command("demo")
+@image_command.command("build")
+@click.argument("name")
 @click.option("--user", default="admin", help="Whose image it will be.")
 @common.output_option
 @common.data_dir_option
-def build_demo_image(user: str, output: str, data_dir: Path | None) -> None:
-    """Build a small image from Debian packages and register it: a kernel, SSH, cloud metadata."""
-    from euca_box.images.demo import DemoError
-    from euca_box.welcome import DEMO_NAME, build_and_register
-
-    data = common.data_dir_of(data_dir)
-    client = common.client_of(data, user)
-    found = client.ec2(
-        "DescribeImages", Filter__1__Name="name", Filter__1__Value__1=DEMO_NAME, Owner__1="self"
-    ).findtext("imagesSet/item/imageId")
-    try:
-        image_id = found or build_and_register(
-            client, data.path / "demo", lambda words: click.echo(f"demo image: {words}", err=True)
-        )
-    except (ClientError, OSError, DemoError) as error:
-        common.fail(f"the demo image was not made: {error}")
-    _show([{"image_id": image_id, "name": DEMO_NAME}], output)
+def build(name: str, user: str, output: str, data_dir: Path | None) -> None:
+    """Build an image of the catalogue and register it: `euca-box image build demo`."""
+    image_id = catalog.build_entry(common.data_dir_of(data_dir), name, user)
+    _show([{"image_id": image_id, "name": name}], output)
 
 
 def _kind(source: str) -> str:

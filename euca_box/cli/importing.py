@@ -8,14 +8,17 @@ from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 
+from euca_box.cli import common
 from euca_box.cli.progress import progress
 from euca_box.cli.sources import SUFFIX, Source, SourceError, open_source
 from euca_box.client import Client
+from euca_box.datadir import DataDir
 from euca_box.images.convert import convert_to_raw
 from euca_box.images.inspect import open_image
 from euca_box.images.packed import is_packed, unpacked
 from euca_box.uploads import key_of, register, upload
 
+BUCKET = "euca-box-images"
 NOBODY = 65534  # whom the conversion runs as
 
 
@@ -23,6 +26,13 @@ def label_of(source: str) -> str:
     """The name of an image, from that of its file."""
     name = source.partition("?")[0].rpartition("/")[2]
     return SUFFIX.sub("", name) or "image"
+
+
+def bucket_of(data: DataDir, user: str) -> str:
+    """A name is taken once in the cloud: other accounts have one with their number."""
+    account = common.ask(data, "GetUserKeys", name=user)["account_id"]
+    admin = common.ask(data, "GetUserKeys")["account_id"]
+    return BUCKET if account == admin else f"{BUCKET}-{account}"
 
 
 @dataclass

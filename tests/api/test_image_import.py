@@ -2,6 +2,7 @@
 
 import gzip
 import hashlib
+import json
 import lzma
 import os
 import shutil
@@ -240,6 +241,27 @@ def test_a_download_that_changed_meanwhile_is_given_up(run, web):
     Web.changes = True
     digest = hashlib.sha256(Web.data).hexdigest()
     assert "cannot go on" in run(f"{web}/disk.img", "--sha256", digest, code=1)
+
+
+def test_an_image_of_the_catalogue_is_fetched_once(box, web):
+    def command(*argv):
+        more = ("--user", "alice", "--data-dir", str(box.data_dir), "-o", "json")
+        return CliRunner().invoke(main, ["image", "catalog", *argv, *more], catch_exceptions=False)
+
+    digest = hashlib.sha256(Web.data).hexdigest()
+    entry = f'[site]\nurl = "{web}/disk.img"\nsha256 = "{digest}"\ndescription = "ours"\n'
+    (box.data_dir / "catalog.toml").write_text(entry)
+    first = command("build", "site")
+    assert first.exit_code == 0, first.output
+    assert command("build", "site").stdout == first.stdout
+    listed = {row["name"]: row for row in json.loads(command().stdout)}
+    assert listed["site"]["image_id"] == json.loads(first.stdout)["image_id"]
+    assert (listed["demo"]["image_id"], listed["site"]["description"]) == ("", "ours")
+    missing = command("build", "nothing")
+    assert missing.exit_code == 1
+    assert "demo, debian-12, site" in missing.stderr
+    (box.data_dir / "catalog.toml").write_text("[site")
+    assert "catalog.toml" in command().stderr
 
 
 def test_plain_http_without_a_digest_and_ways_into_this_host_are_refused(run, web):
