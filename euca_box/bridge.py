@@ -130,6 +130,24 @@ class Bridge:
             raise_cancel()
         return result.unwrap()
 
+    async def outcome(self, future: "asyncio.Future[T]") -> T:
+        """The result of an asyncio future, awaited in trio: cheaper than a task. Cancelling cancels it."""
+        waiter, is_waiting = trio.lowlevel.current_task(), True
+
+        def wake(done: "asyncio.Future[T]") -> None:
+            if is_waiting:
+                trio.lowlevel.reschedule(waiter)
+
+        def abort(raise_cancel: Callable[[], None]) -> trio.lowlevel.Abort:
+            nonlocal is_waiting
+            is_waiting = False
+            future.cancel()
+            return trio.lowlevel.Abort.SUCCEEDED
+
+        future.add_done_callback(wake)
+        await trio.lowlevel.wait_task_rescheduled(abort)
+        return future.result()
+
 
 async def _with_status(
     main: Callable[[trio.TaskStatus[None]], Awaitable[None]],

@@ -33,7 +33,8 @@ class SqliteStore:
         self._waiting: list[tuple[tuple[Statement, ...], asyncio.Future[list[list[Row]]]]] = []
         self._wake = asyncio.Event()
         self._closing = False
-        self._task = asyncio.get_running_loop().create_task(self._write_groups())
+        self._loop = asyncio.get_running_loop()
+        self._task = self._loop.create_task(self._write_groups())
 
     async def read(self, sql: str, *args: Value) -> list[Row]:
         return await self.read_with(lambda db: engine.read(db, sql, args))
@@ -47,12 +48,16 @@ class SqliteStore:
         return result
 
     async def write(self, *batch: Statement) -> list[list[Row]]:
+        return await self.submit(*batch)
+
+    def submit(self, *batch: Statement) -> asyncio.Future[list[list[Row]]]:
+        """As `write`; it is under way when this returns. Raises StoreError."""
         if self._closing:
             raise StoreError("the store is closed")
-        done: asyncio.Future[list[list[Row]]] = asyncio.get_running_loop().create_future()
+        done: asyncio.Future[list[list[Row]]] = self._loop.create_future()
         self._waiting.append((batch, done))
         self._wake.set()
-        return await done
+        return done
 
     async def backup(self, path: Path) -> None:
         """A consistent copy while others go on writing (SQLite manual, VACUUM INTO)."""

@@ -127,6 +127,40 @@ async def test_work_that_finishes_despite_a_cancel_is_not_lost(bridge):
     assert await bridge.to_trio(in_trio) in ("done anyway", None)
 
 
+async def test_a_future_of_asyncio_is_awaited_in_trio(bridge):
+    loop = asyncio.get_running_loop()
+    good, bad, past = loop.create_future(), loop.create_future(), loop.create_future()
+    past.set_result("was there")
+
+    async def in_trio():
+        loop.call_soon(good.set_result, 3)
+        loop.call_soon(bad.set_exception, KeyError("x"))
+        with pytest.raises(KeyError):
+            await bridge.outcome(bad)
+        return await bridge.outcome(good), await bridge.outcome(past)
+
+    assert await bridge.to_trio(in_trio) == (3, "was there")
+
+
+async def test_cancelling_in_trio_cancels_the_future_even_as_it_ends(bridge):
+    loop = asyncio.get_running_loop()
+    pending, ended = loop.create_future(), loop.create_future()
+
+    async def gives_up(future):
+        with trio.CancelScope() as scope:
+            if future is ended:
+                ended.set_result(1)
+            scope.cancel()
+            await bridge.outcome(future)
+        await trio.sleep(0)
+        return scope.cancelled_caught
+
+    assert await bridge.to_trio(gives_up, pending) is True
+    assert pending.cancelled()
+    assert await bridge.to_trio(gives_up, ended) is True
+    assert await bridge.to_trio(double, 1) == 2  # it goes on
+
+
 async def test_calls_that_wait_when_the_roles_stop_are_cancelled():
     bridge = Bridge()
 

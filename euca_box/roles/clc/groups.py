@@ -162,6 +162,8 @@ def reachable(clc: "Clc", call: Call, group_id: str | None, name: str | None) ->
 
 async def default_group(clc: "Clc", account: str) -> SecurityGroup:
     """The account's group `default`, made when it is first needed: members reach each other."""
+    if (group := find_by_name(clc, account, DEFAULT)) is not None:
+        return group
     lock = clc.group_locks.setdefault(account, trio.Lock())
     async with lock:
         group = find_by_name(clc, account, DEFAULT)

@@ -68,16 +68,18 @@ FILTERS = {
 
 async def run_instances(clc: "Clc", call: Call, op: ec2.RunInstances) -> ec2.Reservation:
     """Refusals first, then one transaction with the instances and the token; the loops start them."""
-    fingerprint = hashlib.sha256(base.encode(op).encode()).hexdigest()
+    fingerprint = hashlib.sha256(base.encode(op).encode()).hexdigest() if op.client_token else ""
     if op.client_token and (known := await _by_token(clc, call, op.client_token, fingerprint)):
         return known
     op = interfaces.folded(op)
     wish = await admission.admit(clc, call, op)
     stop_if_dry_run(op.dry_run)
     new_ids = _new_ids(clc, wish.count)
-    records = [_record(clc, call, op, wish, index, new_ids[index]) for index in range(wish.count)]
     reservation_id = clc.new_id("r")
-    records = [replace(r, reservation_id=reservation_id) for r in records]
+    records = [
+        _record(clc, call, op, wish, index, instance_id, reservation_id)
+        for index, instance_id in enumerate(new_ids)
+    ]
     try:
         await clc.instances.add(records, *_with_rows(clc, call, op, records, fingerprint, wish.user_data))
     except Conflict:
@@ -278,12 +280,18 @@ def _new_ids(clc: "Clc", count: int) -> list[str]:
 
 
 def _record(
-    clc: "Clc", call: Call, op: ec2.RunInstances, wish: "admission.Wish", index: int, instance_id: str
+    clc: "Clc",
+    call: Call,
+    op: ec2.RunInstances,
+    wish: "admission.Wish",
+    index: int,
+    instance_id: str,
+    reservation_id: str,
 ) -> Instance:
     options = op.metadata_options or ec2.InstanceMetadataOptionsRequest()
     return Instance(
         instance_id=instance_id,
-        reservation_id="",
+        reservation_id=reservation_id,
         account=call.account,
         image_id=wish.image.image_id,
         kernel_id=wish.kernel.image_id if wish.kernel else None,
