@@ -22,6 +22,7 @@ from euca_box.kvm.hypervisor import (
     KvmError,
     Machine,
     NoSuchDomain,
+    Unresponsive,
 )
 from euca_box.model.usage import Counters
 
@@ -41,6 +42,9 @@ class FakeHypervisor:
         self.broken: str | None = None  # set to make the next call fail with this text
         self.create_fails: str | None = None  # the same for the next create
         self.boot_seconds = boot_seconds
+        self.hung: set[str] = set()  # domains whose QEMU stands still
+        self.failing: set[str] = set()  # domains whose disk fails: a resumed one pauses again
+        self.paused_by_disk: set[str] = set()
         self.machines: dict[str, Machine] = {}  # what exists now, by name
         self._cores = cores
         self._memory_mib = memory_mib
@@ -76,16 +80,22 @@ class FakeHypervisor:
 
     async def resume(self, name: str) -> None:
         await self._enter()
+        self._ask(name)
         if self._guest(name).state is DomainState.PAUSED:
             self._boot(name, "resumed")
+            self.paused_by_disk.discard(name)
+            if name in self.failing:
+                self.fail_disk(name)
 
     async def shutdown(self, name: str) -> None:
         await self._enter()
+        self._ask(name)
         if self._guest(name).booted_at <= trio.current_time():
             self._remove(name, "stopped")
 
     async def reboot(self, name: str, grace_seconds: float) -> None:
         await self._enter()
+        self._ask(name)
         if self._guest(name).booted_at > trio.current_time():
             await trio.sleep(grace_seconds)
         self._guest(name)  # it may have gone meanwhile
@@ -94,9 +104,19 @@ class FakeHypervisor:
     async def domains(self) -> list[Domain]:
         await self._enter()
         return [
-            Domain(name, guest.machine.uuid, guest.state, guest.labels)
+            Domain(
+                name,
+                guest.machine.uuid,
+                guest.state,
+                guest.labels,
+                io_error=name in self.paused_by_disk,
+            )
             for name, guest in self._guests.items()
         ]
+
+    async def unresponsive(self) -> set[str]:
+        await self._enter()
+        return self.hung & self._guests.keys()
 
     def events(self) -> "trio.MemoryReceiveChannel[DomainEvent]":
         sender, receiver = trio.open_memory_channel[DomainEvent](EVENTS_WAITING)
@@ -135,8 +155,17 @@ class FakeHypervisor:
         self._guest(name)
         self._remove(name, "stopped")
 
+    def fail_disk(self, name: str) -> None:
+        """An I/O error stops the guest, and again after each resume, until the disk is healed."""
+        self.failing.add(name)
+        self.paused_by_disk.add(name)
+        self.pause(name)
+
+    def heal_disk(self, name: str) -> None:
+        self.failing.discard(name)
+
     def pause(self, name: str) -> None:
-        """An I/O error stops the guest. Raises NoSuchDomain."""
+        """Raises NoSuchDomain."""
         self._guests[name] = replace(self._guest(name), state=DomainState.PAUSED)
         self._tell(name, "paused")
 
@@ -145,6 +174,10 @@ class FakeHypervisor:
         if self.broken is not None:
             reason, self.broken = self.broken, None
             raise KvmError(reason)
+
+    def _ask(self, name: str) -> None:
+        if name in self.hung:
+            raise Unresponsive(f"{name} does not answer")
 
     def _guest(self, name: str) -> _Guest:
         try:
@@ -160,6 +193,7 @@ class FakeHypervisor:
     def _remove(self, name: str, kind: EventKind) -> None:
         if self._guests.pop(name, None) is not None:
             del self.machines[name]
+            self.paused_by_disk.discard(name)
             self._tell(name, kind)
 
     def _tell(self, name: str, kind: EventKind) -> None:

@@ -17,6 +17,7 @@ from euca_box.model.usage import Counters
 
 # Events that may wait for the reader; more are dropped, and comparing domains() with the records heals that.
 EVENTS_WAITING = 1000
+ANSWER_SECONDS = 4.0  # how long a QEMU may take to answer a simple question
 
 
 class KvmError(Exception):
@@ -29,6 +30,10 @@ class NoSuchDomain(KvmError):
 
 class DomainExists(KvmError):
     pass
+
+
+class Unresponsive(KvmError):
+    """It did not answer in time. What was asked may happen yet."""
 
 
 class DomainState(enum.Enum):
@@ -80,6 +85,7 @@ class Domain:
     uuid: str
     state: DomainState
     labels: Mapping[str, str]
+    io_error: bool = False  # paused because its disk could not be read or written
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +104,8 @@ class HostCapacity:
 
 
 class Hypervisor(Protocol):
+    """Every call has a deadline and raises Unresponsive when that has passed."""
+
     async def create(
         self, machine: Machine, *, before_start: Callable[[], Awaitable[None]] | None = None
     ) -> None:
@@ -123,6 +131,9 @@ class Hypervisor(Protocol):
         """
 
     async def domains(self) -> list[Domain]: ...
+
+    async def unresponsive(self) -> set[str]:
+        """Names of domains whose QEMU does not answer; found out within ANSWER_SECONDS."""
 
     def events(self) -> "trio.MemoryReceiveChannel[DomainEvent]":
         """What happens to domains from now on. Each call has its own channel, of EVENTS_WAITING events."""

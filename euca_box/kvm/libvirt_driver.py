@@ -1,7 +1,7 @@
 """The Hypervisor on libvirt; the only module that imports libvirt.
 
 libvirt wants one event loop for the whole process, in a thread of its own. Every blocking call runs in a
-thread behind one limiter, so that a stuck QEMU holds up a few callers and never the loop.
+thread with a deadline (calls.py). A daemon that went away is connected to again by the next call.
 """
 
 import logging
@@ -9,16 +9,19 @@ import os
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 import trio
 
+from euca_box.kvm import calls
 from euca_box.kvm.accelerator import Accelerator
+from euca_box.kvm.calls import Calls
 from euca_box.kvm.domain_xml import domain_xml, labels_of
 from euca_box.kvm.embed import prepare_root
 from euca_box.kvm.hypervisor import (
+    ANSWER_SECONDS,
     EVENTS_WAITING,
     Domain,
     DomainEvent,
@@ -29,6 +32,7 @@ from euca_box.kvm.hypervisor import (
     KvmError,
     Machine,
     NoSuchDomain,
+    Unresponsive,
 )
 from euca_box.model.usage import Counters
 
@@ -38,9 +42,12 @@ import libvirt
 
 T = TypeVar("T")
 EMBED = "qemu:///embed"
-CALLS_AT_A_TIME = 4
+CREATE_SECONDS = 120.0  # the first one on a new root waits while libvirt asks QEMU what it can
+CONNECT_SECONDS = 5.0
+ASKED_AT_A_TIME = 8
 # A QEMU that does not answer must not keep the node controller from starting.
 ADOPTION_SECONDS = 20.0
+KEEPALIVE_SECONDS, KEEPALIVE_COUNT = 5, 2  # by which a daemon that hangs is found out
 log = logging.getLogger(__name__)
 
 # virDomainState, libvirt 9.0 include/libvirt/libvirt-domain.h
@@ -73,11 +80,13 @@ _CRASHES = (libvirt.VIR_DOMAIN_EVENT_STOPPED_CRASHED, libvirt.VIR_DOMAIN_EVENT_S
 class LibvirtHypervisor:
     """Made by open_libvirt()."""
 
-    def __init__(self, connection: Any, accelerator: Accelerator, *, shared: bool) -> None:
+    def __init__(self, connection: Any, accelerator: Accelerator, *, uri: str) -> None:
         self._connection = connection
-        self._shared = shared
+        self._uri = uri
+        self._shared = uri.startswith(EMBED)
+        self._connecting = threading.Lock()
         self._accelerator = accelerator
-        self._limiter = trio.CapacityLimiter(CALLS_AT_A_TIME)
+        self._calls = Calls()
         self._readers: list[trio.MemorySendChannel[DomainEvent]] = []
         self._trio = trio.lowlevel.current_trio_token()
         self._callbacks: list[int] = []
@@ -85,11 +94,12 @@ class LibvirtHypervisor:
     async def create(
         self, machine: Machine, *, before_start: Callable[[], Awaitable[None]] | None = None
     ) -> None:
-        await self._run(self._create_paused, machine.name, domain_xml(machine, self._accelerator))
+        xml = domain_xml(machine, self._accelerator)
+        await self._run(lambda: self._create_paused(machine.name, xml), seconds=CREATE_SECONDS)
         try:
             if before_start is not None:
                 await before_start()
-            await self._run(self._resume, machine.name)
+            await self.resume(machine.name)
         except BaseException:
             with trio.CancelScope(shield=True):
                 await self.destroy(machine.name)
@@ -104,25 +114,52 @@ class LibvirtHypervisor:
             # A domain that stops by itself meanwhile is reported as "not running", in several wordings.
             if any(domain.name == name for domain in await self.domains()):
                 raise
+        self._calls.forget(name)
 
     async def resume(self, name: str) -> None:
-        await self._run(self._resume, name)
+        await self._run(lambda: self._resume(name), domain=name)
 
     async def shutdown(self, name: str) -> None:
-        await self._run(lambda: self._find(name).shutdownFlags(libvirt.VIR_DOMAIN_SHUTDOWN_ACPI_POWER_BTN))
+        flags = libvirt.VIR_DOMAIN_SHUTDOWN_ACPI_POWER_BTN
+        await self._run(lambda: self._find(name).shutdownFlags(flags), domain=name)
 
     async def reboot(self, name: str, grace_seconds: float) -> None:
         with self.events() as events:
             if grace_seconds > 0:
                 # libvirt presses the power button and turns the guest's power-off into a reset.
-                await self._run(lambda: self._find(name).reboot(libvirt.VIR_DOMAIN_REBOOT_ACPI_POWER_BTN))
+                flags = libvirt.VIR_DOMAIN_REBOOT_ACPI_POWER_BTN
+                await self._run(lambda: self._find(name).reboot(flags), domain=name)
                 with trio.move_on_after(grace_seconds):
                     await _wait_rebooted(events, name)
                     return
-            await self._run(lambda: self._find(name).reset(0))
+            await self._run(lambda: self._find(name).reset(0), domain=name)
 
     async def domains(self) -> list[Domain]:
         return await self._run(self._list)
+
+    async def unresponsive(self) -> set[str]:
+        names = [domain.name for domain in await self.domains()]
+        found: set[str] = set()
+        asked = trio.CapacityLimiter(ASKED_AT_A_TIME)
+
+        async def ask(name: str) -> None:
+            if self._calls.is_late(name):
+                found.add(name)  # who was asked before has not answered yet
+                return
+            async with asked:
+                try:
+                    await self._run(
+                        lambda: self._find(name).memoryStats(), domain=name, seconds=ANSWER_SECONDS
+                    )
+                except Unresponsive:
+                    found.add(name)
+                except KvmError:
+                    pass  # it ends just now
+
+        async with trio.open_nursery() as nursery:
+            for name in names:
+                nursery.start_soon(ask, name)
+        return found
 
     def events(self) -> "trio.MemoryReceiveChannel[DomainEvent]":
         sender, receiver = trio.open_memory_channel[DomainEvent](EVENTS_WAITING)
@@ -133,7 +170,15 @@ class LibvirtHypervisor:
         return await self._run(self._measure)
 
     async def usage(self) -> dict[str, Counters]:
-        return await self._run(self._counters)
+        found: dict[str, Counters] = {}
+        for domain in await self.domains():
+            name = domain.name
+            if not self._calls.is_late(name):
+                # Each by itself: a QEMU that stands still costs its own figures, and nobody else's.
+                with suppress(KvmError):
+                    ask = partial(self._counters, name)
+                    found[name] = await self._run(ask, domain=name, seconds=ANSWER_SECONDS)
+        return found
 
     async def close(self) -> None:
         for sender in self._readers:
@@ -141,10 +186,15 @@ class LibvirtHypervisor:
         self._readers.clear()
         await self._run(self._disconnect)
 
-    async def _run(self, call: Callable[..., T], *args: Any) -> T:
+    async def _run(
+        self, call: Callable[[], T], *, domain: str | None = None, seconds: float = calls.SECONDS
+    ) -> T:
         try:
-            return await trio.to_thread.run_sync(call, *args, limiter=self._limiter)
+            return await self._calls.run(call, domain=domain, seconds=seconds)
         except libvirt.libvirtError as error:
+            if not self._shared:
+                with suppress(Unresponsive):
+                    await self._calls.run(self._connect_again, seconds=CONNECT_SECONDS)
             raise translated(error) from error
 
     # Below: blocking, in threads.
@@ -155,6 +205,19 @@ class LibvirtHypervisor:
             register(None, libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE, self._on_lifecycle, None),
             register(None, libvirt.VIR_DOMAIN_EVENT_ID_REBOOT, self._on_reboot, None),
         ]
+
+    def _connect_again(self) -> None:
+        """A daemon that was restarted has forgotten us. The embedded libvirt lives as long as we do."""
+        if self._connection.isAlive() or not self._connecting.acquire(blocking=False):
+            return
+        try:
+            self._connection = _opened(self._uri)
+            self.subscribe()
+            log.warning("connected to %s again", self._uri)
+        except libvirt.libvirtError as error:
+            log.warning("%s does not answer: %s", self._uri, error)
+        finally:
+            self._connecting.release()
 
     def wait_adopted(self) -> None:
         """Return when libvirt has connected again to every domain of an earlier process.
@@ -194,23 +257,22 @@ class LibvirtHypervisor:
         found = []
         for domain in self._connection.listAllDomains(0):
             try:
-                state, _ = domain.state()
+                state, reason = domain.state()
                 xml = domain.XMLDesc(0)
             except libvirt.libvirtError:
                 continue  # it stopped since the list was made
             labels = labels_of(xml)
             if labels is not None:
-                found.append(Domain(domain.name(), domain.UUIDString(), _STATES[state], labels))
+                failed = (state, reason) == (libvirt.VIR_DOMAIN_PAUSED, libvirt.VIR_DOMAIN_PAUSED_IOERROR)
+                found.append(
+                    Domain(domain.name(), domain.UUIDString(), _STATES[state], labels, io_error=failed)
+                )
         return found
 
-    def _counters(self) -> dict[str, Counters]:
-        # NOWAIT: a QEMU that does not answer costs its own figures, and nobody else's.
-        flags = (
-            libvirt.VIR_CONNECT_GET_ALL_DOMAINS_STATS_ACTIVE
-            | libvirt.VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT
-        )
-        found = self._connection.getAllDomainStats(_STATISTICS, flags)
-        return {domain.name(): _counters_of(values) for domain, values in found}
+    def _counters(self, name: str) -> Counters:
+        flags = libvirt.VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT
+        [(_, values)] = self._connection.domainListGetStats([self._find(name)], _STATISTICS, flags)
+        return _counters_of(values)
 
     def _measure(self) -> HostCapacity:
         cores = self._connection.getInfo()[2]
@@ -272,7 +334,7 @@ async def open_libvirt(
         uri = f"{EMBED}?root={root}"
     _start_event_loop()
     connection = await trio.to_thread.run_sync(_connect, uri, root)
-    opened = LibvirtHypervisor(connection, accelerator, shared=uri.startswith(EMBED))
+    opened = LibvirtHypervisor(connection, accelerator, uri=uri)
     await trio.to_thread.run_sync(opened.subscribe)
     with trio.move_on_after(ADOPTION_SECONDS):
         await trio.to_thread.run_sync(opened.wait_adopted, abandon_on_cancel=True)
@@ -287,11 +349,19 @@ def _connect(uri: str, root: Path) -> Any:
     try:
         if uri.startswith(EMBED):
             return _open_embedded(uri)
-        return libvirt.open(uri)
+        return _opened(uri)
     except libvirt.libvirtError as error:
         if "pid file" in str(error):
             raise KvmError(f"another process of euca-box uses {root}: stop it first") from error
         raise KvmError(f"cannot open {uri}: {error}") from error
+
+
+def _opened(uri: str) -> Any:
+    """A connection to a daemon."""
+    connection = libvirt.open(uri)
+    with suppress(libvirt.libvirtError):  # a driver without a daemon has none
+        connection.setKeepAlive(KEEPALIVE_SECONDS, KEEPALIVE_COUNT)
+    return connection
 
 
 @cache

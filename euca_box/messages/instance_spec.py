@@ -123,6 +123,7 @@ class InstanceReport:
     step: str = ""  # what a pending instance is waiting for, in words
     generation: int = 0  # of the newest wish that its node knows
     starts: int = 0
+    health: str = ""  # what is wrong with one that runs
 
 
 @dataclass(frozen=True)

@@ -93,6 +93,13 @@ NODE_RESTARTED = Reason(
 )
 
 
+CRASHED = Reason("Server.InternalError", "Server.InternalError: The virtual machine ended unexpectedly")
+
+# What may be wrong with an instance that runs: `health` of its report and its record.
+DISK_FAILS = "its disk cannot be read or written; it is paused and goes on when it can"
+NO_ANSWER = "its virtual machine does not answer"
+
+
 def server_error(text: str) -> Reason:
     return Reason("Server.InternalError", f"Server.InternalError: {text}")
 
@@ -163,4 +170,5 @@ class Instance:
     transition: str = ""  # "User initiated (2026-01-02 03:04:05 GMT)"
     ended_at: float | None = None
     extra_disks: tuple[ExtraDisk, ...] = ()
+    health: str = ""  # what is wrong with it while it runs, in words; empty: nothing that its node saw
     tags: tuple[tuple[str, str], ...] = ()

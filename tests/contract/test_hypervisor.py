@@ -15,7 +15,6 @@ from euca_box.kvm.hypervisor import (
     Disk,
     DomainExists,
     DomainState,
-    Hypervisor,
     KvmError,
     Machine,
     NoSuchDomain,
@@ -27,7 +26,7 @@ UUID = "ec2e1916-9099-4caf-8c3a-9a1b3f0e2c5d"
 
 class FakeWorld:
     def __init__(self) -> None:
-        self.hypervisor: Hypervisor = FakeHypervisor(boot_seconds=0.01)
+        self.hypervisor = FakeHypervisor(boot_seconds=0.01)
 
     async def given_machine(self, name: str) -> Machine:
         disk = Disk(Path("/nowhere") / name, "qcow2", "vda", f"root-{name}")
@@ -45,6 +44,21 @@ class FakeWorld:
 
     async def create(self, machine: Machine) -> None:
         await self.hypervisor.create(machine)
+
+    def crash(self, name: str) -> None:
+        self.hypervisor.crash(name)
+
+    def hang(self, name: str) -> None:
+        self.hypervisor.hung.add(name)
+
+    def wake(self, name: str) -> None:
+        self.hypervisor.hung.discard(name)
+
+    def fail_disk(self, name: str) -> None:
+        self.hypervisor.fail_disk(name)
+
+    def heal_disk(self, name: str) -> None:
+        self.hypervisor.heal_disk(name)
 
     async def wait_booted(self, name: str) -> None:
         await trio.sleep(0.02)
@@ -261,6 +275,62 @@ async def test_the_events_of_a_life_come_in_order(world):
             kinds.append((await events.receive()).kind)
 
     assert [kind for kind in kinds if kind != "paused"] == ["started", "resumed", "stopped"]
+
+
+@pytest.mark.trio
+async def test_a_crash_is_told_from_a_power_off(world):
+    machine = await world.given_machine("i-00000001")
+    events = world.hypervisor.events()
+    await world.hypervisor.create(machine)
+
+    world.crash(machine.name)
+
+    await _wait_for(events, machine.name, "crashed")
+    assert await _names(world.hypervisor) == []
+
+
+@pytest.mark.trio
+async def test_a_domain_that_does_not_answer_is_named_and_can_be_destroyed(world):
+    well, silent = await world.given_machine("i-00000001"), await world.given_machine("i-00000002")
+    for machine in (well, silent):
+        await world.create(machine)
+    assert await world.hypervisor.unresponsive() == set()
+
+    world.hang(silent.name)
+    assert await world.hypervisor.unresponsive() == {silent.name}
+    assert well.name in await world.hypervisor.usage()
+    world.wake(silent.name)
+    with trio.fail_after(30):
+        while await world.hypervisor.unresponsive():
+            await trio.sleep(0.01)
+
+    world.hang(silent.name)
+    await world.hypervisor.unresponsive()
+    with trio.fail_after(30):
+        await world.hypervisor.destroy(silent.name)
+    assert await _names(world.hypervisor) == [well.name]
+
+
+@pytest.mark.trio
+async def test_a_domain_whose_disk_fails_is_paused_and_runs_on_when_it_heals(world):
+    machine = await world.given_machine("i-00000001")
+    await world.create(machine)
+    await world.wait_booted(machine.name)
+    events = world.hypervisor.events()
+
+    world.fail_disk(machine.name)
+    await _wait_for(events, machine.name, "paused")
+    [domain] = await world.hypervisor.domains()
+    assert (domain.state, domain.io_error) == (DomainState.PAUSED, True)
+
+    await world.hypervisor.resume(machine.name)
+    await _wait_for(events, machine.name, "paused")
+
+    world.heal_disk(machine.name)
+    await world.hypervisor.resume(machine.name)
+    await trio.sleep(0.5)
+    [domain] = await world.hypervisor.domains()
+    assert (domain.state, domain.io_error) == (DomainState.RUNNING, False)
 
 
 @pytest.mark.trio

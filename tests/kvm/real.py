@@ -6,6 +6,8 @@ libvirt embeds itself once in a process, so all tests share one root under /run 
 import atexit
 import os
 import shutil
+import signal
+import subprocess
 import threading
 import time
 import uuid
@@ -128,6 +130,32 @@ class World:
         await self.hypervisor.create(machine, before_start=connect_console)
         return self.consoles[machine.name]
 
+    def crash(self, name: str) -> None:
+        os.kill(self._qemu(name), signal.SIGKILL)
+
+    def hang(self, name: str) -> None:
+        os.kill(self._qemu(name), signal.SIGSTOP)
+
+    def wake(self, name: str) -> None:
+        os.kill(self._qemu(name), signal.SIGCONT)
+
+    def fail_disk(self, name: str) -> None:
+        """The folder of the disks is full, and the guest writes more than is free."""
+        free = shutil.disk_usage(self.folder).free
+        with (self.folder / "ballast").open("wb") as ballast:
+            ballast.write(bytes(max(free - (1 << 20), 0)))
+        self._nursery.start_soon(self._type, name, b"dd if=/dev/zero of=/big bs=1M count=16; sync\n")
+
+    def heal_disk(self, name: str) -> None:
+        (self.folder / "ballast").unlink()
+
+    async def _type(self, name: str, keys: bytes) -> None:
+        async with self.consoles[name].reader.attach() as viewer:
+            await viewer.send(keys)
+
+    def _qemu(self, name: str) -> int:
+        return int((root() / "run" / "qemu" / f"{name}.pid").read_text())
+
     async def wait_booted(self, name: str) -> None:
         # The shell starts after acpid, which is what shutdown and reboot need.
         await self.consoles[name].wait_for(b"built-in shell")
@@ -142,6 +170,8 @@ async def real_world() -> AsyncIterator[World]:
     ):
         folder = root() / uuid.uuid4().hex[:8]
         folder.mkdir()
+        # A file system of its own, so that a test can fill it.
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=192m", "euca-box-test", folder], check=True)
         folder.chmod(0o711)
         os.chown(folder, QEMU_USER, QEMU_USER)
         try:
@@ -151,4 +181,5 @@ async def real_world() -> AsyncIterator[World]:
                 for domain in await hypervisor.domains():
                     await hypervisor.destroy(domain.name)
             nursery.cancel_scope.cancel()
-            shutil.rmtree(folder)
+            subprocess.run(["umount", "--lazy", folder], check=True)
+            folder.rmdir()

@@ -119,4 +119,5 @@ def _report(cc: "Cc", placed: "Placed") -> InstanceReport:
         step=seen.step if seen else f"waits for {where.node}",
         generation=stops.generation_of(placed, seen),
         starts=seen.starts if seen else 0,
+        health=seen.health if seen else "",
     )

@@ -148,6 +148,7 @@ async def _running(clc: "Clc", report: InstanceReport) -> None:
             private_ip=report.private_ip,
             public_ip=report.public_ip,
             elastic=clc.views.elastic_address(current, report.public_ip) is not None,
+            health=report.health,
         )
 
     await clc.instances.change(report.instance_id, run)

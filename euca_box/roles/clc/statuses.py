@@ -57,12 +57,13 @@ async def get_password_data(clc: "Clc", call: Call, op: ec2.GetPasswordData) -> 
 
 
 def _status(record: Instance, up: set[str]) -> ec2.InstanceStatus:
-    """A guest on a node that does not answer may well run; nobody knows."""
+    """A guest on a node that does not answer may well run; nobody knows. `health`: what its node saw."""
     system, guest = NONE, NONE
     if record.state is InstanceState.PENDING:
         system = guest = UNKNOWN
     elif record.state is InstanceState.RUNNING:
         system, guest = (OK, OK) if record.node in up else (IMPAIRED, UNKNOWN)
+        guest = IMPAIRED if record.health and guest == OK else guest
     return ec2.InstanceStatus(
         instance_id=record.instance_id,
         availability_zone=record.zone,

@@ -12,7 +12,7 @@ from euca_box.model import ids
 from euca_box.model.addresses import Address
 from euca_box.model.groups import SecurityGroup
 from euca_box.model.images import Image
-from euca_box.model.instances import Instance, InstanceState
+from euca_box.model.instances import Instance, InstanceState, server_error
 
 if TYPE_CHECKING:
     from euca_box.roles.clc.records import Records
@@ -70,7 +70,7 @@ class Views:
         private_ip = None if gone else record.private_ip
         public_ip = None if gone else record.public_ip
         groups = () if gone else self.group_identifiers(record.group_ids)
-        reason = record.reason
+        reason = record.reason or (server_error(record.health) if record.health else None)
         return ec2_instances.Instance(
             instance_id=record.instance_id,
             image_id=record.image_id,

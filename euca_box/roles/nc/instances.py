@@ -124,4 +124,5 @@ def _report(nc: "Nc", resident: "Resident") -> InstanceReport:
         step=nc.steps.get(resident.spec.instance_id, ""),
         generation=resident.spec.generation,
         starts=resident.spec.starts,
+        health=nc.health.get(resident.spec.instance_id, "") if state is NodeState.EXTANT else "",
     )

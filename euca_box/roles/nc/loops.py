@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import trio
 
 from euca_box.kvm.hypervisor import KvmError
-from euca_box.model.instances import GUEST_SHUTDOWN, NODE_RESTARTED
+from euca_box.model.instances import CRASHED, GUEST_SHUTDOWN, NODE_RESTARTED, Reason
 from euca_box.net.network import NetError
-from euca_box.roles.nc import consoles, leftovers, staging, stops, usage
+from euca_box.roles.nc import consoles, health, leftovers, staging, stops, usage
 from euca_box.store.store import Statement
 from euca_box.tasks import Bell
 
@@ -20,6 +20,7 @@ log = logging.getLogger(__name__)
 
 LOOK_SECONDS = 5.0
 RETRY_SECONDS = 2.0
+EVENT_SECONDS = 2.0
 GONE_SECONDS = 600.0  # how long the end of an instance is reported
 
 
@@ -42,6 +43,8 @@ async def watch_domains(nc: "Nc") -> None:
         with trio.move_on_after(LOOK_SECONDS):
             async for event in events:
                 if event.kind in ("stopped", "crashed"):
+                    nc.ends[event.name] = event.kind
+                    nc.changed()
                     break
 
 
@@ -110,9 +113,10 @@ async def _keep(nc: "Nc", instance_id: str) -> None:
     while _is_as(nc.residents[instance_id], plugged):
         await _compare(nc)
         if instance_id not in nc.running:
-            reason = GUEST_SHUTDOWN if instance_id in nc.seen_running else NODE_RESTARTED
+            reason = await _why_ended(nc, instance_id)
             log.info("%s ended: %s", instance_id, reason.message)
-            if nc.residents[instance_id].spec.shutdown_behavior == "stop":
+            stops_then = nc.residents[instance_id].spec.shutdown_behavior == "stop"
+            if stops_then or reason is not GUEST_SHUTDOWN:  # what the guest did not wish costs no disk
                 await stops.stop_by_itself(nc, instance_id, reason)
             else:
                 await nc.mark_ending(instance_id, reason)
@@ -120,6 +124,16 @@ async def _keep(nc: "Nc", instance_id: str) -> None:
         if instance_id not in nc.consoles:
             await consoles.connect(nc, instance_id)
         await nc.bells[instance_id].wait(LOOK_SECONDS * 6)
+
+
+async def _why_ended(nc: "Nc", instance_id: str) -> Reason:
+    """The event that says how may come a moment after the domain is missing from the list."""
+    if instance_id not in nc.seen_running:
+        return NODE_RESTARTED
+    with trio.move_on_after(EVENT_SECONDS):
+        while instance_id not in nc.ends:
+            await nc.news.wait()
+    return CRASHED if nc.ends.pop(instance_id, "") == "crashed" else GUEST_SHUTDOWN
 
 
 def _is_as(resident: "Resident", plugged: "Resident") -> bool:
@@ -154,5 +168,6 @@ LOOPS: dict[str, Callable[["Nc"], Awaitable[None]]] = {
     "watch domains": watch_domains,
     "sweep": sweep,
     "guard network": guard_network,
+    "look after guests": health.look_after,
     "measure": usage.measure,
 }

@@ -106,6 +106,8 @@ class Nc:
         self.tombstones: set[str] = set()
         self.running: set[str] = set()  # names of the domains that the hypervisor last told
         self.seen_running: set[str] = set()  # by this process: the end of others was not theirs
+        self.ends: dict[str, str] = {}  # how domains ended, by the hypervisor's events: stopped, crashed
+        self.health: dict[str, str] = {}  # what is wrong with guests that run, in words
         self.steps: dict[str, str] = {}  # what a starting instance is waiting for
         self.bells: dict[str, Bell] = {}
         self.consoles: dict[str, Console] = {}

@@ -49,6 +49,7 @@ async def start(nc: "Nc", resident: "Resident") -> None:
     fp("nc.start.after-create")
     await nc.mark(instance_id, started=True, launched=True)
     fp("nc.start.after-commit")
+    nc.ends.pop(instance_id, None)
     nc.running.add(instance_id)
     nc.seen_running.add(instance_id)
     nc.steps.pop(instance_id, None)
@@ -91,6 +92,7 @@ async def finish(nc: "Nc", resident: "Resident") -> None:
     fp("nc.finish.after-commit")
     nc.tombstones.add(instance_id)
     nc.steps.pop(instance_id, None)
+    nc.ends.pop(instance_id, None)
 
 
 def reason_of(error: Exception) -> Reason:
