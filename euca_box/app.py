@@ -193,7 +193,10 @@ class App:
 
     async def _serve(self, objects: Objects | None) -> None:
         """All listeners until `stop`; one that breaks stops the rest."""
-        access_log = AccessLog(objects, self.config.cloud.region, _now) if objects is not None else None
+        access_log = None
+        if objects is not None:
+            folder = self.data.path / "walrus" / "access-logs"
+            access_log = AccessLog(objects, folder, self.config.cloud.region, _now)
         targets = (target.partition("=") for target in self.config.walrus.notification_targets)
         notifier = Notifier({name: url for name, _, url in targets}, self.config.cloud.region)
         api = self._front(objects, access_log, notifier)

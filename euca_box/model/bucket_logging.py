@@ -4,9 +4,9 @@ Source: S3 API reference, PutBucketLogging; S3 user guide, "Amazon S3 server acc
 """
 
 import enum
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import ClassVar
 from urllib.parse import quote
 
@@ -109,7 +109,7 @@ class LogRecord:
         fields = (
             self.owner,
             self.bucket,
-            f"[{self.at.astimezone(UTC):%d/%b/%Y:%H:%M:%S} +0000]",
+            _moment(int(self.at.timestamp())),
             self.remote_ip,
             self.requester,
             self.request_id,
@@ -129,7 +129,7 @@ class LogRecord:
             self.signature_version,
             "",  # cipher suite
             self.authentication,
-            self.host,
+            self.host if self.host.isprintable() and " " not in self.host else quote(self.host),
             "",  # TLS version
             "",  # ARN of an access point
             "",  # whether an ACL was needed
@@ -139,9 +139,13 @@ class LogRecord:
 
 def _quoted(text: str) -> str:
     """Text of the client in quotes, which it cannot leave."""
-    clean = "".join(c if c.isprintable() and c != '"' else quote(c, errors="surrogatepass") for c in text)
-    return f'"{clean}"' if text else '"-"'
+    if text.isprintable() and '"' not in text:
+        return f'"{text}"' if text else '"-"'
+    return "".join(
+        ('"', *(c if c.isprintable() and c != '"' else quote(c, errors="surrogatepass") for c in text), '"')
+    )
 
 
-def log_text(records: Sequence[LogRecord]) -> bytes:
-    return "".join(record.line() for record in records).encode("utf-8", "replace")
+@lru_cache(maxsize=64)
+def _moment(second: int) -> str:
+    return datetime.fromtimestamp(second, UTC).strftime("[%d/%b/%Y:%H:%M:%S +0000]")

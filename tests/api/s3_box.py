@@ -110,7 +110,7 @@ def running_s3(
         listener = server.bind("127.0.0.1", 0, None, "port")
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
-        access_log = AccessLog(objects, "us-east-1", (settings or S3Settings()).now)
+        access_log = AccessLog(objects, folder / "access-logs", "us-east-1", (settings or S3Settings()).now)
         started.update(box=S3Box(listener.port, folder, loop, objects, keyring, access_log), stop=stop)
         notifier = Notifier(targets or {}, "us-east-1", first_pause=0.01)
         delivering = asyncio.create_task(notifier.run(objects))

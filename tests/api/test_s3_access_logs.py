@@ -6,11 +6,13 @@ import re
 import time
 import urllib.request
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
+from euca_box.model.quotas import Quota, Quotas
 from tests.api.s3_box import ALICE, BOB, S3Box, running_s3
 
 _names = itertools.count()
@@ -196,3 +198,76 @@ def test_a_log_that_could_not_be_delivered_so_is_refused(
     enabled = {"TargetBucket": f"{bucket}-logs", "TargetPrefix": "", **more}
     status = {"LoggingEnabled": enabled}
     assert code_of(alice.put_bucket_logging, Bucket=bucket, BucketLoggingStatus=status) == code
+
+
+def test_lines_survive_a_kill_and_are_delivered_once_by_the_next_process(tmp_path: Path) -> None:
+    with running_s3(tmp_path) as box:
+        client = box.client()
+        client.create_bucket(Bucket="logged")
+        client.create_bucket(Bucket="logged-logs", ACL="log-delivery-write")
+        enable(client, "logged")
+        for _ in range(50):
+            client.list_objects_v2(Bucket="logged")
+        spool = box.access_log._spool
+        wait_until(lambda: b"".join(p.read_bytes() for p in spool_files(tmp_path)).count(b"\n") >= 51)
+    # What ends here never delivers: running_s3 does not, as a killed process does not.
+    with running_s3(tmp_path) as box:
+        assert len([line for line in delivered(box, "logged") if line[6] == "REST.GET.BUCKET"]) == 50
+        assert spool_files(tmp_path) == []
+        again = [path for path in spool.finished() if path.exists()]
+        assert again == []
+
+
+def test_a_file_that_was_not_removed_is_delivered_under_the_same_key(tmp_path: Path) -> None:
+    with running_s3(tmp_path) as box:
+        client = box.client()
+        client.create_bucket(Bucket="logged")
+        client.create_bucket(Bucket="logged-logs", ACL="log-delivery-write")
+        enable(client, "logged")
+        client.list_objects_v2(Bucket="logged")
+        wait_until(lambda: spool_files(tmp_path))
+        box.run(box.access_log._spool.finish())
+        [path] = spool_files(tmp_path)
+        lines = path.read_bytes()
+        box.run(box.access_log.deliver())
+        path.write_bytes(lines)  # as if it was killed between delivering and removing
+        box.run(box.access_log.deliver())
+        keys = [item["Key"] for item in client.list_objects_v2(Bucket="logged-logs")["Contents"]]
+        assert len(keys) == 1
+
+
+def test_a_log_that_finds_no_room_comes_later(tmp_path: Path) -> None:
+    limit = Quotas(Quota(), {ALICE.principal.account: Quota(0, 100_000)})
+    with running_s3(tmp_path, quotas=limit) as box:
+        client = box.client()
+        for name in ("logged", "logged-logs", "full"):
+            client.create_bucket(Bucket=name, ACL="log-delivery-write")
+        enable(client, "logged")
+        client.put_object(Bucket="full", Key="k", Body=b"x" * 100_000)
+        client.list_objects_v2(Bucket="logged")
+        wait_until(lambda: spool_files(tmp_path))
+        box.run(box.access_log.deliver())
+        assert spool_files(tmp_path) != []
+        client.delete_object(Bucket="full", Key="k")
+        assert len([line for line in delivered(box, "logged") if line[6] == "REST.GET.BUCKET"]) == 1
+        assert spool_files(tmp_path) == []
+
+
+def test_a_target_that_somebody_else_made_anew_gets_no_lines(box: S3Box, alice: Any, bucket: str) -> None:
+    alice.list_objects_v2(Bucket=bucket)
+    alice.delete_bucket(Bucket=f"{bucket}-logs")
+    bob = box.client(BOB)
+    bob.create_bucket(Bucket=f"{bucket}-logs", ACL="log-delivery-write")
+    box.run(box.access_log.deliver())
+    assert "Contents" not in bob.list_objects_v2(Bucket=f"{bucket}-logs")
+
+
+def spool_files(folder: Path) -> list[Path]:
+    return sorted((folder / "access-logs").iterdir())
+
+
+def wait_until(is_true: Any) -> None:
+    deadline = time.monotonic() + 10
+    while not is_true():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)

@@ -1,24 +1,29 @@
 """Access logs of buckets: requests are noted as they end, and delivered as objects every few minutes.
 
-Best effort, as on S3: what was noted and not yet delivered when the process is killed is lost. A log
-that cannot be delivered is kept for the next time, up to a bound. Delivery is authorized each time,
-as the log delivery group or logging.s3.amazonaws.com.
+Lines wait in files (`log_spool.py`): a kill loses those of the last moment. A line may be delivered twice, as
+on S3: a file that was not removed in time is delivered again, under the same key. What cannot be delivered
+is kept for the next time, up to a day. Delivery is authorized each time, as the log delivery group or
+logging.s3.amazonaws.com.
 """
 
 import asyncio
 import contextlib
+import hashlib
 import logging
 import re
-import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from pathlib import Path
 
+from euca_box.api.s3.log_spool import Spool
 from euca_box.api.s3.operations import Front
 from euca_box.api.s3.request import S3Request
 from euca_box.api.s3.responses import Response
+from euca_box.messages.base import decode, encode
 from euca_box.model.accounts import LOGGER
-from euca_box.model.bucket_logging import BucketLogging, LoggingEnabled, LogRecord, log_text
+from euca_box.model.bucket_logging import BucketLogging, LoggingEnabled, LogRecord
 from euca_box.model.policy_text import Context
 from euca_box.model.s3_errors import AccessDenied, InvalidTargetBucketForLogging, NoSuchBucket, S3Error
 from euca_box.objects.acl import Action, is_allowed
@@ -26,35 +31,39 @@ from euca_box.objects.circumstances import circumstances
 from euca_box.objects.engine import Objects
 from euca_box.objects.rows import Bucket
 from euca_box.objects.versions import Wish
+from euca_box.store.store import StoreError
 
 log = logging.getLogger(__name__)
 
 DELIVERY_SECONDS = 300.0
-MOST_NOTED = 50_000
+KEPT = timedelta(days=1)
 _SECRETS = re.compile(r"((?:X-Amz-Signature|Signature|X-Amz-Security-Token|x-amz-security-token)=)[^&]*")
 
 
 @dataclass(frozen=True, slots=True)
-class _Wish:
-    """Whose requests are written down where."""
+class LogWish:
+    """Whose requests are written down where. `day` (ISO 8601): where each day of events has its own logs."""
 
     bucket: str
     account: str
     target: LoggingEnabled
-    day: datetime | None = None  # of its events, where each day has logs of its own
+    day: str = ""
 
     def circumstances(self) -> Context:
         """What a policy may ask before it lets the log in."""
         return {"aws:sourcearn": (f"arn:aws:s3:::{self.bucket}",), "aws:sourceaccount": (self.account,)}
 
 
+@lru_cache(maxsize=1024)
+def _label(bucket: str, account: str, target: LoggingEnabled, day: str) -> bytes:
+    return encode(LogWish(bucket, account, target, day)).encode()
+
+
 class AccessLog:
     """`note` on each request; `run` delivers."""
 
-    def __init__(self, objects: Objects, region: str, now: Callable[[], datetime]) -> None:
-        self._objects, self._region, self._now = objects, region, now
-        self._noted: dict[_Wish, list[LogRecord]] = {}
-        self._count = 0
+    def __init__(self, objects: Objects, folder: Path, region: str, now: Callable[[], datetime]) -> None:
+        self._objects, self._spool, self._region, self._now = objects, Spool(folder), region, now
 
     def note(
         self, request: S3Request, response: Response, request_id: str, host_id: str, seconds: float
@@ -64,14 +73,10 @@ class AccessLog:
         wanted = bucket.setting(BucketLogging) if bucket is not None else None
         if bucket is None or wanted is None or wanted.logging_enabled is None:
             return
-        if self._count >= MOST_NOTED:
-            log.warning("the access log of bucket %s cannot be delivered: a line is left out", bucket.name)
-            return
         record = _record(request, response, bucket, request_id, host_id, self._now(), seconds)
-        day = _midnight(record.at) if wanted.logging_enabled.is_by_event_day() else None
-        wish = _Wish(bucket.name, bucket.owner.account, wanted.logging_enabled, day)
-        self._noted.setdefault(wish, []).append(record)
-        self._count += 1
+        day = _midnight(record.at) if wanted.logging_enabled.is_by_event_day() else ""
+        label = _label(bucket.name, bucket.owner.account, wanted.logging_enabled, day)
+        self._spool.add(label, record.line().encode("utf-8", "replace"))
 
     async def run(self, stopped: Callable[[], Awaitable[object]]) -> None:
         """Deliver every DELIVERY_SECONDS and, at the end, what is left."""
@@ -82,33 +87,52 @@ class AccessLog:
             await self.deliver()
 
     async def deliver(self) -> None:
-        """One object for each target that has something to be told."""
-        for wish, records in list(self._noted.items()):
-            taken = list(records)
+        """One object for each log and file that has lines of it."""
+        await self._spool.finish()
+        for path in self._spool.finished():
             try:
-                await self._put(wish, taken)
-            except S3Error as error:
-                log.warning("the access log of bucket %s cannot be written: %s", wish.bucket, error.code)
-                if not isinstance(error, (AccessDenied, NoSuchBucket)):
-                    continue  # a full disk, say: the next time
+                await self._deliver_file(path)
             except Exception:
-                log.exception("an access log was not written")
-                continue
-            del records[: len(taken)]
-            self._count -= len(taken)
-            if not records:
-                del self._noted[wish]
+                log.exception("the access logs in %s were not delivered", path)
 
-    async def _put(self, wish: _Wish, records: list[LogRecord]) -> None:
-        unique = secrets.token_hex(8).upper()
-        key = wish.target.key(wish.account, self._region, wish.bucket, wish.day or self._now(), unique)
-        text = Wish(headers={"content-type": "text/plain"})
+    async def _deliver_file(self, path: Path) -> None:
+        logs = await self._spool.read(path)
+        written_at = datetime.fromtimestamp(int(path.name) / 1e9, UTC)
+        kept = {
+            label: text
+            for label, text in logs.items()
+            if not await self._is_done(label, text, path.name, written_at)
+        }
+        if kept != logs or not logs:
+            await self._spool.keep(path, kept)
+
+    async def _is_done(self, label: bytes, text: bytes, name: str, written_at: datetime) -> bool:
+        """Is it delivered, or is there no use in trying again?"""
+        wish = decode(label.decode(), LogWish)
+        unique = hashlib.sha256(name.encode() + label).hexdigest()[:16].upper()
+        day = datetime.fromisoformat(wish.day) if wish.day else written_at
+        key = wish.target.key(wish.account, self._region, wish.bucket, day, unique)
+        try:
+            await self._put(wish, key, text)
+        except (S3Error, StoreError) as error:
+            code = getattr(error, "code", "InternalError")
+            log.warning("the access log of bucket %s cannot be written: %s", wish.bucket, code)
+            # A full disk, say: the next time.
+            return isinstance(error, (AccessDenied, NoSuchBucket)) or self._now() - written_at > KEPT
+        return True
+
+    async def _put(self, wish: LogWish, key: str, text: bytes) -> None:
+        """Raises NoSuchBucket when the target is gone, or is somebody else's by now."""
+        target = self._objects.buckets.find(wish.target.target_bucket)
+        if target.owner.account != wish.account:
+            raise NoSuchBucket(BucketName=target.name)
+        headers = Wish(headers={"content-type": "text/plain"})
         with circumstances(wish.circumstances()):
-            await self._objects.put(LOGGER, wish.target.target_bucket, key, _whole(log_text(records)), text)
+            await self._objects.put(LOGGER, target.name, key, _whole(text), headers)
 
 
-def _midnight(at: datetime) -> datetime:
-    return at.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+def _midnight(at: datetime) -> str:
+    return at.astimezone(UTC).strftime("%Y-%m-%dT00:00:00+00:00")
 
 
 async def _whole(data: bytes) -> AsyncIterator[bytes]:
@@ -125,7 +149,7 @@ def check_logging(front: Front, bucket: Bucket, wanted: BucketLogging) -> None:
             "The target bucket for logging does not exist, or is of another owner.",
             TargetBucket=enabled.target_bucket,
         )
-    wish = _Wish(bucket.name, bucket.owner.account, enabled)
+    wish = LogWish(bucket.name, bucket.owner.account, enabled)
     with circumstances(wish.circumstances()):
         may_put = is_allowed(LOGGER, Action.PUT_OBJECT, target, key=f"{enabled.target_prefix}log")
     if not may_put:

@@ -48,7 +48,6 @@ def s3_app(
     """The application; it shares the loop of `objects`. Who gives a log or a notifier runs it."""
     settings = settings or S3Settings()
     front = Front(objects, keyring, settings, notifier or Notifier({}))
-    access_log = access_log or AccessLog(objects, settings.region, settings.now)
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
@@ -57,7 +56,9 @@ def s3_app(
     return app
 
 
-async def _serve(front: Front, access_log: AccessLog, scope: Scope, receive: Receive, send: Send) -> None:
+async def _serve(
+    front: Front, access_log: AccessLog | None, scope: Scope, receive: Receive, send: Send
+) -> None:
     started = time.monotonic()
     request_id = f"{_REQUEST_IDS.getrandbits(64):016X}"
     host_id = host_id_of(request_id)
@@ -79,7 +80,7 @@ async def _serve(front: Front, access_log: AccessLog, scope: Scope, receive: Rec
         finally:
             if response.close is not None:
                 await response.close()
-            if request is not None:
+            if access_log is not None and request is not None:
                 access_log.note(request, response, request_id, host_id, time.monotonic() - started)
     except (ClientGone, ConnectionError):
         return
