@@ -41,7 +41,7 @@ from euca_box.bus.bus import Bus
 from euca_box.bus.memory import MemoryTransport
 from euca_box.config import Config
 from euca_box.datadir import DataDir, host_name
-from euca_box.drivers import Drivers, open_drivers
+from euca_box.drivers import Drivers, guest_uids, open_drivers
 from euca_box.initialise import host_addresses
 from euca_box.kvm.accelerator import Accelerator
 from euca_box.messages.base import Call, Op, system_call
@@ -316,8 +316,11 @@ class App:
             cores=nc.max_cores,
             memory_mib=nc.max_memory_mib,
             disk_gib=nc.max_disk_gib,
+            reserved_memory_mib=nc.reserved_memory_mib,
+            reserved_disk_gib=nc.reserved_disk_gib,
             reboot_grace_seconds=nc.reboot_grace_seconds,
             stop_grace_seconds=nc.stop_grace_seconds,
+            first_uid=guest_uids(nc.first_guest_uid),
         )
         return nc_role.Nc(
             node, store, self.bus, drivers.hypervisor, drivers.network, drivers.workbench, time.time
@@ -332,6 +335,8 @@ class App:
             gateway=str(self.plan.gateway),
             public_addresses=self.plan.public_addresses,
             cpu_overcommit=self.config.cc.cpu_overcommit,
+            memory_overcommit=self.config.cc.memory_overcommit,
+            disk_overcommit=self.config.cc.disk_overcommit,
             poll_seconds=self.config.cc.poll_seconds,
             cooling_seconds=self.config.cc.cooling_seconds,
         )

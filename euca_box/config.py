@@ -224,6 +224,12 @@ class Cc:
 
     scheduler: str = setting("GREEDY", "Which node an instance goes to.", choices=("GREEDY",))
     cpu_overcommit: float = setting(16.0, "Virtual CPUs for each CPU of a node.", check=at_least(1))
+    memory_overcommit: float = setting(
+        1.0, "MiB promised for each MiB of a node. Above 1 the host swaps, or ends guests.", check=at_least(1)
+    )
+    disk_overcommit: float = setting(
+        1.0, "GiB promised for each GiB of a node: disks are as large as what is written.", check=at_least(1)
+    )
     poll_seconds: float = setting(6.0, "How often the nodes are asked what they run.", check=at_least(0.1))
     cooling_seconds: float = setting(
         60.0, "How long a private address rests before it is used again.", check=at_least(0)
@@ -243,11 +249,22 @@ class Nc:
     qemu_uid: int = setting(
         64055, "User and group that QEMU runs as (Debian's libvirt-qemu).", check=at_least(1)
     )
+    guest_limits: bool = setting(
+        True, "Keep a guest's CPU time and memory to its VM type by control groups, where the host has them."
+    )
+    first_guest_uid: int = setting(
+        1_900_000_000,
+        "Each guest's QEMU runs as a user of its own: one of 2^27 numbers from this on, which no account of "
+        "the host has. 0: all as qemu_uid.",
+        check=at_least(0, 2_013_265_919),
+    )
     max_cores: int = setting(0, "Cores to offer. 0: all.", check=at_least(0))
     max_memory_mib: int = setting(
-        0, "Memory to offer. 0: all but 1 GiB, or three quarters.", check=at_least(0)
+        0, "Memory to offer. 0: all but the reserve, or three quarters of a small host.", check=at_least(0)
     )
-    max_disk_gib: int = setting(0, "Disk to offer. 0: what is free.", check=at_least(0))
+    reserved_memory_mib: int = setting(1024, "Memory kept for the host itself.", check=at_least(0))
+    max_disk_gib: int = setting(0, "Disk to offer. 0: what is free but the reserve.", check=at_least(0))
+    reserved_disk_gib: int = setting(2, "Disk kept free for the host itself.", check=at_least(0))
     cache_gib: int = setting(20, "Image cache of this node.", check=at_least(1))
     reboot_grace_seconds: float = setting(
         20.0, "How long a guest may take to react to RebootInstances before it is reset.", check=at_least(0)

@@ -2,6 +2,7 @@
 
 import contextlib
 import fcntl
+import logging
 import os
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -14,12 +15,16 @@ from euca_box.config import Config
 from euca_box.datadir import DataDir
 from euca_box.kvm import accelerator
 from euca_box.kvm.accelerator import Accelerator
+from euca_box.kvm.cgroups import Cgroups, find_cgroups
 from euca_box.kvm.hypervisor import Hypervisor
 from euca_box.kvm.libvirt_driver import open_libvirt
 from euca_box.net.edge import EdgeNetwork
 from euca_box.net.network import NetError, Network, NetworkSettings
 from euca_box.network_plan import NetworkPlan
+from euca_box.roles.nc.guest_users import SPAN
 from euca_box.roles.nc.workbench import HostWorkbench, Workbench
+
+log = logging.getLogger(__name__)
 
 THREADS = 4  # downloads at once
 
@@ -42,6 +47,17 @@ def choose_accelerator(config: Config) -> Accelerator:
     if found.name == "tcg" and os.geteuid() == 0:
         accelerator.hide_kvm()
     return found
+
+
+def guest_uids(first: int, mapped: Path = Path("/proc/self/uid_map")) -> int:
+    """The first of the guests' users; 0 where a user namespace has too few numbers, or we are not root."""
+    if not first or os.geteuid() != 0:
+        return 0
+    ranges = [line.split() for line in mapped.read_text().splitlines()]
+    if any(int(low) <= first and first + SPAN <= int(low) + int(count) for low, _, count in ranges):
+        return first
+    log.warning("no users of their own for guests: this user namespace has no uid %d. All run as one.", first)
+    return 0
 
 
 def _lock_bridge(bridge: str) -> None:
@@ -82,7 +98,11 @@ async def open_drivers(
         )
     )
     workbench = HostWorkbench(uid, config.nc.console_kib * 1024, trio.CapacityLimiter(THREADS))
-    async with open_libvirt(config.nc.hypervisor, data.libvirt_root, uid, uid, found) as hypervisor:
+    limits = find_cgroups() if config.nc.guest_limits else Cgroups("nc.guest_limits is off")
+    limits.remove_empty()
+    if not limits.folders:
+        log.warning("%s", limits.reason)
+    async with open_libvirt(config.nc.hypervisor, data.libvirt_root, uid, uid, found, limits) as hypervisor:
         try:
             yield Drivers(hypervisor, network, workbench)
         finally:

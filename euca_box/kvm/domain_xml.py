@@ -19,11 +19,16 @@ SOCKET_PATH_BYTES = 107  # sun_path of unix(7), less the final NUL
 _PARSER = etree.XMLParser(resolve_entities=False, no_network=True, remove_comments=True)
 
 
-def domain_xml(machine: Machine, accelerator: Accelerator) -> str:
-    """Raises KvmError for what XML or a socket address cannot hold (control characters, long paths)."""
+def domain_xml(machine: Machine, accelerator: Accelerator, group: int | None = None) -> str:
+    """`group` is that of a QEMU with a user of its own, where it is another: the one that opens /dev/kvm.
+
+    Raises KvmError for what XML or a socket address cannot hold (control characters, long paths).
+    """
     _check_sockets(machine)
     try:
         root = _domain(machine, accelerator)
+        if machine.uid is not None:
+            root.append(_user(machine.uid, machine.uid if group is None else group))
     except ValueError as error:
         raise KvmError(f"{machine.name}: a name, path or label cannot be written as XML: {error}") from error
     etree.indent(root)
@@ -58,6 +63,12 @@ def _domain(machine: Machine, accelerator: Accelerator) -> etree._Element:
         _devices(machine),
         type="kvm" if accelerator.name == "kvm" else "qemu",
     )
+
+
+def _user(uid: int, gid: int) -> etree._Element:
+    # The numbers only: what belongs to whom is for the node controller to say.
+    label = _element("label", f"+{uid}:+{gid}")
+    return _element("seclabel", label, type="static", model="dac", relabel="no")
 
 
 def _element(tag: str, *content: etree._Element | str, **attributes: str) -> etree._Element:

@@ -76,6 +76,7 @@ class Machine:
     kernel: Path | None = None  # without one, the first disk boots by BIOS
     ramdisk: Path | None = None
     cmdline: str = ""
+    uid: int | None = None  # who QEMU runs as; None: the user that the hypervisor has for all
     labels: Mapping[str, str] = field(default_factory=dict)  # kept with the domain: account, generation...
 
 
@@ -101,6 +102,7 @@ class HostCapacity:
     accelerator: Accelerator
     qemu_version: str
     libvirt_version: str
+    limits: str = ""  # by what a guest is kept to its size, or why it is not
 
 
 class Hypervisor(Protocol):

@@ -18,8 +18,9 @@ import trio
 from euca_box.kvm import calls
 from euca_box.kvm.accelerator import Accelerator
 from euca_box.kvm.calls import Calls
+from euca_box.kvm.cgroups import Cgroups
 from euca_box.kvm.domain_xml import domain_xml, labels_of
-from euca_box.kvm.embed import prepare_root
+from euca_box.kvm.embed import prepare_root, qemu_group
 from euca_box.kvm.hypervisor import (
     ANSWER_SECONDS,
     EVENTS_WAITING,
@@ -45,6 +46,7 @@ EMBED = "qemu:///embed"
 CREATE_SECONDS = 120.0  # the first one on a new root waits while libvirt asks QEMU what it can
 CONNECT_SECONDS = 5.0
 ASKED_AT_A_TIME = 8
+NO_LIMITS = Cgroups("guests have no limits")
 # A QEMU that does not answer must not keep the node controller from starting.
 ADOPTION_SECONDS = 20.0
 KEEPALIVE_SECONDS, KEEPALIVE_COUNT = 5, 2  # by which a daemon that hangs is found out
@@ -80,12 +82,24 @@ _CRASHES = (libvirt.VIR_DOMAIN_EVENT_STOPPED_CRASHED, libvirt.VIR_DOMAIN_EVENT_S
 class LibvirtHypervisor:
     """Made by open_libvirt()."""
 
-    def __init__(self, connection: Any, accelerator: Accelerator, *, uri: str) -> None:
+    def __init__(
+        self,
+        connection: Any,
+        accelerator: Accelerator,
+        *,
+        uri: str,
+        root: Path,
+        cgroups: Cgroups,
+        group: int | None = None,
+    ) -> None:
         self._connection = connection
         self._uri = uri
         self._shared = uri.startswith(EMBED)
         self._connecting = threading.Lock()
         self._accelerator = accelerator
+        self._group = group
+        self._root = root
+        self._cgroups = cgroups
         self._calls = Calls()
         self._readers: list[trio.MemorySendChannel[DomainEvent]] = []
         self._trio = trio.lowlevel.current_trio_token()
@@ -94,9 +108,11 @@ class LibvirtHypervisor:
     async def create(
         self, machine: Machine, *, before_start: Callable[[], Awaitable[None]] | None = None
     ) -> None:
-        xml = domain_xml(machine, self._accelerator)
+        xml = domain_xml(machine, self._accelerator, self._group)
         await self._run(lambda: self._create_paused(machine.name, xml), seconds=CREATE_SECONDS)
         try:
+            if (pid := self._pid(machine.name)) is not None:
+                self._cgroups.limit(machine.name, pid, machine.vcpus, machine.memory_mib)
             if before_start is not None:
                 await before_start()
             await self.resume(machine.name)
@@ -115,6 +131,7 @@ class LibvirtHypervisor:
             if any(domain.name == name for domain in await self.domains()):
                 raise
         self._calls.forget(name)
+        self._cgroups.remove(name)
 
     async def resume(self, name: str) -> None:
         await self._run(lambda: self._resume(name), domain=name)
@@ -170,6 +187,7 @@ class LibvirtHypervisor:
         return await self._run(self._measure)
 
     async def usage(self) -> dict[str, Counters]:
+        self._cgroups.remove_empty()
         found: dict[str, Counters] = {}
         for domain in await self.domains():
             name = domain.name
@@ -235,6 +253,14 @@ class LibvirtHypervisor:
         if not self._shared:
             self._connection.close()
 
+    def _pid(self, name: str) -> int | None:
+        """Of a QEMU that our embedded libvirt started; a daemon sets limits itself."""
+        try:
+            return int((self._root / "run" / "qemu" / f"{name}.pid").read_text()) if self._shared else None
+        except (OSError, ValueError) as error:
+            log.warning("%s runs without limits: its process is not known: %s", name, error)
+            return None
+
     def _find(self, name: str) -> Any:
         return self._connection.lookupByName(name)
 
@@ -279,7 +305,8 @@ class LibvirtHypervisor:
         # Not getInfo()[1]: on a host with hot-plugged memory it was a fifth of what /proc/meminfo says.
         memory_mib = self._connection.getMemoryStats(libvirt.VIR_NODE_MEMORY_STATS_ALL_CELLS)["total"] // 1024
         qemu, own = self._connection.getVersion(), self._connection.getLibVersion()
-        return HostCapacity(cores, memory_mib, self._accelerator, _version(qemu), _version(own))
+        limits = self._cgroups.reason
+        return HostCapacity(cores, memory_mib, self._accelerator, _version(qemu), _version(own), limits)
 
     # Below: called by libvirt in its event thread.
 
@@ -321,7 +348,7 @@ async def _wait_rebooted(events: "trio.MemoryReceiveChannel[DomainEvent]", name:
 
 @asynccontextmanager
 async def open_libvirt(
-    uri: str, root: Path, uid: int, gid: int, accelerator: Accelerator
+    uri: str, root: Path, uid: int, gid: int, accelerator: Accelerator, cgroups: Cgroups = NO_LIMITS
 ) -> AsyncIterator[LibvirtHypervisor]:
     """A hypervisor at uri; with EMBED, libvirt runs in this process and keeps its files below root.
 
@@ -334,7 +361,15 @@ async def open_libvirt(
         uri = f"{EMBED}?root={root}"
     _start_event_loop()
     connection = await trio.to_thread.run_sync(_connect, uri, root)
-    opened = LibvirtHypervisor(connection, accelerator, uri=uri)
+    group = qemu_group(gid, accelerator)
+    opened = LibvirtHypervisor(
+        connection,
+        accelerator,
+        uri=uri,
+        root=root,
+        cgroups=cgroups,
+        group=None if group == gid else group,
+    )
     await trio.to_thread.run_sync(opened.subscribe)
     with trio.move_on_after(ADOPTION_SECONDS):
         await trio.to_thread.run_sync(opened.wait_adopted, abandon_on_cancel=True)

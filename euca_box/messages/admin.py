@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from euca_box.messages.base import Done, Op
-from euca_box.messages.cc import Leftovers, Node, Usage
+from euca_box.messages.cc import Leftovers, Node, Usage, Usages
 
 
 @dataclass(frozen=True)
@@ -125,6 +125,11 @@ class GetUsage(Op[Usage], role="clc"):
 
     instance_id: str
     minutes: int = 60
+
+
+@dataclass(frozen=True)
+class ListUsage(Op[Usages], role="clc"):
+    """What every instance of the cloud uses now: two samples each, a minute apart."""
 
 
 @dataclass(frozen=True)

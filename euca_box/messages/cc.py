@@ -148,6 +148,24 @@ class Usage:
 
 
 @dataclass(frozen=True)
+class InstanceUsage:
+    """The last two samples of an instance that runs, or one, the newer last."""
+
+    instance_id: str
+    samples: tuple[Sample, ...]
+
+
+@dataclass(frozen=True)
+class Usages:
+    instances: tuple[InstanceUsage, ...]
+
+
+@dataclass(frozen=True)
+class CcListUsage(Op[Usages], role="cc", timeout=20):
+    """What every instance of the cluster uses now; those of a node that does not answer are missing."""
+
+
+@dataclass(frozen=True)
 class CcGetUsage(Op[Usage], role="cc", timeout=20):
     """What was measured of the instance after a time."""
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from euca_box.messages.base import Done, Op
-from euca_box.messages.cc import ConsoleOutput, ImageCache, Leftovers, Reports, Screenshot, Usage
+from euca_box.messages.cc import ConsoleOutput, ImageCache, Leftovers, Reports, Screenshot, Usage, Usages
 from euca_box.messages.instance_spec import GroupRules, GroupsInForce, InstanceSpec, Placement
 from euca_box.model.images import ImageData
 from euca_box.model.metadata import InstanceMetadata
@@ -70,6 +70,11 @@ class NcGetConsoleScreenshot(Op[Screenshot], role="nc", timeout=15):
 class NcGetUsage(Op[Usage], role="nc", timeout=10):
     instance_id: str
     after: float = 0.0
+
+
+@dataclass(frozen=True)
+class NcListUsage(Op[Usages], role="nc", timeout=10):
+    """What every instance of the node uses now."""
 
 
 @dataclass(frozen=True)

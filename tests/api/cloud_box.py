@@ -74,11 +74,15 @@ class BoxWorkbench(HostWorkbench):
     printed: dict[str, bytes] = field(default_factory=dict)  # instance id -> output
     blank: set[str] = field(default_factory=set)  # instances whose screen does not answer
 
-    async def create_overlay(self, path: Path, base: Path, base_format: Any, size_bytes: int) -> None:
+    async def create_overlay(
+        self, path: Path, base: Path, base_format: Any, size_bytes: int, uid: int | None
+    ) -> None:
         assert base.exists()
         path.touch()
 
-    async def create_formatted(self, path: Path, size_bytes: int, kind: Any, label: str) -> None:
+    async def create_formatted(
+        self, path: Path, size_bytes: int, kind: Any, label: str, uid: int | None
+    ) -> None:
         path.write_text(f"{kind} {label} {size_bytes}")
 
     def free_disk_gib(self, path: Path) -> int:

@@ -74,23 +74,23 @@ class FakeWorkbench:
         await trio.lowlevel.checkpoint()
         return hashlib.sha256(path.read_bytes()).hexdigest()
 
-    async def create_overlay(self, path, base, base_format, size_bytes):
+    async def create_overlay(self, path, base, base_format, size_bytes, uid):
         assert base.exists()
         self.made.add(path.parent)
         self.overlays.append(path.parent.name)
 
-    async def create_formatted(self, path, size_bytes, kind, label):
+    async def create_formatted(self, path, size_bytes, kind, label, uid):
         assert path.parent in self.made
         self.extras.append((label, size_bytes))
 
-    def make_folder(self, path, *, for_qemu):
+    def make_folder(self, path):
+        pass
+
+    def make_qemu_folder(self, path, uid):
         pass
 
     def write_private(self, path, data):
         self.made.add(path.parent)
-
-    def hand_over(self, path):
-        pass
 
     async def remove(self, path):
         await trio.lowlevel.checkpoint()

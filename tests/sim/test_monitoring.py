@@ -8,7 +8,7 @@ import trio
 from euca_box.kvm.hypervisor import KvmError
 from euca_box.messages import ec2_instances as ec2
 from euca_box.messages import ec2_statuses as statuses
-from euca_box.messages.admin import GetUsage
+from euca_box.messages.admin import GetUsage, ListUsage
 from euca_box.messages.base import SYSTEM
 from euca_box.model.ec2_errors import InvalidInstanceIDNotFound
 from tests.sim.cloud import cloud
@@ -54,6 +54,22 @@ async def test_monitoring_is_switched_on_and_off_and_outlives_the_process(tmp_pa
         before = len(await samples(c, instance_id))
         await trio.sleep(600)
         assert len(await samples(c, instance_id)) in (before + 1, before + 2)
+
+
+async def test_every_guest_that_runs_has_its_last_two_measures_a_minute_apart(tmp_path, autojump_clock):
+    async with cloud(tmp_path) as c:
+        first, second = await c.run_instances(count=2)
+        for instance_id in (first, second):
+            await c.until(instance_id, "running")
+        await trio.sleep(200)
+        found = {i.instance_id: i.samples for i in (await c.ask(ListUsage(), SYSTEM)).instances}
+        assert found.keys() == {first, second}
+        for older, newer in found.values():
+            assert round(newer.at - older.at) == 60
+            assert newer.counters.cpu_seconds > older.counters.cpu_seconds
+        await c.ask(ec2.TerminateInstances((first,)))
+        await trio.sleep(120)
+        assert [i.instance_id for i in (await c.ask(ListUsage(), SYSTEM)).instances] == [second]
 
 
 async def test_a_node_that_cannot_measure_goes_on_later(tmp_path, autojump_clock):

@@ -102,3 +102,12 @@ def test_a_socket_path_that_the_kernel_would_cut_is_refused():
     assert domain_xml(replace(MACHINE, vnc_socket=Path("/run") / ("x" * 102)), TCG)
     with pytest.raises(KvmError, match="too long"):
         domain_xml(replace(MACHINE, serial_socket=long), TCG)
+
+
+@pytest.mark.parametrize(("group", "label"), [(None, "+1900000007:+1900000007"), (108, "+1900000007:+108")])
+def test_a_guest_with_a_user_of_its_own_runs_as_that_and_libvirt_changes_no_file(group, label):
+    root = etree.fromstring(domain_xml(replace(MACHINE, uid=1_900_000_007), KVM, group))
+
+    found = root.find("seclabel")
+    assert (found.get("type"), found.get("model"), found.get("relabel")) == ("static", "dac", "no")
+    assert found.findtext("label") == label

@@ -26,6 +26,7 @@ OPERATIONS: dict[str, type[Op[Any]]] = {
         admin.ListCertificates,
         admin.RevokeCertificate,
         admin.GetUsage,
+        admin.ListUsage,
         admin.CacheImages,
         admin.ListLeftovers,
         admin.ListVmTypes,

@@ -1,5 +1,6 @@
 """Instances of the zone: placed once, ended once, reported as their nodes report them."""
 
+import contextlib
 from typing import TYPE_CHECKING
 
 import trio
@@ -7,9 +8,15 @@ import trio
 from euca_box.messages import cc as messages
 from euca_box.messages.base import Call, Done
 from euca_box.messages.instance_spec import InstanceReport, Placement
-from euca_box.messages.nc import NcGetConsoleOutput, NcGetConsoleScreenshot, NcGetUsage, NcRebootInstance
+from euca_box.messages.nc import (
+    NcGetConsoleOutput,
+    NcGetConsoleScreenshot,
+    NcGetUsage,
+    NcListUsage,
+    NcRebootInstance,
+)
 from euca_box.model.ec2_errors import InsufficientInstanceCapacity, InvalidInstanceIDNotFound
-from euca_box.model.errors import IncorrectState
+from euca_box.model.errors import EucaError, IncorrectState
 from euca_box.observe.failpoints import fp
 from euca_box.roles.cc import addresses, resources, stops
 from euca_box.store.store import Statement
@@ -76,6 +83,14 @@ async def get_console_screenshot(
 async def get_usage(cc: "Cc", call: Call, op: messages.CcGetUsage) -> messages.Usage:
     placed = _alive(cc, op.instance_id)
     return await cc.bus.ask(placed.placement.node, NcGetUsage(op.instance_id, op.after), call)
+
+
+async def list_usage(cc: "Cc", call: Call, op: messages.CcListUsage) -> messages.Usages:
+    found: list[messages.InstanceUsage] = []
+    for node in [node for node in cc.nodes.values() if node.up]:
+        with contextlib.suppress(EucaError):
+            found += (await cc.bus.ask(node.address, NcListUsage(), call)).instances
+    return messages.Usages(tuple(found))
 
 
 async def describe_instances(cc: "Cc", call: Call, op: messages.CcDescribeInstances) -> messages.Reports:

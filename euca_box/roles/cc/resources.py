@@ -32,10 +32,11 @@ def free(cc: "Cc", node: "NodeView") -> tuple[float, int, int]:
         return 0.0, 0, 0
     here = [p for p in cc.placed.values() if p.placement.node == node.address and p.gone_at is None]
     running = [p.spec.vm_type for p in here if not p.stopped]
+    cores, memory_mib, disk_gib = _whole(cc, node)
     return (
-        node.resources.cores * cc.settings.cpu_overcommit - sum(t.cpu for t in running),
-        node.resources.memory_mib - sum(t.memory_mib for t in running),
-        node.resources.disk_gib - sum(p.spec.all_disk_gib for p in here),  # a stopped one keeps its disk
+        cores - sum(t.cpu for t in running),
+        memory_mib - sum(t.memory_mib for t in running),
+        disk_gib - sum(p.spec.all_disk_gib for p in here),  # a stopped one keeps its disk
     )
 
 
@@ -52,10 +53,15 @@ def _available(cc: "Cc", vm_type: VmType) -> messages.Available:
 
 
 def _whole(cc: "Cc", node: "NodeView") -> tuple[float, int, int]:
+    """What may be promised in all: what the node offers, by the factors of overcommitment."""
     if node.resources is None:
         return 0.0, 0, 0
-    offered = node.resources
-    return offered.cores * cc.settings.cpu_overcommit, offered.memory_mib, offered.disk_gib
+    offered, settings = node.resources, cc.settings
+    return (
+        offered.cores * settings.cpu_overcommit,
+        int(offered.memory_mib * settings.memory_overcommit),
+        int(offered.disk_gib * settings.disk_overcommit),
+    )
 
 
 def _how_many(offered: tuple[float, int, int], vm_type: VmType) -> int:

@@ -33,6 +33,8 @@ class CcSettings:
     gateway: str
     public_addresses: tuple[str, ...]
     cpu_overcommit: float = 16.0
+    memory_overcommit: float = 1.0
+    disk_overcommit: float = 1.0
     poll_seconds: float = 6.0
     cooling_seconds: float = 60.0
 
@@ -149,6 +151,7 @@ OPERATIONS: Operations = {
     cc.CcRebootInstance: instances.reboot_instance,
     cc.CcGetConsoleOutput: instances.get_console_output,
     cc.CcGetUsage: instances.get_usage,
+    cc.CcListUsage: instances.list_usage,
     cc.CcGetConsoleScreenshot: instances.get_console_screenshot,
     cc.CcDescribeInstances: instances.describe_instances,
     cc.CcCacheImages: prefetch.cache_images,

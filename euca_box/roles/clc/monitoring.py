@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from euca_box.messages import admin
 from euca_box.messages import ec2_statuses as ec2
 from euca_box.messages.base import Call
-from euca_box.messages.cc import CcGetUsage, Usage
+from euca_box.messages.cc import CcGetUsage, CcListUsage, Usage, Usages
 from euca_box.messages.ec2_instances import Monitoring
 from euca_box.model import ids
 from euca_box.model.ec2_errors import InvalidInstanceIDNotFound
@@ -39,6 +39,10 @@ async def get_usage(clc: "Clc", call: Call, op: admin.GetUsage) -> Usage:
     if record is None or not record.placed or record.ended_at is not None:
         raise InvalidInstanceIDNotFound(op.instance_id)
     return await clc.bus.ask(clc.cc, CcGetUsage(record.instance_id, clc.now() - op.minutes * 60), call)
+
+
+async def list_usage(clc: "Clc", call: Call, op: admin.ListUsage) -> Usages:
+    return await clc.bus.ask(clc.cc, CcListUsage(), call)
 
 
 async def _set(

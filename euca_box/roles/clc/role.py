@@ -248,6 +248,7 @@ OPERATIONS: Operations = {
     admin.ListCertificates: certificates.list_certificates,
     admin.RevokeCertificate: certificates.revoke_certificate,
     admin.GetUsage: monitoring.get_usage,
+    admin.ListUsage: monitoring.list_usage,
     admin.ListLeftovers: places.list_leftovers,
     admin.CacheImages: prefetch.cache_images,
     admin.ListVmTypes: vm_types.list_vm_types,

@@ -72,7 +72,7 @@ async def _read(
     try:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_until_gone, nc, instance_id, console, nursery.cancel_scope)
-            nc.workbench.make_folder(folder, for_qemu=False)
+            nc.workbench.make_folder(folder)
             nursery.start_soon(_serve, folder / "serial.sock", view)
             nursery.start_soon(_serve, folder / "screen.sock", relay)
             await nursery.start(console.run)

@@ -14,6 +14,7 @@ from euca_box.model.ec2_errors import IncorrectInstanceState, InvalidInstanceIDN
 from euca_box.model.errors import IncorrectState, Unavailable
 from euca_box.model.instances import USER_REQUEST, NodeState
 from euca_box.observe.failpoints import fp
+from euca_box.roles.nc.guest_users import choose_uid
 from euca_box.store.store import Statement
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ async def run_instance(nc: "Nc", call: Call, op: messages.NcRunInstance) -> Done
     if instance_id in nc.tombstones:
         raise IncorrectState(f"{instance_id} was terminated on {nc.address}.")
     if instance_id not in nc.residents:
-        await nc.keep(Resident(op.spec, op.placement))
+        await nc.keep(Resident(op.spec, op.placement, uid=choose_uid(nc, instance_id)))
         fp("nc.run.after-commit")
         nc.new_resident.ring()
     return Done()

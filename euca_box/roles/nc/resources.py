@@ -8,21 +8,26 @@ from euca_box.messages.nc import NcDescribeResource, NodeResources
 if TYPE_CHECKING:
     from euca_box.roles.nc.role import Nc
 
-HOST_MEMORY_MIB = 1024  # kept for the host, or a quarter of a small one
-HOST_DISK_GIB = 2
+SMALL_HOST_MIB = 4096
 
 
 async def describe_resource(nc: "Nc", call: Call, op: NcDescribeResource) -> NodeResources:
     """Settings where they say a number, else the host. Disk: what is free now and what instances have."""
     host = await nc.hypervisor.capacity()
     settings = nc.settings
-    memory_mib = settings.memory_mib or max(host.memory_mib - HOST_MEMORY_MIB, host.memory_mib * 3 // 4)
+    memory_mib = settings.memory_mib or _for_guests(host.memory_mib, settings.reserved_memory_mib)
     given = sum(r.spec.all_disk_gib for r in nc.residents.values() if r.gone_at is None)
-    free_gib = nc.workbench.free_disk_gib(settings.folder) - HOST_DISK_GIB
+    free_gib = nc.workbench.free_disk_gib(settings.folder) - settings.reserved_disk_gib
+    accelerator = f"QEMU {host.qemu_version}, libvirt {host.libvirt_version}: {host.accelerator.reason}"
     return NodeResources(
         cores=settings.cores or host.cores,
         memory_mib=memory_mib,
         disk_gib=settings.disk_gib or max(free_gib, 0) + given,
         accelerator=host.accelerator.name,
-        detail=f"QEMU {host.qemu_version}, libvirt {host.libvirt_version}: {host.accelerator.reason}",
+        detail="; ".join(filter(None, (accelerator, host.limits))),
     )
+
+
+def _for_guests(memory_mib: int, reserved_mib: int) -> int:
+    """All but the reserve; of a small host, that the default reserve would leave nothing of, most."""
+    return max(memory_mib - reserved_mib, memory_mib * 3 // 4 if memory_mib < SMALL_HOST_MIB else 0)

@@ -57,6 +57,9 @@ class NcSettings:
     disk_gib: int = 0
     reboot_grace_seconds: float = 20.0
     stop_grace_seconds: float = 60.0
+    reserved_memory_mib: int = 1024
+    reserved_disk_gib: int = 2
+    first_uid: int = 0  # of the users of guests; 0: all run as one
 
 
 @dataclass(frozen=True)
@@ -74,6 +77,7 @@ class Resident:
     stopped: bool = False
     force: bool = False
     launched: bool = False
+    uid: int | None = None  # who its QEMU runs as; None: the one user of all
 
 
 class Nc:
@@ -112,6 +116,7 @@ class Nc:
         self.bells: dict[str, Bell] = {}
         self.consoles: dict[str, Console] = {}
         self.samples: dict[str, deque[Sample]] = {}
+        self.last_samples: dict[str, deque[Sample]] = {}  # two of each guest that runs
         self.prefetching: dict[str, str] = {}  # SHA-256: nothing while it comes, or why it failed
         self.kept_disks: set[str] = set()  # of instances that nobody here knows: told once
         self.groups_version = -1
@@ -220,6 +225,7 @@ OPERATIONS: Operations = {
     nc.NcGetConsoleOutput: instances.get_console_output,
     nc.NcGetConsoleScreenshot: instances.get_console_screenshot,
     nc.NcGetUsage: usage.get_usage,
+    nc.NcListUsage: usage.list_usage,
     nc.NcCacheImages: prefetch.cache_images,
     nc.NcDescribeLeftovers: leftovers.describe_leftovers,
     nc.NcDescribeInstances: instances.describe_instances,

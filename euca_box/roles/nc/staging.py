@@ -136,15 +136,17 @@ async def _disks(nc: "Nc", resident: "Resident", base: Path) -> tuple[Disk, ...]
     ]
     if resident.launched:
         return (root, *extra)
-    nc.workbench.make_folder(folder.parent, for_qemu=False)
+    nc.workbench.make_folder(folder.parent)
     await nc.workbench.remove(folder)
-    nc.workbench.make_folder(folder, for_qemu=False)
+    nc.workbench.make_folder(folder)
     checkpoint.write(nc, resident)
     fp("nc.disk.after-folder")
-    await nc.workbench.create_overlay(path, base, base_format, spec.vm_type.disk_gib * GIB)
+    await nc.workbench.create_overlay(path, base, base_format, spec.vm_type.disk_gib * GIB, resident.uid)
     for disk, made in zip(spec.extra_disks, extra, strict=True):
         kind: DiskKind = "swap" if disk.virtual_name == "swap" else "ext4"
-        await nc.workbench.create_formatted(made.path, disk.size_mib * MIB, kind, disk.virtual_name)
+        await nc.workbench.create_formatted(
+            made.path, disk.size_mib * MIB, kind, disk.virtual_name, resident.uid
+        )
     return (root, *extra)
 
 
@@ -153,7 +155,7 @@ async def _create(
 ) -> None:
     spec = resident.spec
     sockets = nc.sockets_of(spec.instance_id)
-    nc.workbench.make_folder(sockets, for_qemu=True)
+    nc.workbench.make_qemu_folder(sockets, resident.uid)
     machine = Machine(
         name=spec.instance_id,
         uuid=uuid_of(spec.instance_id),
@@ -166,6 +168,7 @@ async def _create(
         kernel=kernel,
         ramdisk=ramdisk,
         cmdline="root=/dev/vda console=ttyS0" if kernel else "",
+        uid=resident.uid,
         labels={"account": spec.account, "instance": spec.instance_id},
     )
 

@@ -1,7 +1,9 @@
-"""What guests use of the node: counters of the hypervisor, kept for a day in memory.
+"""What guests use of the node: counters of the hypervisor, read each minute.
 
-Each five minutes, and each minute of instances with detailed monitoring (EC2 user guide, "Manage detailed
-monitoring"). After a restart of this process the series begins anew.
+The last two readings of every guest are there for whoever watches the node. A series of a day is kept for
+each: of five minutes, or of one for instances with detailed monitoring (EC2 user guide, "Manage detailed
+monitoring").
+All is in memory, and begins anew with this process.
 """
 
 import logging
@@ -12,8 +14,8 @@ import trio
 
 from euca_box.kvm.hypervisor import KvmError
 from euca_box.messages.base import Call
-from euca_box.messages.cc import Sample, Usage
-from euca_box.messages.nc import NcGetUsage
+from euca_box.messages.cc import InstanceUsage, Sample, Usage, Usages
+from euca_box.messages.nc import NcGetUsage, NcListUsage
 from euca_box.model.ec2_errors import InvalidInstanceIDNotFound
 
 if TYPE_CHECKING:
@@ -37,6 +39,10 @@ async def measure(nc: "Nc") -> None:
         await trio.sleep(MEASURE_SECONDS)
 
 
+async def list_usage(nc: "Nc", call: Call, op: NcListUsage) -> Usages:
+    return Usages(tuple(InstanceUsage(name, tuple(last)) for name, last in nc.last_samples.items()))
+
+
 async def get_usage(nc: "Nc", call: Call, op: NcGetUsage) -> Usage:
     if op.instance_id not in nc.residents:
         raise InvalidInstanceIDNotFound(op.instance_id)
@@ -47,8 +53,13 @@ async def _measure_once(nc: "Nc", *, basic: bool) -> None:
     found = await nc.hypervisor.usage()
     for instance_id in nc.samples.keys() - nc.residents.keys():
         del nc.samples[instance_id]
+    for instance_id in nc.last_samples.keys() - found.keys():
+        del nc.last_samples[instance_id]
     for instance_id, counters in found.items():
         resident = nc.residents.get(instance_id)
-        if resident is not None and (basic or resident.spec.monitoring):
-            samples = nc.samples.setdefault(instance_id, deque(maxlen=KEPT))
-            samples.append(Sample(nc.now(), counters))
+        if resident is None:
+            continue
+        sample = Sample(nc.now(), counters)
+        nc.last_samples.setdefault(instance_id, deque(maxlen=2)).append(sample)
+        if basic or resident.spec.monitoring:
+            nc.samples.setdefault(instance_id, deque(maxlen=KEPT)).append(sample)

@@ -37,19 +37,24 @@ class Workbench(Protocol):
     async def digest(self, path: Path) -> str:
         """The SHA-256 of a file, in hex."""
 
+    # `uid`: whose file it is, the user of the guest's QEMU; None: the one user of all.
+
     async def create_overlay(
-        self, path: Path, base: Path, base_format: DiskFormat, size_bytes: int
+        self, path: Path, base: Path, base_format: DiskFormat, size_bytes: int, uid: int | None
     ) -> None: ...
 
-    async def create_formatted(self, path: Path, size_bytes: int, kind: DiskKind, label: str) -> None: ...
+    async def create_formatted(
+        self, path: Path, size_bytes: int, kind: DiskKind, label: str, uid: int | None
+    ) -> None: ...
 
-    def make_folder(self, path: Path, *, for_qemu: bool) -> None: ...
+    def make_folder(self, path: Path) -> None:
+        """One of ours, that QEMU may pass through."""
+
+    def make_qemu_folder(self, path: Path, uid: int | None) -> None:
+        """One of QEMU's, for nobody else."""
 
     def write_private(self, path: Path, data: bytes) -> None:
         """A file that only we may read."""
-
-    def hand_over(self, path: Path) -> None:
-        """Give the file to QEMU's user."""
 
     async def remove(self, path: Path) -> None:
         """The folder and what is in it; harmless when it is not there. Raises OSError."""
@@ -97,26 +102,31 @@ class HostWorkbench:
     async def digest(self, path: Path) -> str:
         return await trio.to_thread.run_sync(_sha256, path, limiter=self.limiter, abandon_on_cancel=True)
 
-    async def create_overlay(self, path: Path, base: Path, base_format: DiskFormat, size_bytes: int) -> None:
+    async def create_overlay(
+        self, path: Path, base: Path, base_format: DiskFormat, size_bytes: int, uid: int | None
+    ) -> None:
         await disks.create_overlay(path, base, base_format, size_bytes)
-        self.hand_over(path)
+        self._owner(uid).take(path)
 
-    async def create_formatted(self, path: Path, size_bytes: int, kind: DiskKind, label: str) -> None:
-        owner = disks.Owner(self.qemu_uid, self.set_owner)
-        await disks.create_formatted(path, size_bytes, kind, label, owner)
+    async def create_formatted(
+        self, path: Path, size_bytes: int, kind: DiskKind, label: str, uid: int | None
+    ) -> None:
+        await disks.create_formatted(path, size_bytes, kind, label, self._owner(uid))
 
-    def make_folder(self, path: Path, *, for_qemu: bool) -> None:
+    def make_folder(self, path: Path) -> None:
         path.mkdir(parents=True, exist_ok=True, mode=0o711)
-        if for_qemu:
-            self.hand_over(path)
-            path.chmod(0o700)
+
+    def make_qemu_folder(self, path: Path, uid: int | None) -> None:
+        path.mkdir(parents=True, exist_ok=True, mode=0o711)
+        self._owner(uid).take(path)
+        path.chmod(0o700)
 
     def write_private(self, path: Path, data: bytes) -> None:
         with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600), "wb") as file:
             file.write(data)
 
-    def hand_over(self, path: Path) -> None:
-        self.set_owner(path, self.qemu_uid, self.qemu_uid)
+    def _owner(self, uid: int | None) -> disks.Owner:
+        return disks.Owner(self.qemu_uid if uid is None else uid, self.set_owner)
 
     async def remove(self, path: Path) -> None:
         # In a thread: the file system takes its time over a large disk.
