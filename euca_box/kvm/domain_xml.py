@@ -13,6 +13,7 @@ from euca_box.kvm.hypervisor import Disk, KvmError, Machine, Nic
 
 NAMESPACE = "https://euca-box.org/xmlns/domain/1"
 MACHINE_TYPE = "pc"
+UEFI_MACHINE_TYPE = "q35"  # PCI Express, as the instances of EC2 that boot by UEFI have it
 # QEMU's cache of translated code; without a limit a guest of 128 MiB took 354 MB (TCG only).
 TCG_CACHE_MIB = 32
 SOCKET_PATH_BYTES = 107  # sun_path of unix(7), less the final NUL
@@ -100,7 +101,11 @@ def _sysinfo(uuid: str) -> etree._Element:
 
 
 def _os(machine: Machine) -> etree._Element:
-    parts = [_element("type", "hvm", arch="x86_64", machine=MACHINE_TYPE)]
+    machine_type = UEFI_MACHINE_TYPE if machine.uefi is not None else MACHINE_TYPE
+    parts = [_element("type", "hvm", arch="x86_64", machine=machine_type)]
+    if machine.uefi is not None:
+        parts.append(_element("loader", str(machine.uefi.code), readonly="yes", type="pflash"))
+        parts.append(_element("nvram", str(machine.uefi.variables)))
     if machine.kernel is not None:
         parts.append(_element("kernel", str(machine.kernel)))
         parts += [_element("initrd", str(machine.ramdisk))] if machine.ramdisk is not None else []

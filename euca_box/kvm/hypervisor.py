@@ -13,6 +13,7 @@ from typing import Literal, Protocol
 import trio
 
 from euca_box.kvm.accelerator import Accelerator
+from euca_box.kvm.firmware import Firmware
 from euca_box.model.usage import Counters
 
 # Events that may wait for the reader; more are dropped, and comparing domains() with the records heals that.
@@ -73,9 +74,10 @@ class Machine:
     nics: tuple[Nic, ...]
     serial_socket: Path  # QEMU listens on both; 107 bytes at most
     vnc_socket: Path  # QEMU makes it: its user must be able to write to the folder
-    kernel: Path | None = None  # without one, the first disk boots by BIOS
+    kernel: Path | None = None  # without one, the firmware boots the first disk
     ramdisk: Path | None = None
     cmdline: str = ""
+    uefi: Firmware | None = None  # with the guest's own copy of the variables; None: BIOS
     uid: int | None = None  # who QEMU runs as; None: the user that the hypervisor has for all
     labels: Mapping[str, str] = field(default_factory=dict)  # kept with the domain: account, generation...
 

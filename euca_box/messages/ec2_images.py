@@ -27,6 +27,7 @@ class Image:
     hypervisor: str = "xen"  # EC2 knows ovm and xen, and says xen of KVM too
     state_reason: StateReason | None = None
     tags: tuple[Tag, ...] = ()
+    boot_mode: str | None = None
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,7 @@ class RegisterImage(Op[RegisterImageResult], role="clc", timeout=600):
     ena_support: bool | None = None
     sriov_net_support: str | None = None
     tag_specifications: tuple[TagSpecification, ...] = ()
+    boot_mode: str | None = None
     dry_run: bool = False
 
 

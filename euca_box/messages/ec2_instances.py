@@ -143,6 +143,7 @@ class Instance:
     product_codes: tuple[str, ...] = ()
     block_device_mappings: tuple[str, ...] = ()
     metadata_options: InstanceMetadataOptions = InstanceMetadataOptions()
+    boot_mode: str | None = None
 
 
 @dataclass(frozen=True)

@@ -42,6 +42,7 @@ class InstanceSpec:
     starts: int = 0  # how often it was started again, on the disk that it has
     shutdown_behavior: str = "terminate"
     extra_disks: tuple[ExtraDisk, ...] = ()
+    boot_mode: str = ""  # legacy-bios, uefi, uefi-preferred; empty: BIOS
 
     @property
     def all_disk_gib(self) -> int:

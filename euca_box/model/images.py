@@ -71,6 +71,9 @@ class Origin:
     image: ImageData | None = None  # which it is a copy of
 
 
+BOOT_MODES = ("legacy-bios", "uefi", "uefi-preferred")  # EC2 2016-11-15 BootModeValues
+
+
 @dataclass(frozen=True)
 class Image:
     """One image, as the CLC keeps it."""
@@ -93,6 +96,7 @@ class Image:
     reason: str = ""  # why it failed
     deadline: float = 0.0  # when a pending one is given up
     origin: Origin | None = None
+    boot_mode: str = ""  # one of BOOT_MODES; empty: nobody said, and it boots by BIOS
 
     @property
     def location(self) -> str:

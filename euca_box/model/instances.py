@@ -170,5 +170,6 @@ class Instance:
     transition: str = ""  # "User initiated (2026-01-02 03:04:05 GMT)"
     ended_at: float | None = None
     extra_disks: tuple[ExtraDisk, ...] = ()
+    boot_mode: str = ""  # of its image
     health: str = ""  # what is wrong with it while it runs, in words; empty: nothing that its node saw
     tags: tuple[tuple[str, str], ...] = ()

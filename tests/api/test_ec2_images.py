@@ -80,6 +80,15 @@ def test_register_image_keeps_what_was_said_of_it(box, ec2):
     assert found["CreationDate"].endswith("Z")
 
 
+def test_the_boot_mode_of_an_image_is_kept_shown_and_filtered(box, ec2):
+    asked = {"ImageLocation": "images-alice/object", "KernelId": box.kernel}
+    image_id = ec2.register_image(Name="by-uefi", BootMode="uefi-preferred", **asked)["ImageId"]
+    assert image(ec2, image_id)["BootMode"] == "uefi-preferred"
+    assert "BootMode" not in image(ec2, box.image)
+    assert ids_of(ec2.describe_images(Filters=filters(boot_mode="uefi-preferred"))) == [image_id]
+    assert refused(ec2.register_image, Name="odd", BootMode="bios", **asked)[0] == "InvalidParameterValue"
+
+
 def test_a_whole_disk_boots_without_a_kernel(box):
     disk = box.register("bootable", WHOLE_DISK)
     [instance_id] = box.run_instances(disk)

@@ -5,11 +5,13 @@ import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import trio
 
+from euca_box.kvm.firmware import Firmware, find_uefi
 from euca_box.kvm.hypervisor import KvmError
 from euca_box.kvm.libvirt_driver import EMBED, open_libvirt
 from tests.kvm import real
@@ -41,6 +43,20 @@ async def test_the_demo_image_boots_without_a_network_and_has_a_shell_on_its_con
     await console.wait_for(b"42-is-it")
     await console.wait_for(b"ec2")
     assert b"userland started" in console.ring.tail()
+
+
+@pytest.mark.trio
+@pytest.mark.skipif(find_uefi() is None, reason="needs Debian's package ovmf")
+async def test_a_guest_of_uefi_starts_its_firmware_and_looks_at_its_disk(world):
+    machine = await world.given_machine(NAME, whole_disk=True)
+    found = find_uefi()
+    variables = world.folder / "variables.fd"
+    shutil.copyfile(found.variables, variables)
+    os.chown(variables, real.QEMU_USER, real.QEMU_USER)
+
+    console = await world.create(replace(machine, uefi=Firmware(found.code, variables)))
+
+    await console.wait_for(b"BdsDxe")  # the demo disk has nothing for UEFI: it says so
 
 
 @pytest.mark.trio

@@ -22,6 +22,7 @@ from euca_box.auth.secrets import Sealer
 from euca_box.bus.bus import Bus, Desk
 from euca_box.bus.memory import MemoryTransport
 from euca_box.kvm.fake import FakeHypervisor
+from euca_box.kvm.firmware import Firmware
 from euca_box.messages import ec2_instances as ec2
 from euca_box.messages.base import Call, Done
 from euca_box.messages.walrus import GetImageUrl, ImageUrl, SyncPrincipals
@@ -57,6 +58,7 @@ class FakeWorkbench:
 
     broken: Exception | None = None
     fetches: int = 0
+    firmware: Path | None = None  # for UEFI
     made: set = field(default_factory=set)
     extras: list = field(default_factory=list)  # empty disks: label and bytes
     overlays: list = field(default_factory=list)  # instance ids, as often as a disk was made
@@ -82,6 +84,9 @@ class FakeWorkbench:
     async def create_formatted(self, path, size_bytes, kind, label, uid):
         assert path.parent in self.made
         self.extras.append((label, size_bytes))
+
+    def uefi(self, variables, uid):
+        return self.firmware and Firmware(self.firmware, variables)
 
     def make_folder(self, path):
         pass

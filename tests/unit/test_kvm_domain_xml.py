@@ -10,6 +10,7 @@ from lxml import etree
 
 from euca_box.kvm.accelerator import Accelerator
 from euca_box.kvm.domain_xml import domain_xml, labels_of
+from euca_box.kvm.firmware import Firmware
 from euca_box.kvm.hypervisor import Disk, KvmError, Machine, Nic
 
 GOLDEN = Path(__file__).parent / "test_kvm_domain_xml.golden.xml"
@@ -111,3 +112,13 @@ def test_a_guest_with_a_user_of_its_own_runs_as_that_and_libvirt_changes_no_file
     found = root.find("seclabel")
     assert (found.get("type"), found.get("model"), found.get("relabel")) == ("static", "dac", "no")
     assert found.findtext("label") == label
+
+
+def test_a_uefi_guest_has_pci_express_the_firmware_and_variables_of_its_own():
+    firmware = Firmware(Path("/f/code.fd"), Path("/i/variables.fd"))
+    root = etree.fromstring(domain_xml(replace(MACHINE, kernel=None, ramdisk=None, uefi=firmware), TCG))
+
+    assert root.find("os/type").get("machine") == "q35"
+    loader = root.find("os/loader")
+    assert (loader.text, loader.get("type"), loader.get("readonly")) == ("/f/code.fd", "pflash", "yes")
+    assert root.findtext("os/nvram") == "/i/variables.fd"

@@ -26,7 +26,7 @@ from euca_box.model.errors import (
     MissingParameter,
 )
 from euca_box.model.filters import filtered
-from euca_box.model.images import IMAGE, NO_DATA, Image, ImageState, ImageType, Origin
+from euca_box.model.images import BOOT_MODES, IMAGE, NO_DATA, Image, ImageState, ImageType, Origin
 from euca_box.model.paging import page
 from euca_box.observe.failpoints import fp
 from euca_box.roles.clc import bundled_images, image_loop
@@ -42,6 +42,7 @@ NAME = re.compile(r"[A-Za-z0-9()./_ '@\[\]-]{3,128}")
 
 FILTERS = {
     "architecture": lambda r: r.architecture,
+    "boot-mode": lambda r: r.boot_mode or None,
     "description": lambda r: r.description,
     "hypervisor": lambda r: "xen",
     "image-id": lambda r: ids.image_names(r.image_id),
@@ -69,6 +70,8 @@ async def register_image(clc: "Clc", call: Call, op: ec2.RegisterImage) -> ec2.R
         raise InvalidParameterValue(f"The architecture '{op.architecture[:32]}' is not i386 or x86_64.")
     if op.virtualization_type not in (None, "hvm"):
         raise InvalidParameterValue("The virtualization type must be hvm.")
+    if op.boot_mode not in (None, *BOOT_MODES):
+        raise InvalidParameterValue(f"BootMode is one of {', '.join(BOOT_MODES)}.")
     draft = Image(
         image_id="",
         account=call.account,
@@ -83,6 +86,7 @@ async def register_image(clc: "Clc", call: Call, op: ec2.RegisterImage) -> ec2.R
         ramdisk_id=op.ramdisk_id,
         root_device_name=op.root_device_name or "",
         tags=tags,
+        boot_mode=op.boot_mode or "",
     )
     # Refused before anything is read, when that needs nothing read.
     draft = _with_boot_images(clc, call, draft)

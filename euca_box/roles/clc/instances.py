@@ -307,6 +307,7 @@ def _record(
         public_key=wish.public_key,
         client_token=op.client_token or "",
         root_device_name=wish.image.root_device_name,
+        boot_mode=wish.image.boot_mode,
         http_tokens=options.http_tokens or "optional",
         http_endpoint=options.http_endpoint or "enabled",
         hop_limit=options.http_put_response_hop_limit or 1,

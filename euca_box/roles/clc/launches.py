@@ -220,6 +220,7 @@ async def _spec(clc: "Clc", record: Instance) -> InstanceSpec | None:
         key_name=record.key_name,
         public_key=record.public_key,
         root_device_name=record.root_device_name,
+        boot_mode=record.boot_mode,
         zone=record.zone,
         region=clc.settings.region,
         vpc_id=clc.settings.vpc_id,

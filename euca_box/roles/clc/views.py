@@ -91,6 +91,7 @@ class Views:
             private_ip_address=private_ip,
             public_ip_address=public_ip,
             root_device_name=record.root_device_name,
+            boot_mode=record.boot_mode or None,
             client_token=record.client_token,
             state_reason=ec2_instances.StateReason(reason.code, reason.message) if reason else None,
             tags=tags_view(record.tags),
@@ -125,6 +126,7 @@ class Views:
             kernel_id=record.kernel_id,
             ramdisk_id=record.ramdisk_id,
             root_device_name=record.root_device_name,
+            boot_mode=record.boot_mode or None,
             tags=tags_view(record.tags),
         )
         self._images[record.image_id] = (record, view)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
 
 from euca_box.images.download import DownloadError
+from euca_box.kvm.firmware import Firmware
 from euca_box.kvm.hypervisor import Disk, DomainExists, KvmError, Machine, Nic
 from euca_box.model import ids
 from euca_box.model.errors import EucaError
@@ -26,7 +27,12 @@ log = logging.getLogger(__name__)
 GIB, MIB = 1024**3, 1024**2
 EXTRA_TARGETS = ("vdb", "vdc")
 LONGEST_SERIAL = 20  # characters, VIRTIO_BLK_ID_BYTES
+NO_FIRMWARE = "its image boots by UEFI, and the node has no firmware for that (Debian's package ovmf)"
 DISK_FULL = "the disk of the node is full"
+
+
+class NoFirmware(Exception):
+    """The node cannot boot the image; the text says why, for the user."""
 
 
 async def start(nc: "Nc", resident: "Resident") -> None:
@@ -103,6 +109,8 @@ def reason_of(error: Exception) -> Reason:
         return server_error(DISK_FULL)
     if isinstance(error, CacheError | DownloadError):
         return server_error(f"its image cannot be had: {error}")
+    if isinstance(error, NoFirmware):
+        return server_error(str(error))
     if isinstance(error, EucaError):
         return server_error(error.message)
     if isinstance(error, NetError):
@@ -150,6 +158,17 @@ async def _disks(nc: "Nc", resident: "Resident", base: Path) -> tuple[Disk, ...]
     return (root, *extra)
 
 
+def _firmware(nc: "Nc", resident: "Resident") -> Firmware | None:
+    """What its boot mode wants. Raises NoFirmware."""
+    spec = resident.spec
+    if spec.boot_mode not in ("uefi", "uefi-preferred"):
+        return None
+    found = nc.workbench.uefi(nc.folder_of(spec.instance_id) / "uefi-variables.fd", resident.uid)
+    if found is None and spec.boot_mode == "uefi":
+        raise NoFirmware(NO_FIRMWARE)
+    return found
+
+
 async def _create(
     nc: "Nc", resident: "Resident", disks: tuple[Disk, ...], kernel: Path | None, ramdisk: Path | None
 ) -> None:
@@ -168,6 +187,7 @@ async def _create(
         kernel=kernel,
         ramdisk=ramdisk,
         cmdline="root=/dev/vda console=ttyS0" if kernel else "",
+        uefi=_firmware(nc, resident),
         uid=resident.uid,
         labels={"account": spec.account, "instance": spec.instance_id},
     )

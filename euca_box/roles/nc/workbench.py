@@ -14,8 +14,9 @@ from typing import Literal, Protocol
 import trio
 
 from euca_box.images import download
-from euca_box.kvm import disks, vnc
+from euca_box.kvm import disks, firmware, vnc
 from euca_box.kvm.console import ConsoleReader, ConsoleRing, Viewer
+from euca_box.kvm.firmware import Firmware
 from euca_box.kvm.hypervisor import DiskFormat
 from euca_box.messages.walrus import ImageUrl
 
@@ -46,6 +47,9 @@ class Workbench(Protocol):
     async def create_formatted(
         self, path: Path, size_bytes: int, kind: DiskKind, label: str, uid: int | None
     ) -> None: ...
+
+    def uefi(self, variables: Path, uid: int | None) -> Firmware | None:
+        """The firmware of this host, with the guest's variables in this file, made when it is not there."""
 
     def make_folder(self, path: Path) -> None:
         """One of ours, that QEMU may pass through."""
@@ -112,6 +116,17 @@ class HostWorkbench:
         self, path: Path, size_bytes: int, kind: DiskKind, label: str, uid: int | None
     ) -> None:
         await disks.create_formatted(path, size_bytes, kind, label, self._owner(uid))
+
+    def uefi(self, variables: Path, uid: int | None) -> Firmware | None:
+        found = firmware.find_uefi()
+        if found is None:
+            return None
+        if not variables.exists():
+            fresh = variables.with_name(variables.name + ".new")
+            self.write_private(fresh, found.variables.read_bytes())
+            self._owner(uid).take(fresh)
+            fresh.rename(variables)
+        return firmware.Firmware(found.code, variables)
 
     def make_folder(self, path: Path) -> None:
         path.mkdir(parents=True, exist_ok=True, mode=0o711)
