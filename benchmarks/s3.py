@@ -1,6 +1,7 @@
 """How fast S3 answers, beside SeaweedFS, rclone and moto where they are installed.
 
     python -m benchmarks s3 [--peers seaweedfs,rclone,moto] [--only put4k,get4k] [--list-to 1000000]
+    python -m benchmarks s3 --features
 
 Ours answers a PUT when it is durable, peers run with their defaults. See load.py for how it is measured.
 """
@@ -10,13 +11,14 @@ import asyncio
 import os
 import shutil
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
 from benchmarks.load import Figures, Load, measure, rss_mib
 from benchmarks.s3_servers import KEY, MIGRATIONS, Running, Server, running, servers
 from euca_box.auth.sigv4_sign import sign_headers
+from euca_box.model.accounts import AccessKey
 
 MIB = 1 << 20
 HOT_KEYS = 1000
@@ -27,10 +29,18 @@ LARGE = ("put64M", "get64M", "mpu1G")
 LIST_SIZES = (1_000, 10_000, 100_000, 1_000_000)
 
 
-def signed(method: str, port: int, target: str, size: int = 0) -> bytes:
+def signed(
+    method: str,
+    port: int,
+    target: str,
+    size: int = 0,
+    key: AccessKey = KEY,
+    more: Mapping[str, str] | None = None,
+) -> bytes:
     url = f"http://127.0.0.1:{port}{target}"
     headers = {"content-length": str(size)} if method in ("PUT", "POST") else {}
-    sent = sign_headers(method, url, headers, KEY, datetime.now(UTC), payload_sha256="UNSIGNED-PAYLOAD")
+    headers |= more or {}
+    sent = sign_headers(method, url, headers, key, datetime.now(UTC), payload_sha256="UNSIGNED-PAYLOAD")
     head = "".join(f"{name}: {value}\r\n" for name, value in sent.items())
     return f"{method} {target} HTTP/1.1\r\n{head}\r\n".encode()
 
@@ -180,7 +190,13 @@ def main() -> None:
     parser.add_argument("--connections", default="1,16,64")
     parser.add_argument("--seconds", type=float, default=2.0)
     parser.add_argument("--list-to", type=int, default=0)
+    parser.add_argument("--features", action="store_true", help="what each feature costs, and nothing else")
     asked = parser.parse_args()
+    if asked.features:
+        from benchmarks import s3_features
+
+        s3_features.main(asked.seconds)
+        return
     counts = [int(c) for c in asked.connections.split(",")]
     print(
         f"{'':10} {'':9} {'conn':>4} {'ops/s':>10} {'MB/s':>8} {'p50 ms':>9} {'p99 ms':>9} "

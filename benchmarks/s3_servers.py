@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,9 @@ from euca_box.model.accounts import AccessKey, Principal
 ROOT = Path(__file__).parents[1]
 MIGRATIONS = ROOT / "euca_box/roles/walrus/migrations"
 KEY = AccessKey("AKIABENCH", "bench-secret", Principal("000000000002", "bench", "a" * 64, "bench"))
+OTHER = AccessKey("AKIAOTHER", "other-secret", Principal("000000000003", "other", "b" * 64, "other"))
+METERED = AccessKey("AKIAMETER", "meter-secret", Principal("000000000004", "meter", "c" * 64, "meter"))
+HOOK = "EUCA_BENCH_HOOK"  # the URL that is told of changes
 START_SECONDS = 60.0
 
 
@@ -133,20 +137,28 @@ def _wait_for(port: int, process: "subprocess.Popen[bytes]") -> None:
 
 async def serve_ours(folder: Path, port: int) -> None:
     from euca_box.api import server
+    from euca_box.api.s3.access_log import AccessLog
     from euca_box.api.s3.app import s3_app
+    from euca_box.api.s3.notifier import Notifier
     from euca_box.auth.keyring import Keyring
+    from euca_box.model.quotas import Quota, Quotas
     from euca_box.objects.engine import Objects
     from euca_box.objects.sqlite.index import SqliteIndex
     from euca_box.store.sqlite_store import open_store
 
     store = await open_store(folder / "walrus.db", MIGRATIONS)
-    objects, keyring = await Objects.open(SqliteIndex(store), folder), Keyring()
-    keyring.replace(1, [KEY])
+    quotas = Quotas(Quota(), {METERED.principal.account: Quota(0, 1 << 50)})
+    objects, keyring = await Objects.open(SqliteIndex(store), folder, quotas=quotas), Keyring()
+    keyring.replace(1, [KEY, OTHER, METERED])
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-    app: Any = s3_app(objects, keyring)
+    access_log = AccessLog(objects, folder / "access-logs", "us-east-1", lambda: datetime.now(UTC))
+    notifier = Notifier({"hook": os.environ[HOOK]} if HOOK in os.environ else {}, "us-east-1")
+    delivering = asyncio.create_task(notifier.run(objects))
+    app: Any = s3_app(objects, keyring, None, access_log, notifier)
     engine = os.environ.get("EUCA_BOX__API__HTTP_ENGINE", server.HTTPTOOLS)
     await server.run_server(app, server.bind("127.0.0.1", port, None, "port"), stop.wait, engine)
+    delivering.cancel()
     await objects.close()
     await store.close()
 
