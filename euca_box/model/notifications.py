@@ -6,7 +6,7 @@ Source: S3 API reference, PutBucketNotificationConfiguration; S3 user guide, "Ev
 import enum
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 from urllib.parse import quote_plus
 
 from euca_box.model.documents import element
@@ -122,8 +122,7 @@ def check_notifications(configuration: NotificationConfiguration) -> None:
         raise InvalidArgument("The ids of notifications must be unique.")
 
 
-@dataclass(frozen=True, slots=True)
-class Cause:
+class Cause(NamedTuple):
     """Who changed something, and by which request."""
 
     principal: str
@@ -135,14 +134,15 @@ class Cause:
 BY_ITSELF = Cause("s3.amazonaws.com", "s3.amazonaws.com")
 
 
-@dataclass(frozen=True, slots=True)
-class Notice:
+class Notice(NamedTuple):
     """A change of one object, for one target. `etag` without quotes; a removal has neither that nor a size.
 
-    `sequence` is where it stands among those that wait; 0 of a new one.
+    `sequence` is where it stands among those that wait for the target. (There may be one for each request: it
+    must be cheap.)
     """
 
     target: str
+    sequence: int
     event: str
     rule_id: str
     bucket: str
@@ -154,7 +154,6 @@ class Notice:
     version_id: str = ""
     sequencer: int = 0
     cause: Cause = BY_ITSELF
-    sequence: int = 0
 
 
 def event_record(notice: Notice, region: str, at: str, host_id: str) -> dict[str, Any]:

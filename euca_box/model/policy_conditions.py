@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
+from functools import lru_cache, partial
 
 from euca_box.model.policy_text import Context, Pattern, parse_pattern
 
@@ -157,14 +157,19 @@ def _ip_test(value: str, *, variables: bool) -> Test:
     network = _network(value)
 
     def test(text: str, context: Context) -> bool:
-        try:
-            address = ipaddress.ip_address(text)
-        except ValueError:
-            return False
-        mapped = getattr(address, "ipv4_mapped", None)
-        return (mapped or address) in network
+        address = _address(text)
+        return address is not None and address in network
 
     return test
+
+
+@lru_cache(maxsize=1024)
+def _address(text: str) -> "ipaddress.IPv4Address | ipaddress.IPv6Address | None":
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        return None
+    return getattr(address, "ipv4_mapped", None) or address
 
 
 def _is_narrow(value: str) -> bool:

@@ -25,14 +25,17 @@ Piece = tuple[Token, ...]
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
-    """Pieces with a star between each two of them."""
+    """Pieces with a star between each two of them; `texts` instead where they are nothing but text."""
 
     pieces: tuple[Piece, ...]
     ignore_case: bool = False
+    texts: tuple[str, ...] | None = None
 
     def matches(self, text: str, context: Context) -> bool:
         if self.ignore_case:
             text = text.casefold()
+        if self.texts is not None:
+            return _matches_texts(self.texts, text)
         pieces = []
         for piece in self.pieces:
             resolved = _resolved(piece, context, ignore_case=self.ignore_case)
@@ -60,7 +63,32 @@ def parse_pattern(
         else:
             _add(pieces[-1], _cased(match[0], ignore_case=ignore_case))
     _add(pieces[-1], _cased(text[end:], ignore_case=ignore_case))
-    return Pattern(tuple(map(tuple, pieces)), ignore_case)
+    return Pattern(tuple(map(tuple, pieces)), ignore_case, _texts(pieces))
+
+
+def _texts(pieces: list[list[Token]]) -> tuple[str, ...] | None:
+    texts = []
+    for piece in pieces:
+        text = piece[0] if piece else ""
+        if len(piece) > 1 or not isinstance(text, str):
+            return None
+        texts.append(text)
+    return tuple(texts)
+
+
+def _matches_texts(texts: tuple[str, ...], text: str) -> bool:
+    first, last = texts[0], texts[-1]
+    if len(texts) == 1:
+        return text == first
+    if not text.startswith(first) or not text.endswith(last):
+        return False
+    start, end = len(first), len(text) - len(last)
+    for piece in texts[1:-1]:
+        at = text.find(piece, start, end)
+        if at < 0:
+            return False
+        start = at + len(piece)
+    return end >= start
 
 
 def _add(piece: "list[Token] | list[str | None]", token: Token) -> None:

@@ -9,7 +9,6 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
-from dataclasses import replace
 from typing import NamedTuple
 
 from euca_box.model.notifications import (
@@ -75,21 +74,26 @@ class Notices:
         wanting = [rule for rule in configuration.rules() if rule.wants(event, key)]
         if not wanting or not self._has_room(bucket):
             return ()
-        first = Notice(
-            target="",
-            event=event,
-            rule_id="",
-            bucket=bucket.name,
-            owner=bucket.owner.account,
-            at_ms=self._now_ms(),
-            key=key,
-            etag=etag,
-            size_bytes=size_bytes,
-            version_id="" if version_id == NULL_VERSION else version_id,
-            sequencer=sequencer,
-            cause=CAUSE.get()(),
-        )
-        return [replace(first, target=target_name(r.target), rule_id=r.id or "") for r in wanting]
+        version_id = "" if version_id == NULL_VERSION else version_id
+        cause, now_ms = CAUSE.get()(), self._now_ms()
+        return [
+            Notice(
+                target_name(rule.target),
+                self._next(),
+                event,
+                rule.id or "",
+                bucket.name,
+                bucket.owner.account,
+                now_ms,
+                key,
+                etag,
+                size_bytes,
+                version_id,
+                sequencer,
+                cause,
+            )
+            for rule in wanting
+        ]
 
     def tests(self, bucket: Bucket, configuration: NotificationConfiguration) -> Sequence[Notice]:
         """Each target is told that it was chosen."""
@@ -97,7 +101,11 @@ class Notices:
         if not self._has_room(bucket):
             return ()
         owner, now_ms = bucket.owner.account, self._now_ms()
-        return [Notice(name, Event.TEST, "", bucket.name, owner, now_ms) for name in names]
+        return [Notice(name, self._next(), Event.TEST, "", bucket.name, owner, now_ms) for name in names]
+
+    def _next(self) -> int:
+        self._sequence += 1
+        return self._sequence
 
     def _has_room(self, bucket: Bucket) -> bool:
         if self._waiting[bucket.owner.account] < MOST_WAITING:
@@ -106,9 +114,7 @@ class Notices:
         return False
 
     def put(self, notices: Sequence[Notice]) -> Changes:
-        """The rows of new notices, numbered."""
-        first, self._sequence = self._sequence + 1, self._sequence + len(notices)
-        return self._rows.put(replace(notice, sequence=first + n) for n, notice in enumerate(notices))
+        return self._rows.put(notices)
 
     def arrived(self, notices: Sequence[Notice]) -> None:
         """They are committed."""

@@ -407,7 +407,7 @@ async def test_crcs_are_noted_where_there_were_none(index: ObjectIndex) -> None:
 
 async def test_notices_wait_in_their_order_for_each_target(index: ObjectIndex) -> None:
     notices = [
-        Notice(target, "s3:ObjectCreated:Put", "rule", "b", ALICE.account, 5000, f"k{n}", sequence=n)
+        Notice(target, n, "s3:ObjectCreated:Put", "rule", "b", ALICE.account, 5000, f"k{n}")
         for n, target in ((2, "one"), (1, "one"), (3, "two"))
     ]
     await index.commit(index.notices.put(notices))
@@ -423,7 +423,7 @@ async def test_notices_wait_in_their_order_for_each_target(index: ObjectIndex) -
 
 
 async def test_a_refused_change_leaves_no_notice(index: ObjectIndex) -> None:
-    notice = Notice("one", "s3:ObjectCreated:Put", "", "b", ALICE.account, 5000, "k", sequence=1)
+    notice = Notice("one", 1, "s3:ObjectCreated:Put", "", "b", ALICE.account, 5000, "k")
     refused = index.versions.put(version("k", 1), Content(0, inline=b""), "", Conditions(match="*"))
     with pytest.raises(Conflict):
         await index.commit([*index.notices.put([notice]), *refused])

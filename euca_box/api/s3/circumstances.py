@@ -27,7 +27,13 @@ _HEADERS = {"user-agent": "aws:UserAgent", "referer": "aws:Referer", **_OBJECT_L
 
 
 def circumstances_of(request: S3Request, now: datetime) -> Context:
-    """The context of one request. Keys that it has no value for are absent, as policies expect."""
+    """The context of one request, made once. Keys that it has no value for are absent, as policies expect."""
+    if request.context is None:
+        request.context = _context(request, now)
+    return request.context
+
+
+def _context(request: S3Request, now: datetime) -> Context:
     context: dict[str, tuple[str, ...]] = {
         "aws:securetransport": ("true" if request.is_secure else "false",),
         "aws:currenttime": (now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),),

@@ -15,6 +15,7 @@ from euca_box.api.s3.settings import S3Settings
 from euca_box.auth.requests import SignedRequest, parse_query
 from euca_box.auth.sigv4 import Verified
 from euca_box.model.accounts import Principal
+from euca_box.model.policy_text import Context
 from euca_box.model.s3_errors import (
     EntityTooLarge,
     InvalidArgument,
@@ -49,6 +50,7 @@ class S3Request:
     is_secure: bool = False
     is_website: bool = False
     query_string: str = ""
+    context: Context | None = None  # of policies, when it was asked for
 
     def parameter(self, name: str) -> str:
         return self.query.get(name, "")

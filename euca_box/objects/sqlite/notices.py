@@ -1,47 +1,35 @@
 """Notices that wait, in SQLite: in their order for each target."""
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 from euca_box.model.notifications import Cause, Notice
 from euca_box.store.sqlite_store import SqliteStore
 from euca_box.store.store import Row, Statement
 
-_PUT = (
-    "INSERT INTO notice (target, sequence, event, rule_id, bucket, owner, at_ms, key, etag, size_bytes,"
-    " version_id, sequencer, principal, source_ip, request_id)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_COLUMNS = (  # the fields of Notice and Cause, in their order
+    "target, sequence, event, rule_id, bucket, owner, at_ms, key, etag, size_bytes, version_id, sequencer,"
+    " principal, source_ip, request_id"
 )
+_PUT = f"INSERT INTO notice ({_COLUMNS}) VALUES ({', '.join('?' * 15)})"  # noqa: S608
+_NEXT = f"SELECT {_COLUMNS} FROM notice WHERE target = ? ORDER BY sequence LIMIT ?"  # noqa: S608
 
 
 def put_notices(notices: Iterable[Notice]) -> list[Statement]:
-    return [
-        Statement(
-            _PUT,
-            (
-                notice.target,
-                notice.sequence,
-                notice.event,
-                notice.rule_id,
-                notice.bucket,
-                notice.owner,
-                notice.at_ms,
-                notice.key,
-                notice.etag,
-                notice.size_bytes,
-                notice.version_id,
-                notice.sequencer,
-                notice.cause.principal,
-                notice.cause.source_ip,
-                notice.cause.request_id,
-            ),
-        )
-        for notice in notices
-    ]
+    return [Statement(_PUT, (*notice[:-1], *notice.cause)) for notice in notices]
 
 
 def delete_notices(notices: Iterable[Notice]) -> list[Statement]:
-    sql = "DELETE FROM notice WHERE target = ? AND sequence = ?"
-    return [Statement(sql, (notice.target, notice.sequence)) for notice in notices]
+    by_target: dict[str, list[int]] = {}
+    for notice in notices:
+        by_target.setdefault(notice.target, []).append(notice.sequence)
+    return [
+        Statement(
+            f"DELETE FROM notice WHERE target = ? AND sequence IN ({', '.join('?' * len(numbers))})",  # noqa: S608
+            (target, *numbers),
+        )
+        for target, numbers in by_target.items()
+    ]
 
 
 class SqliteNotices:
@@ -54,8 +42,7 @@ class SqliteNotices:
         self._store = store
 
     async def next(self, target: str, limit: int) -> list[Notice]:
-        sql = "SELECT * FROM notice WHERE target = ? ORDER BY sequence LIMIT ?"
-        return [_notice(row) for row in await self._store.read(sql, target, limit)]
+        return [_notice(row) for row in await self._store.read(_NEXT, target, limit)]
 
     async def waiting(self) -> Mapping[str, int]:
         rows = await self._store.read("SELECT owner, COUNT(*) AS waiting FROM notice GROUP BY owner")
@@ -70,18 +57,5 @@ class SqliteNotices:
 
 
 def _notice(row: Row) -> Notice:
-    return Notice(
-        target=row["target"],
-        event=row["event"],
-        rule_id=row["rule_id"],
-        bucket=row["bucket"],
-        owner=row["owner"],
-        at_ms=row["at_ms"],
-        key=row["key"],
-        etag=row["etag"],
-        size_bytes=row["size_bytes"],
-        version_id=row["version_id"],
-        sequencer=row["sequencer"],
-        cause=Cause(row["principal"], row["source_ip"], row["request_id"]),
-        sequence=row["sequence"],
-    )
+    values: tuple[Any, ...] = tuple(row)  # a sqlite3.Row is a sequence of its values
+    return Notice._make((*values[:-3], Cause._make(values[-3:])))
