@@ -275,14 +275,18 @@ class Objects:
         """A new object of the same bytes; larger ones share their blocks on the disk where they can.
 
         `source` is opened and stays so; `customer` is the key that opens it. Bytes are read and written
-        anew when they must be enciphered otherwise or get another checksum. Raises as `put`.
+        anew when they must be enciphered otherwise or get another checksum, or were uploaded in parts: a
+        copy has none, and its ETag is the MD5 of the whole. Raises as `put`.
         """
         owner = self.authorize_put(principal, bucket, key, wish.acl)
         data_key = self.keys.open(source.stored.encryption, customer)
         old = source.stored
-        same_checksum = wish.expect.algorithm in ("", old.checksum.algorithm if old.checksum else "")
-        if (data_key is None) != (wish.encrypt is None) or not same_checksum:
-            wish = replace(wish, expect=Expectation(algorithm=wish.expect.algorithm or DEFAULT_ALGORITHM))
+        algorithm = old.checksum.algorithm if old.checksum else ""
+        same_checksum = wish.expect.algorithm in ("", algorithm)
+        had_parts = "-" in old.etag
+        if (data_key is None) != (wish.encrypt is None) or not same_checksum or had_parts:
+            wanted = wish.expect.algorithm or (algorithm if had_parts else "") or DEFAULT_ALGORITHM
+            wish = replace(wish, expect=Expectation(algorithm=wanted))
             pieces = self._pieces(source, data_key)
             return await self.put(principal, bucket, key, pieces, wish, old.size_bytes)
         encryption = self.keys.seal(data_key, wish.encrypt) if data_key and wish.encrypt else ""

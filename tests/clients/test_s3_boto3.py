@@ -165,6 +165,29 @@ def test_copy_object_survives_its_source(s3: Any, bucket: str, size: int) -> Non
     assert (got["Body"].read(), got["Metadata"]) == (data, {"m": "1"})
 
 
+@pytest.mark.parametrize("algorithm", ["CRC32", "SHA256", None])
+def test_a_copy_of_what_came_in_parts_has_none(s3: Any, bucket: str, algorithm: str | None) -> None:
+    more = {"ChecksumAlgorithm": algorithm} if algorithm else {}
+    parts = [b"a" * 5 * 1024 * 1024, b"b" * 1000]
+    which = {"Bucket": bucket, "Key": "parts"}
+    which["UploadId"] = s3.create_multipart_upload(**which, **more)["UploadId"]
+    named = []
+    for number, part in enumerate(parts, 1):
+        sent = s3.upload_part(**which, PartNumber=number, Body=part, **more)
+        checksum = {name: value for name, value in sent.items() if name == f"Checksum{algorithm}"}
+        named.append({"PartNumber": number, "ETag": sent["ETag"], **checksum})
+    made = s3.complete_multipart_upload(**which, MultipartUpload={"Parts": named})
+    assert made["ETag"].endswith('-2"')
+    copy = s3.copy_object(Bucket=bucket, Key="copy", CopySource=f"{bucket}/parts")["CopyObjectResult"]
+    assert copy["ETag"] == f'"{hashlib.md5(b"".join(parts)).hexdigest()}"'
+    found = s3.get_object(Bucket=bucket, Key="copy", ChecksumMode="ENABLED")
+    assert found["Body"].read() == b"".join(parts)
+    if algorithm:
+        assert (found["ChecksumType"], f"Checksum{algorithm}" in found) == ("FULL_OBJECT", True)
+    with pytest.raises(ClientError):
+        s3.get_object(Bucket=bucket, Key="copy", PartNumber=2)
+
+
 def test_multipart_with_copied_parts_and_checksums(s3: Any, bucket: str) -> None:
     data = os.urandom(6 * MIB)
     s3.put_object(Bucket=bucket, Key="src", Body=data)
