@@ -23,6 +23,7 @@ COMMANDS = {
     "console": "instances",
     "usage": "usage",
     "leftovers": "leftovers",
+    "walrus": "walrus",
     "aws": "aws",
     "config": "configuration",
     "version": "configuration",

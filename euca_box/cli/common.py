@@ -102,13 +102,19 @@ def show(rows: list[dict[str, Any]], output: str, columns: dict[str, str]) -> No
         return
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in columns.values():
         table.add_column(heading, overflow="fold")
     for row in rows:
-        table.add_row(*(str(row.get(field, "")) for field in columns))
+        table.add_row(*(Text(_printable(str(row.get(field, "")))) for field in columns))
     Console().print(table)
+
+
+def _printable(text: str) -> str:
+    """Names that users chose have no codes for the operator's terminal."""
+    return "".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
 def show_one(row: dict[str, Any], output: str, line: Callable[[dict[str, Any]], str]) -> None:

@@ -180,6 +180,40 @@ class DeleteHidden(Op[Done], role="walrus", timeout=60):
 
 
 @dataclass(frozen=True)
+class DamagedVersion:
+    """A version that is not given out. `file` is below walrus/objects; empty for bytes in the database."""
+
+    bucket: str
+    key: str
+    version_id: str
+    file: str
+    offset_bytes: int
+    found_at: float
+
+
+@dataclass(frozen=True)
+class ScrubReport:
+    """The round that goes on, or the last one (0: there was none), and all that is damaged by now."""
+
+    started_at: float
+    is_done: bool
+    checked_bytes: int
+    damaged: int
+    stored_bytes: int
+    quarantine: tuple[DamagedVersion, ...]
+
+
+@dataclass(frozen=True)
+class GetScrub(Op[ScrubReport], role="walrus", timeout=30):
+    """How far the scrub is, and all versions that are damaged as far as is known."""
+
+
+@dataclass(frozen=True)
+class BeginScrub(Op[Done], role="walrus", timeout=30):
+    """Begin a round now. One that goes on goes on."""
+
+
+@dataclass(frozen=True)
 class SyncPrincipals(Op[Done], role="walrus", timeout=20):
     """Every access key of the cloud, pushed down by the CLC. An older version is ignored."""
 

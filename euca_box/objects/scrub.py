@@ -31,6 +31,10 @@ class Round:
     checked_bytes: int = 0
     damaged: int = 0
 
+    @property
+    def is_done(self) -> bool:
+        return self.phase == _DONE
+
 
 class Scrub:
     def __init__(
@@ -46,18 +50,23 @@ class Scrub:
 
     @property
     def is_done(self) -> bool:
-        return self.round.phase == _DONE
+        return self.round.is_done
 
-    def begin(self, now_ms: int) -> None:
-        self.round = Round(now_ms, _FILES)
+    async def begin(self) -> None:
+        """Begin a round unless one goes on."""
+        if self.is_done:
+            self.round = Round(self._now_ms(), _FILES)
+            await self._note()
+
+    async def _note(self) -> None:
+        await self._index.commit(self._index.scrub.note_progress(json.dumps(asdict(self.round))))
 
     async def work(self, budget_bytes: int, rest_seconds: float) -> None:
         """Go on with the round, or begin one when the last began that long ago."""
-        now_ms = self._now_ms()
         if self.is_done:
-            if now_ms < self.round.started_ms + rest_seconds * 1000:
+            if self._now_ms() < self.round.started_ms + rest_seconds * 1000:
                 return
-            self.begin(now_ms)
+            await self.begin()
         await self.step(budget_bytes)
 
     async def step(self, budget_bytes: int) -> Round:
@@ -65,7 +74,7 @@ class Scrub:
         limit = self.round.checked_bytes + budget_bytes
         while not self.is_done and self.round.checked_bytes < limit:
             await (self._check_files() if self.round.phase == _FILES else self._check_blobs())
-        await self._index.commit(self._index.scrub.note_progress(json.dumps(asdict(self.round))))
+        await self._note()
         if self.is_done and self.round.checked_bytes:
             log.info("scrub: %d MB, %d damaged", self.round.checked_bytes // 10**6, self.round.damaged)
         return self.round

@@ -257,7 +257,7 @@ async def test_a_flipped_bit_of_a_small_object_is_found(tmp_path: Path) -> None:
 
 
 async def scrubbed(objects: Objects) -> int:
-    objects.scrub.begin(0)
+    await objects.scrub.begin()
     while not objects.scrub.is_done:
         await objects.scrub.step(BLOCK_BYTES)
     return objects.scrub.round.damaged
@@ -298,11 +298,11 @@ async def test_a_scrub_goes_on_where_it_was_stopped(tmp_path: Path) -> None:
         await objects.buckets.create(ALICE, "bucket")
         for n in range(6):
             await put(objects, f"k{n}", os.urandom(20_000))
-        objects.scrub.begin(7)
+        await objects.scrub.begin()
         before = await objects.scrub.step(30_000)
     async with opened_objects(tmp_path) as objects:
         assert objects.scrub.round == before
-        assert (before.started_ms, before.checked_bytes) == (7, 40_000)
+        assert (before.started_ms > 0, before.checked_bytes) == (True, 40_000)
         while not objects.scrub.is_done:
             await objects.scrub.step(30_000)
         assert objects.scrub.round.checked_bytes == 120_000

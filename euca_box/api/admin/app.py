@@ -10,7 +10,7 @@ from typing import Any
 
 from quart import Quart, Response, request
 
-from euca_box.messages import admin, base
+from euca_box.messages import admin, base, walrus
 from euca_box.messages.base import Call, Op
 from euca_box.model.errors import EucaError
 
@@ -34,6 +34,8 @@ OPERATIONS: dict[str, type[Op[Any]]] = {
         admin.RemoveVmType,
         admin.ResetVmType,
         admin.DescribeCloud,
+        walrus.GetScrub,
+        walrus.BeginScrub,
     )
 }
 
@@ -62,7 +64,7 @@ def admin_app(ask: Ask, status: Callable[[], dict[str, Any]]) -> Quart:
             return _error(400, "InvalidParameterValue", f"The body is no {name}.")
         call = base.system_call(str(uuid.uuid4()))
         try:
-            reply = await ask("clc", op, call)
+            reply = await ask(kind.role, op, call)
         except EucaError as error:
             return _error(error.http_status, error.code, error.message)
         return _json(200, base.encode(reply))

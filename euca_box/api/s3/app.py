@@ -130,8 +130,9 @@ def _as_s3(error: EucaError | AuthError) -> S3Error:
 
 
 def _resource(scope: Scope) -> str:
+    """Percent-encoded where it holds what XML 1.0 cannot: a client must be able to read the error."""
     path: str = scope["path"]
-    return path
+    return path if path.isprintable() else scope["raw_path"].decode("latin-1")
 
 
 async def _finish_body(request: S3Request | None, scope: Scope, response: Response) -> None:

@@ -17,7 +17,7 @@ from euca_box.bus.memory import MemoryTransport
 from euca_box.messages import base
 from euca_box.messages import walrus as messages
 from euca_box.model.accounts import AccessKey
-from euca_box.roles.walrus import bundles, hidden, images, loops, principals
+from euca_box.roles.walrus import bundles, hidden, images, loops, principals, scrubbing
 from euca_box.roles.walrus.bundles import Job
 from euca_box.roles.walrus.stored import StoredImages
 from euca_box.roles.walrus.vault import Vault
@@ -99,5 +99,7 @@ OPERATIONS: Operations = {
     messages.GetHiddenUrls: hidden.get_hidden_urls,
     messages.ListHidden: hidden.list_hidden,
     messages.DeleteHidden: hidden.delete_hidden,
+    messages.GetScrub: scrubbing.get_scrub,
+    messages.BeginScrub: scrubbing.begin_scrub,
     messages.SyncPrincipals: principals.sync_principals,
 }

@@ -9,7 +9,8 @@ from euca_box.objects.engine import Objects
 from euca_box.objects.hashing import sha256_of
 from euca_box.objects.listing import Page
 from euca_box.objects.making import Make, make_object
-from euca_box.objects.rows import ObjectFacts
+from euca_box.objects.rows import Damage, ObjectFacts
+from euca_box.objects.scrub import Round
 
 IMAGES = "_images"  # the hidden bucket of images that are no object of a user
 
@@ -45,6 +46,12 @@ class Vault(Protocol):
 
     async def expire(self) -> None:
         """Carry out the lifecycle rules of all buckets, once."""
+
+    async def scrub_report(self) -> tuple[Round, Sequence[Damage], int]:
+        """The round, all known damages, and how many bytes are stored."""
+
+    async def begin_scrub(self) -> None:
+        """A round begins unless one goes on."""
 
     async def scrub(self, budget_bytes: int, rest_seconds: float) -> None:
         """Check about that many bytes; nothing while the last round began less than the rest ago."""
@@ -111,6 +118,16 @@ class ObjectVault:
 
     async def expire(self) -> None:
         await self._bridge.to_asyncio(self._objects.expiry.run)
+
+    async def scrub_report(self) -> tuple[Round, Sequence[Damage], int]:
+        async def report() -> tuple[Round, Sequence[Damage], int]:
+            objects = self._objects
+            return objects.scrub.round, objects.quarantine.all(), await objects.used_bytes()
+
+        return await self._bridge.to_asyncio(report)
+
+    async def begin_scrub(self) -> None:
+        await self._bridge.to_asyncio(self._objects.scrub.begin)
 
     async def scrub(self, budget_bytes: int, rest_seconds: float) -> None:
         await self._bridge.to_asyncio(self._objects.scrub.work, budget_bytes, rest_seconds)
