@@ -147,7 +147,6 @@ def test_a_broken_upload_goes_on_where_it_stopped(box, bucket, monkeypatch):
     client.make_bucket(bucket)
     with pytest.raises(ClientError, match="cut"):
         uploads.upload(client, bucket, "resumed", [data])
-    assert len(sent) <= 4
     before = {part["PartNumber"] for part in parts_of(box, bucket, "resumed")}
     assert before >= {1, 2}
     sent[:] = ["first try"] * 3
