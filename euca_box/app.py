@@ -378,6 +378,7 @@ class App:
             max_group_rules=cloud.max_group_rules,
             launch_seconds=cloud.launch_seconds,
             image_seconds=cloud.image_seconds,
+            max_images=cloud.max_images,
             terminated_seconds=cloud.terminated_seconds,
             vpc_cidr=str(self.plan.subnet) if self.plan else clc_role.ClcSettings.vpc_cidr,
             subnet_cidr=str(self.plan.subnet) if self.plan else clc_role.ClcSettings.subnet_cidr,

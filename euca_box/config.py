@@ -143,6 +143,11 @@ class Cloud:
         False,
         "Every account may run a new image, as in Eucalyptus 1.6.2. Else its owner says who may.",
     )
+    max_images: int = setting(
+        100,
+        "Images that the cloud keeps for an account: of bundles and instances, copies. Not its objects.",
+        check=at_least(0),
+    )
     max_addresses: int = setting(
         5, "Elastic addresses an account may have; administrators have no limit.", check=at_least(0)
     )

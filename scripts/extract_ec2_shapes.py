@@ -33,6 +33,10 @@ ACTIONS = [
     "DescribeReservedInstancesOfferings",
     "DescribeInstanceTypeOfferings",
     "CreateTags",
+    "CreateImage",
+    "CopyImage",
+    "BundleInstance",
+    "CancelBundleTask",
     "StopInstances",
     "StartInstances",
     "DeleteTags",
@@ -100,10 +104,6 @@ READ_ONLY = [
     "ModifySnapshotAttribute",
     "DescribeSnapshotAttribute",
     "ResetSnapshotAttribute",
-    "CreateImage",
-    "CopyImage",
-    "BundleInstance",
-    "CancelBundleTask",
 ]
 
 # Parameters that clients of older versions send and the model of 2016-11-15 no longer has.

@@ -22,6 +22,7 @@ from euca_box.messages.not_offered import NOT_OFFERED
 from euca_box.messages.registry import EC2_ACTIONS
 from euca_box.roles.clc import (
     addresses,
+    bundle_tasks,
     group_rules,
     groups,
     images,
@@ -92,7 +93,7 @@ FILTERS: dict[str, Iterable[str]] = {
     "DescribeVolumes": storage.VOLUME_FILTERS,
     "DescribeVolumeStatus": storage.STATUS_FILTERS,
     "DescribeSnapshots": storage.SNAPSHOT_FILTERS,
-    "DescribeBundleTasks": storage.BUNDLE_FILTERS,
+    "DescribeBundleTasks": bundle_tasks.FILTERS,
     "DescribeAvailabilityZones": places.ZONE_FILTERS,
     "DescribeRegions": places.REGION_FILTERS,
     "DescribeInstanceTypes": places.TYPE_FILTERS,

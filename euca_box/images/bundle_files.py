@@ -41,10 +41,8 @@ class Recipients:
     user: rsa.RSAPublicKey = field(repr=False)
 
 
-def manifest_of(
-    labels: Labels, size_bytes: int, told: Bundled, key: BundleKey, recipients: Recipients, sign: Sign
-) -> bytes:
-    """The manifest of the parts that were made."""
+def text_of(labels: Labels, size_bytes: int, told: Bundled, key: BundleKey, recipients: Recipients) -> bytes:
+    """What the manifest says of the parts that were made, to be signed."""
     manifest = Manifest(
         name=labels.name,
         user=labels.user,
@@ -62,8 +60,7 @@ def manifest_of(
         ramdisk_id=labels.ramdisk_id,
         block_devices=labels.block_devices,
     )
-    text = signed_text(manifest)
-    return write_manifest(text, sign(text), euca_box.__version__)
+    return signed_text(manifest)
 
 
 def bundle_file(
@@ -81,7 +78,8 @@ def bundle_file(
             progress(file.tell() - before)
             before = file.tell()
     manifest = folder / (labels.name + SUFFIX)
-    manifest.write_bytes(manifest_of(labels, size_bytes, told, key, recipients, sign))
+    text = text_of(labels, size_bytes, told, key, recipients)
+    manifest.write_bytes(write_manifest(text, sign(text), euca_box.__version__))
     return manifest
 
 

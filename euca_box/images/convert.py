@@ -1,6 +1,7 @@
-"""Unpacks a qcow2 image to raw by qemu-img in a jail: own user, no network, bounded memory, time and output.
+"""Reads qcow2 by qemu-img in a jail: own user, no network, bounded memory, time and output.
 
-Only for images that inspect() has passed. The jail is the second line: a hole in qemu-img, or in our
+An image from outside becomes raw; only one that inspect() has passed. The disk of an instance, which stands
+on its image, becomes one that stands for itself. The jail is the second line: a hole in qemu-img, or in our
 inspection, must find nothing to read and nobody to talk to. Needs root, for the user and the network
 namespace.
 """
@@ -16,6 +17,8 @@ from euca_box.images import qcow2
 MEMORY_BYTES = 1 << 30
 CPU_SECONDS = 600
 OPEN_FILES = 64
+LARGEST_BYTES = 1 << 40  # where the disk is our own
+QCOW2_TABLES_BYTES = 64 << 20  # beside the data
 DEADLINE_SECONDS = 900.0
 COMPLAINT_BYTES = 500
 
@@ -61,6 +64,31 @@ async def convert_to_raw(
         os.close(image)
 
 
+async def flatten(
+    overlay: Path,
+    target: Path,
+    size_bytes: int,
+    *,
+    uid: int,
+    gid: int,
+    deadline_seconds: float = DEADLINE_SECONDS,
+) -> None:
+    """Fill target, an empty qcow2 of size_bytes, with what a guest has seen on the overlay; fsynced.
+
+    For disks that this host made and whose guest does not run: what the overlay stands on is opened, too.
+    Both files and what they stand on must be the jail's user's to read, target to write. Raises ConvertError.
+    """
+    handles = [os.open(overlay, os.O_RDONLY | os.O_CLOEXEC), os.open(target, os.O_RDWR | os.O_CLOEXEC)]
+    try:
+        largest = size_bytes + size_bytes // 1000 + QCOW2_TABLES_BYTES
+        argv = [*jail(uid, gid, largest), *convert_argv(handles[0], "qcow2", handles[1], "qcow2")]
+        await _run(argv, (handles[0], handles[1]), deadline_seconds)
+        await trio.to_thread.run_sync(os.fsync, handles[1])
+    finally:
+        for handle in handles:
+            os.close(handle)
+
+
 def _size_bytes(image: int) -> int:
     """From our own parser once more: the file may not be the one that was inspected."""
     length = os.fstat(image).st_size
@@ -80,9 +108,11 @@ def jail(uid: int, gid: int, file_bytes: int) -> list[str]:
     ]
 
 
-def convert_argv(image: int, source_format: Literal["qcow2"], output: int) -> list[str]:
+def convert_argv(
+    image: int, source_format: Literal["qcow2"], output: int, output_format: Literal["raw", "qcow2"] = "raw"
+) -> list[str]:
     """qemu-img on two inherited files. -n and --target-is-zero: it fills our file, and makes none."""
-    formats = ["-f", source_format, "-O", "raw"]
+    formats = ["-f", source_format, "-O", output_format]
     ways = ["-n", "--target-is-zero", "-m", "1"]
     return ["qemu-img", "convert", *formats, *ways, f"/proc/self/fd/{image}", f"/proc/self/fd/{output}"]
 

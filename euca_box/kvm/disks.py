@@ -65,6 +65,17 @@ async def create_raw(path: Path, size_bytes: int) -> None:
     await trio.to_thread.run_sync(os.truncate, path, size_bytes)
 
 
+async def create_qcow2(path: Path, size_bytes: int) -> None:
+    """A new qcow2 of zeros, which stands for itself. Raises KvmError, FileExistsError."""
+    _check_size(size_bytes)
+    _reserve(path)
+    try:
+        await _qemu_img("create", "-q", "-f", "qcow2", "--", str(path), str(size_bytes))
+    except BaseException:
+        os.unlink(path)
+        raise
+
+
 async def create_formatted(
     path: Path, size_bytes: int, kind: Literal["ext4", "swap"], label: str, owner: Owner
 ) -> None:

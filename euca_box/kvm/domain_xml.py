@@ -5,6 +5,7 @@ probes.
 """
 
 from collections.abc import Mapping
+from pathlib import Path
 
 from lxml import etree
 
@@ -43,6 +44,19 @@ def labels_of(xml: str) -> Mapping[str, str] | None:
         return None
     found = ours.findall(f"{{{NAMESPACE}}}label")
     return {label.get("name", ""): label.get("value", "") for label in found}
+
+
+def backup_xml(target: Path) -> str:
+    """For virDomainBackupBegin: a full copy of the first disk into a qcow2 file (libvirt, formatbackup)."""
+    disk = _element(
+        "disk",
+        _element("driver", type="qcow2"),
+        _element("target", file=str(target)),
+        name="vda",
+        type="file",
+    )
+    root = _element("domainbackup", _element("disks", disk), mode="push")
+    return etree.tostring(root, encoding="unicode")
 
 
 def _domain(machine: Machine, accelerator: Accelerator) -> etree._Element:

@@ -6,6 +6,7 @@ MockClock.
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import trio
 
@@ -45,6 +46,9 @@ class FakeHypervisor:
         self.hung: set[str] = set()  # domains whose QEMU stands still
         self.failing: set[str] = set()  # domains whose disk fails: a resumed one pauses again
         self.paused_by_disk: set[str] = set()
+        self.copy_seconds = 0.0
+        self.copy_fails: str | None = None  # the same for the next copy of a disk
+        self.disk_content = b"what a guest has on its disk"
         self.machines: dict[str, Machine] = {}  # what exists now, by name
         self._cores = cores
         self._memory_mib = memory_mib
@@ -100,6 +104,16 @@ class FakeHypervisor:
             await trio.sleep(grace_seconds)
         self._guest(name)  # it may have gone meanwhile
         self._boot(name, "rebooted")
+
+    async def copy_disk(self, name: str, target: Path) -> None:
+        await self._enter()
+        self._guest(name)
+        if self.copy_fails is not None:
+            reason, self.copy_fails = self.copy_fails, None
+            raise KvmError(reason)
+        await trio.sleep(self.copy_seconds)
+        self._guest(name)  # it may have gone meanwhile
+        self._write(target)
 
     async def domains(self) -> list[Domain]:
         await self._enter()
@@ -178,6 +192,11 @@ class FakeHypervisor:
     def _ask(self, name: str) -> None:
         if name in self.hung:
             raise Unresponsive(f"{name} does not answer")
+
+    def _write(self, target: Path) -> None:
+        if not target.exists():
+            raise KvmError(f"there is no file {target}")
+        target.write_bytes(self.disk_content)
 
     def _guest(self, name: str) -> _Guest:
         try:

@@ -134,6 +134,13 @@ class Hypervisor(Protocol):
         Raises NoSuchDomain, also when the guest goes away meanwhile.
         """
 
+    async def copy_disk(self, name: str, target: Path) -> None:
+        """Copy the first disk of a running domain, as it is at this moment, into target: an empty qcow2 of
+        its size, of QEMU's user. The guest runs on. When cancelled the copy is given up; target stays.
+
+        Raises NoSuchDomain, KvmError.
+        """
+
     async def domains(self) -> list[Domain]: ...
 
     async def unresponsive(self) -> set[str]:

@@ -19,7 +19,7 @@ from euca_box.kvm import calls
 from euca_box.kvm.accelerator import Accelerator
 from euca_box.kvm.calls import Calls
 from euca_box.kvm.cgroups import Cgroups
-from euca_box.kvm.domain_xml import domain_xml, labels_of
+from euca_box.kvm.domain_xml import backup_xml, domain_xml, labels_of
 from euca_box.kvm.embed import prepare_root, qemu_group
 from euca_box.kvm.hypervisor import (
     ANSWER_SECONDS,
@@ -47,6 +47,7 @@ CREATE_SECONDS = 120.0  # the first one on a new root waits while libvirt asks Q
 CONNECT_SECONDS = 5.0
 ASKED_AT_A_TIME = 8
 NO_LIMITS = Cgroups("guests have no limits")
+COPY_LOOK_SECONDS = 0.3
 # A QEMU that does not answer must not keep the node controller from starting.
 ADOPTION_SECONDS = 20.0
 KEEPALIVE_SECONDS, KEEPALIVE_COUNT = 5, 2  # by which a daemon that hangs is found out
@@ -150,6 +151,17 @@ class LibvirtHypervisor:
                     await _wait_rebooted(events, name)
                     return
             await self._run(lambda: self._find(name).reset(0), domain=name)
+
+    async def copy_disk(self, name: str, target: Path) -> None:
+        await self._run(lambda: self._begin_copy(name, target), domain=name)
+        try:
+            # An event that tells the end of a job may be lost with its reader.
+            while not await self._run(lambda: self._is_copied(name), domain=name):  # noqa: ASYNC110
+                await trio.sleep(COPY_LOOK_SECONDS)
+        except trio.Cancelled:
+            with trio.CancelScope(shield=True), suppress(KvmError):
+                await self._run(lambda: self._find(name).abortJob(), domain=name)
+            raise
 
     async def domains(self) -> list[Domain]:
         return await self._run(self._list)
@@ -278,6 +290,22 @@ class LibvirtHypervisor:
         domain = self._find(name)
         if _STATES[domain.state()[0]] is DomainState.PAUSED:
             domain.resume()
+
+    def _begin_copy(self, name: str, target: Path) -> None:
+        domain = self._find(name)
+        if domain.jobInfo()[0] != libvirt.VIR_DOMAIN_JOB_NONE:
+            domain.abortJob()  # an earlier process began it, and nobody waits for it
+        domain.backupBegin(backup_xml(target), None, libvirt.VIR_DOMAIN_BACKUP_BEGIN_REUSE_EXTERNAL)
+
+    def _is_copied(self, name: str) -> bool:
+        """Raises KvmError when the copy failed."""
+        domain = self._find(name)
+        if domain.jobInfo()[0] != libvirt.VIR_DOMAIN_JOB_NONE:
+            return False
+        ended = domain.jobStats(libvirt.VIR_DOMAIN_JOB_STATS_COMPLETED)
+        if ended.get("type") != libvirt.VIR_DOMAIN_JOB_COMPLETED:
+            raise KvmError(f"the copy of the disk of {name} failed: {ended.get('errmsg', 'no reason given')}")
+        return True
 
     def _list(self) -> list[Domain]:
         found = []

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from euca_box.messages.base import Done, Op
+from euca_box.messages.bundling import BundleOrder, Bundling
 from euca_box.messages.instance_spec import (
     GroupRules,
     GroupsInForce,
@@ -11,6 +12,7 @@ from euca_box.messages.instance_spec import (
     InstanceSpec,
     Placement,
 )
+from euca_box.messages.walrus import Caching
 from euca_box.model.images import ImageData
 from euca_box.model.usage import Counters
 
@@ -116,6 +118,37 @@ class CcRebootInstance(Op[Done], role="cc", timeout=60):
 class ConsoleOutput:
     output: bytes
     at: float
+
+
+@dataclass(frozen=True)
+class CcCreateImage(Op[Caching], role="cc", timeout=60):
+    """As NcCreateImage, of the instance's node."""
+
+    instance_id: str
+    image_id: str
+    no_reboot: bool = False
+    wait_seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class CcBundleInstance(Op[Bundling], role="cc", timeout=60):
+    """As NcBundleInstance, of the instance's node."""
+
+    order: BundleOrder
+    wait_seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class CcSendManifest(Op[Done], role="cc", timeout=60):
+    order: BundleOrder
+    text: bytes
+    signature: str
+
+
+@dataclass(frozen=True)
+class CcCancelBundleTask(Op[Done], role="cc", timeout=40):
+    instance_id: str
+    bundle_id: str
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What EC2 asks about volumes, snapshots and bundles while there are none: truly nothing.
+"""What EC2 asks about volumes and snapshots while there are none: truly nothing.
 
 What would make one is refused in `not_offered.py`.
 """
@@ -50,16 +50,4 @@ class DescribeSnapshots(Op[DescribeSnapshotsResult], role="clc"):
     filters: tuple[Filter, ...] = ()
     max_results: int | None = None
     next_token: str | None = None
-    dry_run: bool = False
-
-
-@dataclass(frozen=True)
-class DescribeBundleTasksResult:
-    bundle_tasks: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class DescribeBundleTasks(Op[DescribeBundleTasksResult], role="clc"):
-    bundle_ids: tuple[str, ...] = ()
-    filters: tuple[Filter, ...] = ()
     dry_run: bool = False

@@ -3,8 +3,10 @@
 from dataclasses import dataclass
 
 from euca_box.messages.base import Done, Op
+from euca_box.messages.bundling import BundleOrder, Bundling
 from euca_box.messages.cc import ConsoleOutput, ImageCache, Leftovers, Reports, Screenshot, Usage, Usages
 from euca_box.messages.instance_spec import GroupRules, GroupsInForce, InstanceSpec, Placement
+from euca_box.messages.walrus import Caching
 from euca_box.model.images import ImageData
 from euca_box.model.metadata import InstanceMetadata
 
@@ -51,6 +53,45 @@ class NcStartInstance(Op[Done], role="nc", timeout=30):
 @dataclass(frozen=True)
 class NcRebootInstance(Op[Done], role="nc", timeout=30):
     instance_id: str
+
+
+@dataclass(frozen=True)
+class NcCreateImage(Op[Caching], role="nc", timeout=50):
+    """Have the root disk of the instance copied and sent to Walrus under the image's id; waits for that up to
+    wait_seconds, and tells how far it is. Many may ask; it is done once, and anew when it had failed.
+
+    IncorrectInstanceState when the instance neither runs nor is stopped.
+    """
+
+    instance_id: str
+    image_id: str
+    no_reboot: bool = False
+    wait_seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class NcBundleInstance(Op[Bundling], role="nc", timeout=50):
+    """Have the root disk copied, bundled and sent; waits for that up to wait_seconds. Done once for many who
+    ask. BundleRefused when Walrus refuses a part."""
+
+    order: BundleOrder
+    wait_seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class NcSendManifest(Op[Done], role="nc", timeout=50):
+    """Send the signed manifest behind the parts. Twice is harmless."""
+
+    order: BundleOrder
+    text: bytes
+    signature: str
+
+
+@dataclass(frozen=True)
+class NcCancelBundleTask(Op[Done], role="nc", timeout=30):
+    """Give it up; parts that were sent stay. An unknown one is fine."""
+
+    bundle_id: str
 
 
 @dataclass(frozen=True)

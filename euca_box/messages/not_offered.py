@@ -7,7 +7,6 @@ _STORAGE = """
     CreateVolume DeleteVolume AttachVolume DetachVolume ModifyVolume DescribeVolumeAttribute
     ModifyVolumeAttribute DescribeVolumesModifications EnableVolumeIO CreateSnapshot CreateSnapshots
     DeleteSnapshot CopySnapshot ModifySnapshotAttribute DescribeSnapshotAttribute ResetSnapshotAttribute
-    CreateImage CopyImage BundleInstance CancelBundleTask
 """
 _NETWORK = """
     CreateVpc DeleteVpc ModifyVpcAttribute CreateDefaultVpc AssociateVpcCidrBlock DisassociateVpcCidrBlock

@@ -107,6 +107,77 @@ class GetDecryptedImage(Op[ImageUrl], role="walrus", timeout=1800):
 
 
 @dataclass(frozen=True)
+class BucketUrl:
+    """Where nodes send forms for the bucket."""
+
+    url: str
+    ca_file: str = ""
+
+
+@dataclass(frozen=True)
+class GetBucketUrl(Op[BucketUrl], role="walrus", timeout=10):
+    bucket: str
+
+
+@dataclass(frozen=True)
+class FindStoredImage(Op[Caching], role="walrus", timeout=30):
+    """The image if Walrus has it whole; nothing is begun for it. Unknown ones are at 0 %."""
+
+    image_id: str
+
+
+@dataclass(frozen=True)
+class CopyStoredImage(Op[Caching], role="walrus", timeout=1800):
+    """A copy of an image that was registered, under the id of a new one; it shares the blocks on the disk.
+
+    InvalidManifest when the object was replaced or deleted. Twice is harmless.
+    """
+
+    image_id: str
+    data: ImageData
+
+
+@dataclass(frozen=True)
+class ImageUpload:
+    """Where a node sends an image: parts of this many bytes, the last one smaller."""
+
+    upload_id: str
+    part_bytes: int
+    ca_file: str = ""
+
+
+@dataclass(frozen=True)
+class BeginImageUpload(Op[ImageUpload], role="walrus", timeout=30):
+    """An earlier upload for this id is given up. Unavailable when so many bytes do not fit."""
+
+    image_id: str
+    size_bytes: int
+
+
+@dataclass(frozen=True)
+class PartUrl:
+    """A signed PUT URL, good for an hour."""
+
+    url: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class GetPartUrl(Op[PartUrl], role="walrus", timeout=10):
+    image_id: str
+    upload_id: str
+    number: int
+
+
+@dataclass(frozen=True)
+class EndImageUpload(Op[Caching], role="walrus", timeout=590):
+    """The parts are the image, looked at as one that a user registers. InvalidManifest when it is none."""
+
+    image_id: str
+    upload_id: str
+    etags: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class FlushCachedImage(Op[Done], role="walrus", timeout=30):
     """Remove what was made for the image, and forget it. An unknown one is fine."""
 

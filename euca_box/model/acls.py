@@ -40,6 +40,9 @@ class CannedAcl(enum.StrEnum):
     BUCKET_OWNER_READ = "bucket-owner-read"
     BUCKET_OWNER_FULL_CONTROL = "bucket-owner-full-control"
     LOG_DELIVERY_WRITE = "log-delivery-write"
+    # EC2 may read bundles: here Walrus reads them for it, whatever the ACL says. The second is of 2008.
+    AWS_EXEC_READ = "aws-exec-read"
+    EC2_BUNDLE_READ = "ec2-bundle-read"
 
 
 @dataclass(frozen=True, slots=True)

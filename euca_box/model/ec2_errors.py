@@ -96,6 +96,19 @@ class InvalidAMIAttributeItemValue(ClientFault):
         super().__init__(f'Invalid attribute item value "{value[:64]}" for {kind} item type.')
 
 
+class ResourceLimitExceeded(ClientFault):
+    code = "ResourceLimitExceeded"
+
+
+class BundleRefused(ClientFault):
+    """What S3 said to a part of a bundle: its code is that of the task."""
+
+    code = "Client.S3Error"
+
+    def __init__(self, code: str, message: str = "") -> None:
+        super().__init__(f"{code}: {message}" if message else code)
+
+
 class InvalidManifest(ClientFault):
     """The bytes behind an image location are missing, damaged, or not an image that we accept."""
 
@@ -131,6 +144,20 @@ class InvalidReservedInstancesOfferingId(ClientFault):
 
     def __init__(self, offering: str) -> None:
         super().__init__(f"The reserved instances offering ID '{offering}' does not exist")
+
+
+class BundlingInProgress(ClientFault):
+    code = "BundlingInProgress"
+
+    def __init__(self, instance_id: str) -> None:
+        super().__init__(f"The instance '{instance_id}' is being bundled already.")
+
+
+class InvalidBundleState(ClientFault):
+    code = "InvalidState"
+
+    def __init__(self, bundle_id: str, state: str) -> None:
+        super().__init__(f"The bundle task '{bundle_id}' is {state}.")
 
 
 class InvalidBundleIDNotFound(ClientFault):

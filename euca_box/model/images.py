@@ -69,6 +69,7 @@ class Origin:
     instance_id: str = ""  # whose disk it is a copy of
     no_reboot: bool = False
     image: ImageData | None = None  # which it is a copy of
+    client_token: str = ""  # of the request for it
 
 
 BOOT_MODES = ("legacy-bios", "uefi", "uefi-preferred")  # EC2 2016-11-15 BootModeValues

@@ -44,6 +44,7 @@ from euca_box.net.network import NetworkSettings
 from euca_box.network_plan import NetworkPlan
 from euca_box.roles.clc.image_loop import flush_if_unused
 from euca_box.roles.clc.role import Clc
+from euca_box.roles.nc.role import Nc
 from euca_box.roles.nc.workbench import HostWorkbench
 from euca_box.roles.walrus.role import Walrus
 from tests.api.ec2_walker import walk_response
@@ -85,6 +86,16 @@ class BoxWorkbench(HostWorkbench):
     ) -> None:
         path.write_text(f"{kind} {label} {size_bytes}")
 
+    async def create_copy(self, path: Path, size_bytes: int, uid: int | None) -> None:
+        path.touch()
+
+    async def flatten(self, overlay: Path, target: Path, size_bytes: int, uid: int | None) -> None:
+        assert overlay.exists()
+        target.write_bytes(WHOLE_DISK + b"stopped")
+
+    async def make_raw(self, copy: Path, target: Path, uid: int | None) -> None:
+        target.write_bytes(copy.read_bytes())
+
     def free_disk_gib(self, path: Path) -> int:
         return 10_000
 
@@ -101,11 +112,16 @@ class BoxWorkbench(HostWorkbench):
 
 
 class BoxApp(App):
-    """`walrus` and `clc` are the roles themselves, for tests that look behind the doors."""
+    """`walrus`, `clc` and `nc` are the roles themselves, for tests that look behind the doors."""
 
     fakes: Drivers
     walrus: Walrus
     clc: Clc
+    nc: Nc
+
+    def _nc(self, *args: Any) -> Nc:
+        self.nc = super()._nc(*args)
+        return self.nc
 
     async def _walrus(self, *args: Any) -> Walrus:
         self.walrus = await super()._walrus(*args)
@@ -250,6 +266,30 @@ class CloudBox:
             for borrower in range(2):
                 self.in_trio(limiter.release_on_behalf_of, borrower)
 
+    @contextlib.contextmanager
+    def imaging_held(self) -> Iterator[None]:
+        """No disk is copied meanwhile."""
+        limiter = self.app.nc.imaging_limiter
+        for borrower in range(2):
+            self.await_in_trio(limiter.acquire_on_behalf_of, borrower)
+        try:
+            yield
+        finally:
+            for borrower in range(2):
+                self.in_trio(limiter.release_on_behalf_of, borrower)
+
+    def count_events(self, instance_id: str, kind: str) -> Any:
+        """A function that tells how often it has happened since."""
+        events, seen = self.in_trio(self.hypervisor.events), []
+
+        def take() -> int:
+            with contextlib.suppress(trio.WouldBlock):
+                while True:
+                    seen.append(events.receive_nowait())
+            return sum((e.name, e.kind) == (instance_id, kind) for e in seen)
+
+        return lambda: self.in_trio(take)
+
     # The domain
 
     def register(self, key: str, data: bytes, user: str = "alice", **more: Any) -> str:
@@ -377,6 +417,7 @@ async def _main(folder: Path, config: Config, started: list[CloudBox], ready: th
         app = BoxApp(config, data, roles, plan, Accelerator("tcg", "nothing runs here"), left_out)
         app.bind()
         hypervisor = FakeHypervisor(cores=64, memory_mib=64 * 1024)
+        hypervisor.disk_content = WHOLE_DISK + b"running"
         network = FakeNetwork(
             NetworkSettings(SUBNET, plan.gateway, data.path / "nc" / "net", 8775, app.api_port, 64055)
         )

@@ -156,6 +156,13 @@ ROWS = [
     row("RegisterImage", "ramdisk")(ImageLocation="{location}", Name="new", RamdiskId="{ramdisk}"),
     row("DescribeImages", "image", reaches=True)(ImageId__1="{image}"),
     row("DeregisterImage", "image", **IMAGE)(ImageId="{image}"),
+    row("CreateImage", "instance", reaches=True)(InstanceId="{instance}", Name="golden"),
+    row("CreateImage", "stopped", reaches=True)(InstanceId="{stopped}", Name="golden"),
+    row("CopyImage", "image")(SourceImageId="{image}", SourceRegion="us-east-1", Name="copy"),
+    row("BundleInstance", "instance", reaches=True, own="MissingParameter")(
+        InstanceId="{instance}", Storage__S3__Bucket="bundles"
+    ),
+    row("CancelBundleTask", "bundle")(BundleId="{bundle}"),
     row("DescribeImageAttribute", "image", **IMAGE)(ImageId="{image}", Attribute="launchPermission"),
     row("ModifyImageAttribute", "image", **IMAGE)(ImageId="{image}", Description__Value="d"),
     row("ModifyImageAttribute", "image", **IMAGE)(ImageId="{image}", LaunchPermission__Add__1__Group="all"),

@@ -5,8 +5,9 @@ import xml.etree.ElementTree as ET
 import pytest
 
 from euca_box.messages.registry import EC2_ACTIONS
-from tests.api.cloud_box import running_cloud, tagged
+from tests.api.cloud_box import WHOLE_DISK, running_cloud, tagged
 from tests.api.ec2_walker import walk_response
+from tests.api.test_ec2_bundle_tasks import storage
 
 RULE = {
     "IpProtocol": "tcp",
@@ -59,6 +60,7 @@ def test_every_action_answers_in_the_shape_of_the_model(box):
     call_rules(ec2, group)
     call_attributes(ec2, instance)
     call_stops(box, ec2, instance)
+    call_bundles(box, ec2, instance)
     for action in sorted(EC2_ACTIONS.keys() - called):
         if action.startswith("Describe"):
             getattr(ec2, ec2_method(ec2, action))()
@@ -93,6 +95,18 @@ def call_attributes(ec2, instance):
     ec2.unmonitor_instances(InstanceIds=[instance])
     ec2.get_password_data(InstanceId=instance)
     ec2.describe_instance_status()
+
+
+def call_bundles(box, ec2, instance):
+    created = ec2.create_image(InstanceId=instance, Name="golden", NoReboot=True)["ImageId"]
+    copied = ec2.copy_image(
+        Name="copy", SourceImageId=box.register("disk", WHOLE_DISK), SourceRegion="us-east-1"
+    )["ImageId"]
+    with box.imaging_held():
+        task = ec2.bundle_instance(InstanceId=instance, Storage=storage(box))["BundleTask"]["BundleId"]
+        ec2.cancel_bundle_task(BundleId=task)
+    for image in (created, copied):
+        ec2.deregister_image(ImageId=image)
 
 
 def call_stops(box, ec2, instance):

@@ -1,6 +1,7 @@
 """What a node controller may rely on, from the fake and from libvirt with real guests alike."""
 
 import os
+import tempfile
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -62,6 +63,14 @@ class FakeWorld:
 
     async def wait_booted(self, name: str) -> None:
         await trio.sleep(0.02)
+
+    async def given_target(self, machine: Machine, name: str = "copy") -> Path:
+        target = Path(tempfile.mkdtemp()) / name
+        target.touch()
+        return target
+
+    async def is_whole(self, machine: Machine, target: Path) -> bool:
+        return target.read_bytes() == self.hypervisor.disk_content
 
 
 @asynccontextmanager
@@ -362,3 +371,31 @@ async def test_a_closed_hypervisor_ends_the_channels_of_its_events(world):
         events.close()  # a reader that left; the next event must not hurt anybody
         machine = await world.given_machine("i-00000001")
         await world.hypervisor.create(machine)
+
+
+@pytest.mark.trio
+async def test_copy_disk_gives_what_the_guest_had_on_its_disk_while_it_runs_on(world):
+    machine = await world.given_machine("i-00000001")
+    await world.create(machine)
+    await world.wait_booted(machine.name)
+    target = await world.given_target(machine)
+
+    await world.hypervisor.copy_disk(machine.name, target)
+
+    assert await world.is_whole(machine, target)
+    [domain] = await world.hypervisor.domains()
+    assert domain.state is DomainState.RUNNING
+    # Again, after one that was given up in the middle.
+    with trio.move_on_after(0.01):
+        await world.hypervisor.copy_disk(machine.name, target)
+    await world.hypervisor.copy_disk(machine.name, await world.given_target(machine, "again"))
+
+
+@pytest.mark.trio
+async def test_copy_disk_of_an_absent_domain_or_to_an_absent_file_fails(world):
+    machine = await world.given_machine("i-00000001")
+    with pytest.raises(NoSuchDomain):
+        await world.hypervisor.copy_disk(machine.name, Path("/nowhere/copy"))
+    await world.hypervisor.create(machine)
+    with pytest.raises(KvmError):
+        await world.hypervisor.copy_disk(machine.name, Path("/nowhere/copy"))

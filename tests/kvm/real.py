@@ -20,6 +20,7 @@ from pathlib import Path
 import trio
 
 from euca_box.images.demo import COMMAND_LINE, DemoImage, build_demo
+from euca_box.images.inspect import open_image
 from euca_box.kvm import disks
 from euca_box.kvm.accelerator import Accelerator, hide_kvm, probe
 from euca_box.kvm.console import ConsoleReader, ConsoleRing
@@ -155,6 +156,23 @@ class World:
 
     def _qemu(self, name: str) -> int:
         return int((root() / "run" / "qemu" / f"{name}.pid").read_text())
+
+    async def given_target(self, machine: Machine, name: str = "copy") -> Path:
+        target = self.folder / f"{machine.name}-{name}.qcow2"
+        overlay = machine.disks[0].path
+        # It is locked by its QEMU, which is why its size is not asked of qemu-img.
+        size = int.from_bytes(overlay.read_bytes()[24:32], "big")
+        await disks.create_qcow2(target, size)
+        os.chown(target, QEMU_USER, QEMU_USER)
+        return target
+
+    async def is_whole(self, machine: Machine, target: Path) -> bool:
+        """A self-contained disk with the file system of the image, found clean enough to read."""
+        facts = open_image(target)
+        checked = await trio.run_process(
+            ["qemu-img", "check", "-f", "qcow2", str(target)], check=False, capture_stdout=True
+        )
+        return (facts.format, facts.content, checked.returncode) == ("qcow2", "filesystem", 0)
 
     async def wait_booted(self, name: str) -> None:
         # The shell starts after acpid, which is what shutdown and reboot need.

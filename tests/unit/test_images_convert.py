@@ -7,7 +7,7 @@ import subprocess
 import pytest
 import trio
 
-from euca_box.images.convert import ConvertError, convert_to_raw, jail
+from euca_box.images.convert import ConvertError, convert_to_raw, flatten, jail
 from euca_box.images.inspect import ImageRefused
 from tests.unit.test_images_inspect import VECTORS
 
@@ -124,3 +124,43 @@ async def test_a_cancelled_conversion_leaves_nothing_behind(image, tmp_path):
 
     assert scope.cancelled_caught
     assert not (tmp_path / "disk").exists()
+
+
+@pytest.fixture
+def overlay(tmp_path):
+    """On a base that everybody may read, with some bytes of its own; and an empty target of its size."""
+    tmp_path.chmod(0o711)
+    for folder in tmp_path.parents[:2]:
+        folder.chmod(0o711)
+    base, made, target = tmp_path / "base", tmp_path / "overlay", tmp_path / "target"
+    base.write_bytes(b"base" * (MIB // 4))
+    base.chmod(0o444)
+    subprocess.run(
+        ["qemu-img", "create", "-q", "-f", "qcow2", "-b", base, "-F", "raw", made, "2M"], check=True
+    )
+    subprocess.run(["qemu-io", "-f", "qcow2", "-c", "write -P 0x41 65536 65536", made], check=True)
+    subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", target, "2M"], check=True)
+    for path in (made, target):
+        os.chown(path, JAILED, JAILED)
+        path.chmod(0o600)
+    return made
+
+
+@pytest.mark.trio
+async def test_a_flattened_disk_holds_what_the_guest_saw_and_stands_for_itself(overlay, tmp_path):
+    await flatten(overlay, tmp_path / "target", 2 * MIB, uid=JAILED, gid=JAILED)
+
+    (tmp_path / "base").unlink()
+    await _convert(tmp_path / "target", tmp_path / "raw")
+    raw = (tmp_path / "raw").read_bytes()
+    assert raw[:65536] == b"base" * 16384
+    assert raw[65536:131072] == b"A" * 65536
+    assert raw[131072:MIB] == b"base" * ((MIB - 131072) // 4)
+    assert raw[MIB:] == bytes(MIB)
+
+
+@pytest.mark.trio
+async def test_a_disk_whose_base_the_jail_may_not_read_is_not_flattened(overlay, tmp_path):
+    (tmp_path / "base").chmod(0o400)
+    with pytest.raises(ConvertError):
+        await flatten(overlay, tmp_path / "target", 2 * MIB, uid=JAILED, gid=JAILED)

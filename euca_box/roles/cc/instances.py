@@ -64,24 +64,24 @@ async def terminate_instance(cc: "Cc", call: Call, op: messages.CcTerminateInsta
 
 
 async def reboot_instance(cc: "Cc", call: Call, op: messages.CcRebootInstance) -> Done:
-    placed = _alive(cc, op.instance_id)
+    placed = alive(cc, op.instance_id)
     return await cc.bus.ask(placed.placement.node, NcRebootInstance(op.instance_id), call)
 
 
 async def get_console_output(cc: "Cc", call: Call, op: messages.CcGetConsoleOutput) -> messages.ConsoleOutput:
-    placed = _alive(cc, op.instance_id)
+    placed = alive(cc, op.instance_id)
     return await cc.bus.ask(placed.placement.node, NcGetConsoleOutput(op.instance_id), call)
 
 
 async def get_console_screenshot(
     cc: "Cc", call: Call, op: messages.CcGetConsoleScreenshot
 ) -> messages.Screenshot:
-    placed = _alive(cc, op.instance_id)
+    placed = alive(cc, op.instance_id)
     return await cc.bus.ask(placed.placement.node, NcGetConsoleScreenshot(op.instance_id, op.wake_up), call)
 
 
 async def get_usage(cc: "Cc", call: Call, op: messages.CcGetUsage) -> messages.Usage:
-    placed = _alive(cc, op.instance_id)
+    placed = alive(cc, op.instance_id)
     return await cc.bus.ask(placed.placement.node, NcGetUsage(op.instance_id, op.after), call)
 
 
@@ -111,7 +111,7 @@ def _placed(op: messages.CcRunInstance, placement: Placement) -> "Placed":
     return Placed(op.spec, placement)
 
 
-def _alive(cc: "Cc", instance_id: str) -> "Placed":
+def alive(cc: "Cc", instance_id: str) -> "Placed":
     placed = cc.placed.get(instance_id)
     if placed is None or placed.gone_at is not None:
         raise InvalidInstanceIDNotFound(instance_id)

@@ -18,7 +18,17 @@ from euca_box.bus.results import StoredResults
 from euca_box.messages import base, cc
 from euca_box.messages.instance_spec import GroupRules, InstanceReport, InstanceSpec, Placement
 from euca_box.messages.nc import NodeResources
-from euca_box.roles.cc import elastic, groups, instances, leftovers, loops, prefetch, resources, stops
+from euca_box.roles.cc import (
+    elastic,
+    groups,
+    imaging,
+    instances,
+    leftovers,
+    loops,
+    prefetch,
+    resources,
+    stops,
+)
 from euca_box.store.store import Statement, Store
 from euca_box.tasks import Bell, supervise
 
@@ -149,6 +159,10 @@ OPERATIONS: Operations = {
     cc.CcStartInstance: stops.start_instance,
     cc.CcModifyInstance: stops.modify_instance,
     cc.CcRebootInstance: instances.reboot_instance,
+    cc.CcCreateImage: imaging.create_image,
+    cc.CcBundleInstance: imaging.bundle_instance,
+    cc.CcSendManifest: imaging.send_manifest,
+    cc.CcCancelBundleTask: imaging.cancel_bundle_task,
     cc.CcGetConsoleOutput: instances.get_console_output,
     cc.CcGetUsage: instances.get_usage,
     cc.CcListUsage: instances.list_usage,

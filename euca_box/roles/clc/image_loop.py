@@ -11,10 +11,13 @@ from typing import TYPE_CHECKING
 import trio
 
 from euca_box.messages.base import system_call
+from euca_box.messages.cc import CcCreateImage
 from euca_box.messages.walrus import (
     CacheImage,
     Caching,
     CheckedImage,
+    CopyStoredImage,
+    FindStoredImage,
     FlushCachedImage,
     ListStoredImages,
 )
@@ -109,7 +112,17 @@ async def _step(clc: "Clc", image: Image) -> None:
 
 
 async def _asked(clc: "Clc", image: Image) -> Caching:
-    return await clc.bus.ask("walrus", CacheImage(image.image_id, WAIT_SECONDS), system_call("image"))
+    """How far it is, asked of whoever makes it."""
+    image_id, origin, call = image.image_id, image.origin, system_call(f"image-{image.image_id}")
+    if origin is None or origin.bundle:
+        return await clc.bus.ask("walrus", CacheImage(image_id, WAIT_SECONDS), call)
+    if origin.image is not None:
+        return await clc.bus.ask("walrus", CopyStoredImage(image_id, origin.image), call)
+    found = await clc.bus.ask("walrus", FindStoredImage(image_id), call)
+    if found.image is not None:
+        return found  # its node had told us, and we had no time to write it down
+    op = CcCreateImage(origin.instance_id, image_id, origin.no_reboot, WAIT_SECONDS)
+    return await clc.bus.ask(clc.cc, op, call)
 
 
 async def _try_again(clc: "Clc", image: Image, why: str) -> None:

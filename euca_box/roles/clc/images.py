@@ -17,6 +17,7 @@ from euca_box.model.ec2_errors import (
     InvalidAMINameDuplicate,
     InvalidAMINameMalformed,
     InvalidManifest,
+    ResourceLimitExceeded,
 )
 from euca_box.model.errors import (
     AuthFailure,
@@ -89,7 +90,7 @@ async def register_image(clc: "Clc", call: Call, op: ec2.RegisterImage) -> ec2.R
         boot_mode=op.boot_mode or "",
     )
     # Refused before anything is read, when that needs nothing read.
-    draft = _with_boot_images(clc, call, draft)
+    draft = with_boot_images(clc, call, draft)
     stop_if_dry_run(op.dry_run)
     if key.endswith(SUFFIX):
         return await _register_bundle(clc, call, draft, bucket, key)
@@ -111,6 +112,7 @@ async def _register_bundle(
     clc: "Clc", call: Call, draft: Image, bucket: str, key: str
 ) -> ec2.RegisterImageResult:
     """Pending until Walrus has unpacked it; what fails soon is an answer rather than an image."""
+    check_limit(clc, call.account)
     manifest, secret = await bundled_images.read_bundle(clc, call, bucket, key)
     root = dict(manifest.block_devices).get("root", ROOT_DEVICE)
     image = replace(
@@ -125,7 +127,7 @@ async def _register_bundle(
         deadline=clc.now() + clc.settings.image_seconds,
         origin=Origin(bundle=f"{bucket}/{key}"),
     )
-    image = _with_boot_images(clc, call, image)
+    image = with_boot_images(clc, call, image)
     if image.architecture not in ARCHITECTURES:
         raise InvalidManifest(f"The architecture of {bucket}/{key} is not i386 or x86_64.")
     await bundled_images.keep_bundle(clc, call, image.image_id, bucket, key, manifest, secret)
@@ -204,9 +206,22 @@ def usable(clc: "Clc", account: str, image_id: str, kind: ImageType) -> Image:
     image = visible(clc, account, image_id)
     if image.type is not kind:
         raise InvalidParameterValue(f"{image.image_id} is a {image.type.value} image, not a {kind.value}.")
+    return available(clc, account, image_id)
+
+
+def available(clc: "Clc", account: str, image_id: str) -> Image:
+    """Raises InvalidAMIID.NotFound, InvalidAMIID.Unavailable."""
+    image = visible(clc, account, image_id)
     if image.state is not ImageState.AVAILABLE:
         raise InvalidAMIIDUnavailable(image.image_id)
     return image
+
+
+def check_limit(clc: "Clc", account: str) -> None:
+    """Of images that take room of the cloud's own. Raises ResourceLimitExceeded."""
+    own = sum(image.origin is not None for image in clc.images.of(account))
+    if own >= clc.settings.max_images:
+        raise ResourceLimitExceeded(f"The account has {own} images that the cloud keeps; deregister some.")
 
 
 def _shown(clc: "Clc", call: Call, image_id: str) -> Image:
@@ -236,7 +251,7 @@ def checked_name(clc: "Clc", account: str, name: str) -> str:
     return name
 
 
-def _with_boot_images(clc: "Clc", call: Call, image: Image) -> Image:
+def with_boot_images(clc: "Clc", call: Call, image: Image) -> Image:
     """Their ids as we write them. Raises InvalidAMIID.*, InvalidParameterValue."""
     kernel, ramdisk = image.kernel_id, image.ramdisk_id
     return replace(

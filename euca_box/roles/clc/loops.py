@@ -12,6 +12,7 @@ from euca_box.model.errors import EucaError
 from euca_box.model.instances import InstanceState
 from euca_box.roles.clc import launches, stops
 from euca_box.roles.clc.address_loop import push_addresses
+from euca_box.roles.clc.bundle_loop import bundle_instances
 from euca_box.roles.clc.firewall import send_groups
 from euca_box.roles.clc.image_loop import flush_images, make_images
 from euca_box.store.store import Statement
@@ -108,6 +109,7 @@ LOOPS: dict[str, Callable[["Clc"], Awaitable[None]]] = {
     "push addresses": push_addresses,
     "push principals": push_principals,
     "make images": make_images,
+    "bundle instances": bundle_instances,
     "flush images": flush_images,
     "sweep": sweep,
 }

@@ -21,8 +21,10 @@ from euca_box.messages import (
     ec2_account,
     ec2_addresses,
     ec2_attributes,
+    ec2_bundle_tasks,
     ec2_groups,
     ec2_image_attributes,
+    ec2_image_copies,
     ec2_images,
     ec2_instances,
     ec2_keypairs,
@@ -34,6 +36,7 @@ from euca_box.messages import (
     sts,
 )
 from euca_box.model.addresses import Address
+from euca_box.model.bundle_tasks import BundleTask
 from euca_box.model.groups import SecurityGroup
 from euca_box.model.ids import NewId, id_maker
 from euca_box.model.images import Image
@@ -43,10 +46,12 @@ from euca_box.roles.clc import (
     account,
     addresses,
     attributes,
+    bundle_tasks,
     certificates,
     group_rules,
     groups,
     image_attributes,
+    image_copies,
     images,
     instances,
     keypairs,
@@ -88,6 +93,7 @@ class ClcSettings:
     max_group_rules: int = 200
     launch_seconds: float = 600.0
     image_seconds: float = 3600.0
+    max_images: int = 100
     terminated_seconds: float = 3600.0
     vpc_cidr: str = "172.31.0.0/16"
     subnet_cidr: str = "172.31.0.0/20"
@@ -127,10 +133,14 @@ class Clc:
             store, "security_group", SecurityGroup, lambda r: r.group_id
         )
         self.addresses: Records[Address] = Records(store, "address", Address, lambda r: r.allocation_id)
+        self.bundle_tasks: Records[BundleTask] = Records(
+            store, "bundle_task", BundleTask, lambda r: r.bundle_id
+        )
         self.views = Views(settings, self.groups, self.addresses)
         self.vm_types = {vm.name: vm for vm in settings.vm_types}
         self.launch_bell = Bell()
         self.image_bell = Bell()
+        self.bundle_bell = Bell()
         self.image_news = trio.Event()  # an image is no longer pending
         self.image_progress: dict[str, int] = {}  # of pending ones, in percent
         self.groups_bell = Bell()
@@ -152,6 +162,7 @@ class Clc:
         """Read the rows; make the first administrator when there is none."""
         await self.instances.load()
         await self.images.load()
+        await self.bundle_tasks.load()
         await self.key_pairs.load()
         await self.groups.load()
         await self.addresses.load()
@@ -196,6 +207,8 @@ OPERATIONS: Operations = {
     ec2_images.RegisterImage: images.register_image,
     ec2_images.DeregisterImage: images.deregister_image,
     ec2_images.DescribeImages: images.describe_images,
+    ec2_image_copies.CreateImage: image_copies.create_image,
+    ec2_image_copies.CopyImage: image_copies.copy_image,
     ec2_image_attributes.ModifyImageAttribute: image_attributes.modify_image_attribute,
     ec2_image_attributes.ResetImageAttribute: image_attributes.reset_image_attribute,
     ec2_image_attributes.DescribeImageAttribute: image_attributes.describe_image_attribute,
@@ -203,7 +216,9 @@ OPERATIONS: Operations = {
     ec2_storage.DescribeVolumes: storage.describe_volumes,
     ec2_storage.DescribeVolumeStatus: storage.describe_volume_status,
     ec2_storage.DescribeSnapshots: storage.describe_snapshots,
-    ec2_storage.DescribeBundleTasks: storage.describe_bundle_tasks,
+    ec2_bundle_tasks.BundleInstance: bundle_tasks.bundle_instance,
+    ec2_bundle_tasks.CancelBundleTask: bundle_tasks.cancel_bundle_task,
+    ec2_bundle_tasks.DescribeBundleTasks: bundle_tasks.describe_bundle_tasks,
     ec2_keypairs.CreateKeyPair: keypairs.create_key_pair,
     ec2_keypairs.ImportKeyPair: keypairs.import_key_pair,
     ec2_keypairs.DescribeKeyPairs: keypairs.describe_key_pairs,

@@ -28,6 +28,7 @@ from euca_box.model.instances import (
 from euca_box.observe.failpoints import fp
 from euca_box.roles.clc import instances, places, views
 from euca_box.roles.clc.firewall import send_groups
+from euca_box.roles.clc.image_copies import is_imaged
 from euca_box.roles.clc.rules import stop_if_dry_run
 from euca_box.store.store import one
 
@@ -70,6 +71,10 @@ async def start_instances(clc: "Clc", call: Call, op: ec2.StartInstances) -> ec2
         if not INSTANCE.takes(record.state, InstanceEvent.START_AGAIN):
             raise IncorrectInstanceState(
                 f"The instance '{record.instance_id}' is not in a state from which it can be started."
+            )
+        if is_imaged(clc, record):
+            raise IncorrectInstanceState(
+                f"An image is being made of '{record.instance_id}'. Try again later."
             )
     await _check_room(clc, call, [r for r in records if r.state is InstanceState.STOPPED])
     stop_if_dry_run(op.dry_run)

@@ -1,4 +1,4 @@
-"""Volumes, snapshots and bundle tasks as they are without a storage controller: none exist."""
+"""Volumes and snapshots as they are without a storage controller: none exist."""
 
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
@@ -7,7 +7,7 @@ from euca_box.messages import ec2_storage as ec2
 from euca_box.messages.base import Call
 from euca_box.messages.ec2_common import Filter
 from euca_box.model import ids
-from euca_box.model.ec2_errors import InvalidBundleIDNotFound, InvalidSnapshotNotFound, InvalidVolumeNotFound
+from euca_box.model.ec2_errors import InvalidSnapshotNotFound, InvalidVolumeNotFound
 from euca_box.model.errors import ClientFault
 from euca_box.model.filters import filtered
 from euca_box.model.paging import page
@@ -35,9 +35,6 @@ SNAPSHOT_FILTERS = _names(
     "description encrypted owner-alias owner-id progress snapshot-id start-time status storage-tier "
     "volume-id volume-size"
 )
-BUNDLE_FILTERS = _names(
-    "bundle-id error-code error-message instance-id progress s3-bucket s3-prefix start-time state update-time"
-)
 
 
 async def describe_volumes(clc: "Clc", call: Call, op: ec2.DescribeVolumes) -> ec2.DescribeVolumesResult:
@@ -64,14 +61,6 @@ async def describe_snapshots(
     _check_page(op.max_results, op.next_token)
     stop_if_dry_run(op.dry_run)
     return ec2.DescribeSnapshotsResult()
-
-
-async def describe_bundle_tasks(
-    clc: "Clc", call: Call, op: ec2.DescribeBundleTasks
-) -> ec2.DescribeBundleTasksResult:
-    _none(op.bundle_ids, "bun", InvalidBundleIDNotFound, op.filters, BUNDLE_FILTERS)
-    stop_if_dry_run(op.dry_run)
-    return ec2.DescribeBundleTasksResult()
 
 
 def _none(

@@ -26,7 +26,9 @@ from euca_box.model.instances import Reason
 from euca_box.net.network import Network
 from euca_box.roles.nc import (
     addresses,
+    bundling,
     groups,
+    imaging,
     instances,
     leftovers,
     loops,
@@ -114,6 +116,8 @@ class Nc:
         self.health: dict[str, str] = {}  # what is wrong with guests that run, in words
         self.steps: dict[str, str] = {}  # what a starting instance is waiting for
         self.bells: dict[str, Bell] = {}
+        self.imaging: dict[str, imaging.Task] = {}
+        self.imaging_limiter = trio.CapacityLimiter(imaging.AT_ONCE)
         self.consoles: dict[str, Console] = {}
         self.samples: dict[str, deque[Sample]] = {}
         self.last_samples: dict[str, deque[Sample]] = {}  # two of each guest that runs
@@ -222,6 +226,10 @@ OPERATIONS: Operations = {
     nc.NcStopInstance: stops.stop_instance,
     nc.NcStartInstance: stops.start_instance,
     nc.NcRebootInstance: instances.reboot_instance,
+    nc.NcCreateImage: imaging.create_image,
+    nc.NcBundleInstance: bundling.bundle_instance,
+    nc.NcSendManifest: bundling.send_manifest,
+    nc.NcCancelBundleTask: bundling.cancel_bundle_task,
     nc.NcGetConsoleOutput: instances.get_console_output,
     nc.NcGetConsoleScreenshot: instances.get_console_screenshot,
     nc.NcGetUsage: usage.get_usage,

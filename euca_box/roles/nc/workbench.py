@@ -5,15 +5,15 @@ import hashlib
 import os
 import shutil
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import BinaryIO, Literal, Protocol
 
 import trio
 
-from euca_box.images import download
+from euca_box.images import convert, download, send
 from euca_box.kvm import disks, firmware, vnc
 from euca_box.kvm.console import ConsoleReader, ConsoleRing, Viewer
 from euca_box.kvm.firmware import Firmware
@@ -56,6 +56,25 @@ class Workbench(Protocol):
 
     def make_qemu_folder(self, path: Path, uid: int | None) -> None:
         """One of QEMU's, for nobody else."""
+
+    async def create_copy(self, path: Path, size_bytes: int, uid: int | None) -> None:
+        """An empty qcow2, for a copy of a disk."""
+
+    async def flatten(self, overlay: Path, target: Path, size_bytes: int, uid: int | None) -> None:
+        """Fill such a copy from the disk of a guest that does not run. Raises ConvertError."""
+
+    async def make_raw(self, copy: Path, target: Path, uid: int | None) -> None:
+        """A new raw file of what such a copy holds. Raises ConvertError."""
+
+    def size_of(self, path: Path) -> int: ...
+
+    def opened(self, path: Path) -> BinaryIO: ...
+
+    async def send_part(self, url: str, ca_file: str, path: Path, offset: int, length: int) -> str:
+        """PUT bytes of a file; the ETag. Raises SendError, SendRefused."""
+
+    async def send_form(self, url: str, ca_file: str, fields: Mapping[str, str], data: bytes) -> None:
+        """POST the bytes as a file of a form. Raises SendError, SendRefused."""
 
     def write_private(self, path: Path, data: bytes) -> None:
         """A file that only we may read."""
@@ -127,6 +146,34 @@ class HostWorkbench:
             self._owner(uid).take(fresh)
             fresh.rename(variables)
         return firmware.Firmware(found.code, variables)
+
+    async def create_copy(self, path: Path, size_bytes: int, uid: int | None) -> None:
+        await disks.create_qcow2(path, size_bytes)
+        self._owner(uid).take(path)
+
+    async def flatten(self, overlay: Path, target: Path, size_bytes: int, uid: int | None) -> None:
+        user = self._owner(uid).uid
+        await convert.flatten(overlay, target, size_bytes, uid=user, gid=user)
+
+    async def make_raw(self, copy: Path, target: Path, uid: int | None) -> None:
+        user = self._owner(uid).uid
+        await convert.convert_to_raw(copy, "qcow2", target, convert.LARGEST_BYTES, uid=user, gid=user)
+
+    def size_of(self, path: Path) -> int:
+        return path.stat().st_size
+
+    def opened(self, path: Path) -> BinaryIO:
+        return path.open("rb")
+
+    async def send_part(self, url: str, ca_file: str, path: Path, offset: int, length: int) -> str:
+        return await trio.to_thread.run_sync(
+            send.send_part, url, ca_file, path, offset, length, limiter=self.limiter, abandon_on_cancel=True
+        )
+
+    async def send_form(self, url: str, ca_file: str, fields: Mapping[str, str], data: bytes) -> None:
+        await trio.to_thread.run_sync(
+            send.send_form, url, ca_file, fields, data, limiter=self.limiter, abandon_on_cancel=True
+        )
 
     def make_folder(self, path: Path) -> None:
         path.mkdir(parents=True, exist_ok=True, mode=0o711)

@@ -99,14 +99,19 @@ async def get_decrypted_image(
     walrus: "Walrus", call: Call, op: messages.GetDecryptedImage
 ) -> messages.ImageUrl:
     """Raises InvalidManifest when it cannot be unpacked any more."""
-    image = _known(walrus, op.image_id)
+    await whole(walrus, op.image_id)
+    return images.lend(walrus, walrus.stored.bucket, op.image_id, op.etag)
+
+
+async def whole(walrus: "Walrus", image_id: str) -> None:
+    """Return when its bytes are there. Raises InvalidManifest."""
+    image = _known(walrus, image_id)
     if image.image is None:
         job = _job(walrus, image)
         await job.done.wait()
         if job.error is not None:
             raise job.error
-    await walrus.stored.touch(op.image_id)
-    return images.lend(walrus, walrus.stored.bucket, op.image_id, op.etag)
+    await walrus.stored.touch(image_id)
 
 
 async def flush_cached_image(walrus: "Walrus", call: Call, op: messages.FlushCachedImage) -> Done:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 URL_SECONDS = 3600
 
 
-def lent_url(walrus: "Walrus", method: str, bucket: str, key: str) -> str:
-    url = f"{walrus.settings.endpoint}/{quote(bucket, safe='')}/{quote(key, safe='/~')}"
+def lent_url(walrus: "Walrus", method: str, bucket: str, key: str, query: str = "") -> str:
+    url = f"{walrus.settings.endpoint}/{quote(bucket, safe='')}/{quote(key, safe='/~')}{query and '?'}{query}"
     now = datetime.fromtimestamp(walrus.now(), UTC)
     return presign_url(method, url, walrus.lender, now, URL_SECONDS)

@@ -17,7 +17,7 @@ from euca_box.bus.memory import MemoryTransport
 from euca_box.messages import base
 from euca_box.messages import walrus as messages
 from euca_box.model.accounts import AccessKey
-from euca_box.roles.walrus import bundles, hidden, images, loops, principals, scrubbing
+from euca_box.roles.walrus import bundles, copies, hidden, images, loops, principals, scrubbing
 from euca_box.roles.walrus.bundles import Job
 from euca_box.roles.walrus.stored import StoredImages
 from euca_box.roles.walrus.vault import Vault
@@ -94,6 +94,12 @@ OPERATIONS: Operations = {
     messages.KeepBundle: bundles.keep_bundle,
     messages.CacheImage: bundles.cache_image,
     messages.GetDecryptedImage: bundles.get_decrypted_image,
+    messages.FindStoredImage: copies.find_stored_image,
+    messages.CopyStoredImage: copies.copy_stored_image,
+    messages.BeginImageUpload: copies.begin_image_upload,
+    messages.GetBucketUrl: copies.get_bucket_url,
+    messages.GetPartUrl: copies.get_part_url,
+    messages.EndImageUpload: copies.end_image_upload,
     messages.FlushCachedImage: bundles.flush_cached_image,
     messages.ListStoredImages: bundles.list_stored_images,
     messages.GetHiddenUrls: hidden.get_hidden_urls,

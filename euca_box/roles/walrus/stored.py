@@ -41,6 +41,7 @@ class StoredImages:
         for row in await self._store.read("SELECT * FROM stored_image"):
             self._images[row["image_id"]] = base.decode(row["record"], StoredImage)
             self._used_at[row["image_id"]] = row["used_at"]
+        await self._vault.drop_uploads(self.bucket)  # their URLs were signed with a key of the last start
         for key in await self._vault.keys(self.bucket):
             if (found := self._images.get(key)) is None or found.image is None:
                 await self._vault.remove(self.bucket, key)

@@ -5,12 +5,15 @@ from typing import Protocol
 
 from euca_box.bridge import Bridge
 from euca_box.model.accounts import LENDER, Principal
+from euca_box.model.s3_errors import NoSuchKey
+from euca_box.objects.completion import NamedPart
 from euca_box.objects.engine import Objects
 from euca_box.objects.hashing import sha256_of
 from euca_box.objects.listing import Page
 from euca_box.objects.making import Make, make_object
 from euca_box.objects.rows import Damage, ObjectFacts
 from euca_box.objects.scrub import Round
+from euca_box.objects.versions import Wish
 
 IMAGES = "_images"  # the hidden bucket of images that are no object of a user
 
@@ -28,6 +31,18 @@ class Vault(Protocol):
 
     async def make(self, bucket: str, key: str, make: Make, size_bytes: int) -> ObjectFacts:
         """Store what make(read) gives out, in a thread, with its SHA-256. Raises InsufficientStorage."""
+
+    async def copy(self, bucket: str, key: str, etag: str, store: str, name: str) -> ObjectFacts:
+        """Into the store, if it has still this ETag. Raises NoSuchBucket, NoSuchKey, InsufficientStorage."""
+
+    async def begin_upload(self, bucket: str, key: str) -> str:
+        """The id of a multipart upload into the store, instead of an earlier one of the key."""
+
+    async def end_upload(self, bucket: str, key: str, upload_id: str, etags: tuple[str, ...]) -> ObjectFacts:
+        """Raises NoSuchUpload, InvalidPart."""
+
+    async def drop_uploads(self, bucket: str) -> None:
+        """Give up all uploads into the store."""
 
     async def keys(self, bucket: str) -> list[str]:
         """Of the store."""
@@ -82,6 +97,41 @@ class ObjectVault:
         return await self._bridge.to_asyncio(
             make_object, self._objects, LENDER, bucket, key, make, size_bytes
         )
+
+    async def copy(self, bucket: str, key: str, etag: str, store: str, name: str) -> ObjectFacts:
+        async def copy() -> ObjectFacts:
+            async with self._objects.opened(LENDER, bucket, key) as found:
+                if found.stored.etag != etag:
+                    raise NoSuchKey(Key=key)
+                made = await self._objects.copy(LENDER, found, store, name, Wish())
+            return ObjectFacts(made.size_bytes, made.etag, made.sha256, made.generation)
+
+        return await self._bridge.to_asyncio(copy)
+
+    async def begin_upload(self, bucket: str, key: str) -> str:
+        async def begin() -> str:
+            uploads = self._objects.uploads
+            for earlier in await uploads.open_in(bucket):
+                if earlier.key == key:
+                    await uploads.abort(earlier)
+            return (await uploads.create(LENDER, bucket, key, Wish())).upload_id
+
+        return await self._bridge.to_asyncio(begin)
+
+    async def end_upload(self, bucket: str, key: str, upload_id: str, etags: tuple[str, ...]) -> ObjectFacts:
+        async def end() -> ObjectFacts:
+            parts = [NamedPart(number, etag) for number, etag in enumerate(etags, start=1)]
+            await self._objects.uploads.complete(LENDER, bucket, key, upload_id, parts, Wish())
+            return await self._objects.stat(LENDER, bucket, key)
+
+        return await self._bridge.to_asyncio(end)
+
+    async def drop_uploads(self, bucket: str) -> None:
+        async def drop() -> None:
+            for upload in await self._objects.uploads.open_in(bucket):
+                await self._objects.uploads.abort(upload)
+
+        await self._bridge.to_asyncio(drop)
 
     async def keys(self, bucket: str) -> list[str]:
         return await self._bridge.to_asyncio(self._keys, bucket)
