@@ -320,6 +320,7 @@ class App:
             reserved_disk_gib=nc.reserved_disk_gib,
             reboot_grace_seconds=nc.reboot_grace_seconds,
             stop_grace_seconds=nc.stop_grace_seconds,
+            inject_keys=nc.inject_keys,
             first_uid=guest_uids(nc.first_guest_uid),
         )
         return nc_role.Nc(

@@ -254,6 +254,11 @@ class Nc:
     qemu_uid: int = setting(
         64055, "User and group that QEMU runs as (Debian's libvirt-qemu).", check=at_least(1)
     )
+    inject_keys: bool = setting(
+        False,
+        "Write the SSH key into root file systems (ext, raw) too, for images that do not ask the metadata. "
+        "The first start of such an instance copies its image.",
+    )
     guest_limits: bool = setting(
         True, "Keep a guest's CPU time and memory to its VM type by control groups, where the host has them."
     )

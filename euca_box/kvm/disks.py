@@ -92,6 +92,14 @@ async def create_formatted(
         raise
 
 
+async def copy_sparse(source: Path, target: Path) -> None:
+    """A private copy, without the holes; where the file system shares blocks, at no cost. Raises KvmError."""
+    _reserve(target)
+    await _run(
+        ["cp", "--sparse=always", "--reflink=auto", "--no-preserve=all", "--", str(source), str(target)]
+    )
+
+
 async def virtual_size_bytes(path: Path, image_format: DiskFormat) -> int:
     """What the guest sees as the size of the disk. Only for files that images.inspect has passed."""
     if image_format == "raw":

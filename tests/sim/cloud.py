@@ -21,6 +21,7 @@ from euca_box.auth.notary import Notary
 from euca_box.auth.secrets import Sealer
 from euca_box.bus.bus import Bus, Desk
 from euca_box.bus.memory import MemoryTransport
+from euca_box.images.inject import InjectError
 from euca_box.kvm.fake import FakeHypervisor
 from euca_box.kvm.firmware import Firmware
 from euca_box.messages import ec2_instances as ec2
@@ -58,6 +59,8 @@ class FakeWorkbench:
 
     broken: Exception | None = None
     fetches: int = 0
+    no_file_system: bool = False
+    keys: list = field(default_factory=list)  # copies with a key
     firmware: Path | None = None  # for UEFI
     made: set = field(default_factory=set)
     extras: list = field(default_factory=list)  # empty disks: label and bytes
@@ -84,6 +87,14 @@ class FakeWorkbench:
     async def create_formatted(self, path, size_bytes, kind, label, uid):
         assert path.parent in self.made
         self.extras.append((label, size_bytes))
+
+    async def copy_with_key(self, image, path, public_key, uid):
+        await trio.lowlevel.checkpoint()
+        if self.no_file_system:
+            raise InjectError("no file system")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(public_key)
+        self.keys.append(path)
 
     def uefi(self, variables, uid):
         return self.firmware and Firmware(self.firmware, variables)

@@ -1,12 +1,15 @@
 """The life of an instance through CLC, CC and NC, in virtual time."""
 
+import base64
 import contextlib
 import errno
+from dataclasses import replace
 
 import pytest
 import trio
 
 from euca_box.messages import ec2_instances as ec2
+from euca_box.messages.ec2_keypairs import ImportKeyPair
 from euca_box.model.ec2_errors import (
     InsufficientInstanceCapacity,
     InvalidAMIIDNotFound,
@@ -17,6 +20,8 @@ from euca_box.observe import failpoints
 from tests.sim.cloud import MALLORY, Killed, cloud
 
 pytestmark = pytest.mark.trio
+KEY_BYTES = b"\0\0\0\x0bssh-ed25519\0\0\0 " + bytes(range(32))
+PUBLIC_KEY = b"ssh-ed25519 " + base64.b64encode(KEY_BYTES)
 
 
 @pytest.fixture(autouse=True)
@@ -139,6 +144,26 @@ async def test_an_image_is_fetched_once_for_many_instances(tmp_path, autojump_cl
         for instance_id in await c.run_instances(count=3):
             await c.until(instance_id, "running")
         assert c.workbench.fetches == 2  # the root and its kernel
+
+
+@pytest.mark.parametrize("can", [True, False])
+async def test_a_node_that_injects_keys_gives_the_guest_a_copy_with_it_and_starts_without_too(
+    tmp_path, autojump_clock, can
+):
+    async with cloud(tmp_path) as c:
+        c.nc.settings = replace(c.nc.settings, inject_keys=True)
+        c.workbench.no_file_system = not can
+        await c.ask(ImportKeyPair("k", PUBLIC_KEY))
+        [instance_id] = await c.run_instances(key_name="k")
+        await c.until(instance_id, "running")
+        [(base, _)] = c.hypervisor.machines[instance_id].disks[0].backing
+        assert (base.name == "root-with-key.raw") is can
+
+        await c.ask(ec2.StopInstances((instance_id,)))
+        await c.until(instance_id, "stopped")
+        await c.ask(ec2.StartInstances((instance_id,)))
+        await c.until(instance_id, "running")
+        assert c.hypervisor.machines[instance_id].disks[0].backing[0][0] == base
 
 
 FAILPOINTS = [

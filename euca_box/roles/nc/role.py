@@ -61,6 +61,7 @@ class NcSettings:
     stop_grace_seconds: float = 60.0
     reserved_memory_mib: int = 1024
     reserved_disk_gib: int = 2
+    inject_keys: bool = False
     first_uid: int = 0  # of the users of guests; 0: all run as one
 
 
@@ -79,6 +80,7 @@ class Resident:
     stopped: bool = False
     force: bool = False
     launched: bool = False
+    keyed: bool = False  # its root disk reads from a copy of the image with the SSH key
     uid: int | None = None  # who its QEMU runs as; None: the one user of all
 
 

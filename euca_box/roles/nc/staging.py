@@ -2,10 +2,12 @@
 
 import errno
 import logging
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
 
 from euca_box.images.download import DownloadError
+from euca_box.images.inject import InjectError
 from euca_box.kvm.firmware import Firmware
 from euca_box.kvm.hypervisor import Disk, DomainExists, KvmError, Machine, Nic
 from euca_box.model import ids
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 GIB, MIB = 1024**3, 1024**2
+KEYED = "root-with-key.raw"
 EXTRA_TARGETS = ("vdb", "vdc")
 LONGEST_SERIAL = 20  # characters, VIRTIO_BLK_ID_BYTES
 NO_FIRMWARE = "its image boots by UEFI, and the node has no firmware for that (Debian's package ovmf)"
@@ -143,12 +146,15 @@ async def _disks(nc: "Nc", resident: "Resident", base: Path) -> tuple[Disk, ...]
         for disk, target in zip(spec.extra_disks, EXTRA_TARGETS[: len(spec.extra_disks)], strict=True)
     ]
     if resident.launched:
-        return (root, *extra)
+        return (replace(root, backing=((folder / KEYED, base_format),)) if resident.keyed else root, *extra)
     nc.workbench.make_folder(folder.parent)
     await nc.workbench.remove(folder)
     nc.workbench.make_folder(folder)
     checkpoint.write(nc, resident)
     fp("nc.disk.after-folder")
+    if await _keyed(nc, resident, base, folder / KEYED):
+        base = folder / KEYED
+        root = replace(root, backing=((base, base_format),))
     await nc.workbench.create_overlay(path, base, base_format, spec.vm_type.disk_gib * GIB, resident.uid)
     for disk, made in zip(spec.extra_disks, extra, strict=True):
         kind: DiskKind = "swap" if disk.virtual_name == "swap" else "ext4"
@@ -156,6 +162,25 @@ async def _disks(nc: "Nc", resident: "Resident", base: Path) -> tuple[Disk, ...]
             made.path, disk.size_mib * MIB, kind, disk.virtual_name, resident.uid
         )
     return (root, *extra)
+
+
+async def _keyed(nc: "Nc", resident: "Resident", image: Path, copy: Path) -> bool:
+    """Make a copy of a root file system with the SSH key in it, where the node does that.
+
+    That it cannot be done is no reason not to start, as in 1.6.2: the image may ask the metadata.
+    """
+    spec = resident.spec
+    wanted = nc.settings.inject_keys and spec.public_key and spec.image.format == "raw"
+    done = False
+    if wanted and not spec.image.bootable:
+        try:
+            await nc.workbench.copy_with_key(image, copy, spec.public_key, resident.uid)
+            done = True
+        except InjectError as error:
+            log.warning("%s starts without its SSH key in %s: %s", spec.instance_id, spec.image_id, error)
+    if resident.keyed != done:
+        await nc.mark(spec.instance_id, keyed=done)
+    return done
 
 
 def _firmware(nc: "Nc", resident: "Resident") -> Firmware | None:

@@ -13,7 +13,7 @@ from typing import BinaryIO, Literal, Protocol
 
 import trio
 
-from euca_box.images import convert, download, send
+from euca_box.images import convert, download, inject, send
 from euca_box.kvm import disks, firmware, vnc
 from euca_box.kvm.console import ConsoleReader, ConsoleRing, Viewer
 from euca_box.kvm.firmware import Firmware
@@ -47,6 +47,9 @@ class Workbench(Protocol):
     async def create_formatted(
         self, path: Path, size_bytes: int, kind: DiskKind, label: str, uid: int | None
     ) -> None: ...
+
+    async def copy_with_key(self, image: Path, path: Path, public_key: str, uid: int | None) -> None:
+        """A copy of a file system with the key in it. Raises InjectError, OSError; nothing is left then."""
 
     def uefi(self, variables: Path, uid: int | None) -> Firmware | None:
         """The firmware of this host, with the guest's variables in this file, made when it is not there."""
@@ -183,6 +186,16 @@ class HostWorkbench:
         self._owner(uid).take(path)
         path.chmod(0o700)
 
+    async def copy_with_key(self, image: Path, path: Path, public_key: str, uid: int | None) -> None:
+        owner = self._owner(uid)
+        try:
+            await disks.copy_sparse(image, path)
+            owner.take(path)
+            await inject.inject_key(path, public_key, owner.uid)
+        except BaseException:
+            _unlink(path)
+            raise
+
     def write_private(self, path: Path, data: bytes) -> None:
         with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600), "wb") as file:
             file.write(data)
@@ -218,6 +231,10 @@ class HostWorkbench:
             return ring.tail()
         finally:
             ring.close()
+
+
+def _unlink(path: Path) -> None:
+    path.unlink(missing_ok=True)
 
 
 def _sha256(path: Path) -> str:
