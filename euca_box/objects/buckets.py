@@ -26,8 +26,10 @@ from euca_box.objects.index import BucketIndex, Changes
 from euca_box.objects.rows import ENABLED, Bucket, is_hidden, owner_of
 from euca_box.store.store import Conflict
 
-# "services" is the first step of the paths of 1.6.2, /services/Walrus/bucket/key.
-_TAKEN = {"services"}
+# "services" is the first step of the paths of 1.6.2, /services/Walrus/bucket/key; SOAP is asked at /soap.
+_TAKEN = {"services", "soap"}
+_RESERVED_BEGINNINGS = ("xn--", "sthree-", "amzn-s3-demo-")
+_RESERVED_ENDINGS = ("-s3alias", "--ol-s3", ".mrap", "--x-s3", "--table-s3")
 _NAME = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 
 
@@ -178,6 +180,8 @@ class Buckets:
 def is_bucket_name(name: str) -> bool:
     """S3 user guide, "Bucket naming rules", and not a path of our own."""
     if not _NAME.fullmatch(name) or ".." in name or ".-" in name or "-." in name or name in _TAKEN:
+        return False
+    if name.startswith(_RESERVED_BEGINNINGS) or name.endswith(_RESERVED_ENDINGS):
         return False
     try:
         IPv4Address(name)
