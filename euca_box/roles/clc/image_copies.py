@@ -44,6 +44,7 @@ async def create_image(clc: "Clc", call: Call, op: ec2.CreateImage) -> ec2.Creat
         kernel_id=record.kernel_id,
         ramdisk_id=record.ramdisk_id,
         root_device_name=record.root_device_name,
+        boot_mode=record.boot_mode,
         tags=tags,
         state=IMAGE.start,
         deadline=clc.now() + clc.settings.image_seconds,
