@@ -3,10 +3,20 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from euca_box.model.notifications import Event
 from tests.durability.workload import SOURCE_SIZES, content
 
 # The versions of a key, oldest first: id, and bytes or None for a delete marker.
 Versions = tuple[tuple[str, bytes | None], ...]
+Told = tuple[str, ...]  # the events of a key that somebody is to be told of
+
+_EVENTS = {
+    "put": Event.PUT,
+    "multipart": Event.COMPLETED,
+    "copy": Event.COPY,
+    "delete": Event.DELETED,
+    "delete version": Event.DELETED,
+}
 
 
 @dataclass
@@ -16,6 +26,7 @@ class Acknowledged:
     ids: dict[tuple[str, int], str]
     is_ready: bool = False
     held: dict[str, Versions] = field(default_factory=dict)
+    told: dict[str, Told] = field(default_factory=dict)
     under_way: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def feed(self, note: dict[str, Any]) -> None:
@@ -24,17 +35,24 @@ class Acknowledged:
         elif note["event"] == "begin":
             self.under_way[note["key"]] = note
         else:
-            self.held[note["key"]] = self._after(note)
+            self.held[note["key"]], self.told[note["key"]] = self._after(note), self._told_after(note)
             del self.under_way[note["key"]]
 
-    def may_hold(self, key: str) -> list[Versions]:
-        found = [self.held.get(key, ())]
-        if key in self.under_way:
-            found.append(self._after(self.under_way[key]))
+    def may_hold(self, key: str) -> list[tuple[Versions, Told]]:
+        """A change and its event are there both, or neither of them."""
+        found = [(self.held.get(key, ()), self.told.get(key, ()))]
+        if (note := self.under_way.get(key)) is not None:
+            found.append((self._after(note), self._told_after(note)))
         return found
 
     def keys(self) -> set[str]:
         return {*self.held, *self.under_way}
+
+    def _told_after(self, note: dict[str, Any]) -> Told:
+        event = _EVENTS[note["kind"]]
+        if note["kind"] == "delete" and note["key"].startswith("versioned/"):
+            event = Event.MARKED
+        return (*self.told.get(note["key"], ()), event)
 
     def _after(self, note: dict[str, Any]) -> Versions:
         key, step, kind = note["key"], note["step"], note["kind"]

@@ -6,7 +6,7 @@ from euca_box.objects.engine import Objects
 from euca_box.objects.sqlite.index import SqliteIndex
 from euca_box.objects.version_listing import MARKER
 from euca_box.store.sqlite_store import open_store
-from tests.durability.acknowledged import Acknowledged, Versions
+from tests.durability.acknowledged import Acknowledged, Told, Versions
 from tests.durability.workload import ALICE, MIGRATIONS, OPTIONS
 
 
@@ -32,15 +32,22 @@ async def wrongs_of(folder: Path, known: Acknowledged) -> list[str]:
 
 async def wrongs_of_key(objects: Objects, name: str, known: Acknowledged) -> list[str]:
     try:
-        found = await held_by(objects, *name.split("/"))
+        found = await held_by(objects, *name.split("/")), await told_of(objects, *name.split("/"))
     except Exception as error:
         return [f"{name} cannot be read: {error!r}"]
     allowed = known.may_hold(name)
     if name.startswith("plain/"):
-        found, allowed = _without_ids(found), [_without_ids(versions) for versions in allowed]
+        found = _without_ids(found[0]), found[1]
+        allowed = [(_without_ids(versions), told) for versions, told in allowed]
     if found in allowed:
         return []
-    return [f"{name} holds {_shown(found)}, not {' or '.join(map(_shown, allowed))}"]
+    return [f"{name} holds {_shown(*found)}, not {' or '.join(_shown(*one) for one in allowed)}"]
+
+
+async def told_of(objects: Objects, bucket: str, key: str) -> Told:
+    """Nobody takes them: all that happened wait."""
+    notices = await objects.notices.next("hook", 100_000)
+    return tuple(notice.event for notice in notices if (notice.bucket, notice.key) == (bucket, key))
 
 
 async def held_by(objects: Objects, bucket: str, key: str) -> Versions:
@@ -60,5 +67,6 @@ def _without_ids(versions: Versions) -> Versions:
     return tuple(("", data) for _, data in versions)
 
 
-def _shown(versions: Versions) -> str:
-    return str([(name[:6], None if data is None else (len(data), data[:4].hex())) for name, data in versions])
+def _shown(versions: Versions, told: Told) -> str:
+    held = [(name[:6], None if data is None else (len(data), data[:4].hex())) for name, data in versions]
+    return f"{held}, told {list(told)}"

@@ -21,7 +21,7 @@ from euca_box.objects.sqlite.index import SqliteIndex
 from euca_box.store.sqlite_store import open_store
 from euca_box.store.store import StoreError
 from tests.durability.acknowledged import Acknowledged
-from tests.durability.checking import held_by, wrongs_of, wrongs_of_key
+from tests.durability.checking import held_by, told_of, wrongs_of, wrongs_of_key
 from tests.durability.workload import MIGRATIONS, OPTIONS, Worker, prepare
 
 KINDS = (("put", 100), ("put", 70_000), ("multipart", 70_000), ("copy", 0), ("delete", 0))
@@ -72,6 +72,7 @@ class Sweep:
         if name not in self.known.under_way:
             return
         self.known.held[name] = await held_by(self._objects, *name.split("/"))
+        self.known.told[name] = await told_of(self._objects, *name.split("/"))
         del self.known.under_way[name]
 
 

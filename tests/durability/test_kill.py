@@ -1,18 +1,27 @@
 """The process is killed under load, again and again: every answer it gave is kept, nothing else appears.
 
+Every change that was answered is told, and none that was not asked for; the access log lacks the last moment
+before a kill at most.
+
 EUCA_BOX_KILLS says how often.
 """
 
+import hashlib
+import http.server
+import json
 import os
 import random
+import re
 import socket
 import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,6 +30,11 @@ from tests.durability.client import Client, Unknown
 KILLS = int(os.environ.get("EUCA_BOX_KILLS", "3"))
 CLIENTS, KEYS = 8, 6
 SIZES = (0, 100, 16384, 16385, 200_000)
+NOTIFICATIONS = b"""<NotificationConfiguration><QueueConfiguration>
+<Queue>arn:aws:sqs:us-east-1:000000000002:hook</Queue><Event>s3:ObjectCreated:*</Event>
+<Event>s3:ObjectRemoved:*</Event></QueueConfiguration></NotificationConfiguration>"""
+LOGGING = b"""<BucketLoggingStatus><LoggingEnabled><TargetBucket>logs</TargetBucket>
+<TargetPrefix>x</TargetPrefix></LoggingEnabled></BucketLoggingStatus>"""
 
 
 def free_port() -> int:
@@ -29,13 +43,40 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
+class Hook:
+    """A notification target: what it was told, by sequencer, so that what comes twice counts once."""
+
+    def __init__(self) -> None:
+        self.told: dict[str, tuple[str, str, str]] = {}
+        hook = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                message = json.loads(self.rfile.read(int(self.headers["content-length"])))
+                for record in message.get("Records", ()):
+                    facts = record["s3"]["object"]
+                    told = (record["eventName"], facts["key"], facts.get("eTag", ""))
+                    hook.told[facts["sequencer"]] = told
+                self.send_response(200)
+                self.send_header("content-length", "0")
+                self.end_headers()
+
+            def log_message(self, *args: Any) -> None:
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}/"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+
 class Server:
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.port = folder, free_port()
+    def __init__(self, folder: Path, hook: Hook) -> None:
+        self.folder, self.port, self.hook = folder, free_port(), hook
         self.process: subprocess.Popen | None = None
 
     def start(self) -> None:
         argv = [sys.executable, "-m", "tests.durability.server", str(self.folder), str(self.port)]
+        argv.append(self.hook.url)
         self.process = subprocess.Popen(argv, stderr=subprocess.DEVNULL)
         deadline = time.monotonic() + 30
         while time.monotonic() < deadline:
@@ -61,25 +102,35 @@ class Writer:
         self.random = random.Random(number)
         self.held: dict[str, list[bytes | None]] = {f"w{number}-{n}": [None] for n in range(KEYS)}
         self.answers = 0
+        self.sent: set[tuple[str, str, str]] = set()  # event, key, ETag of all that was tried
+        self.acknowledged: list[tuple[str, str, str]] = []
+        self.lives: list[list[str]] = []  # of the server: ids of the requests that it answered
 
     def work(self, stop: threading.Event) -> None:
-        client = Client(self.server.port)
+        client, answered = Client(self.server.port), []
+        self.lives.append(answered)
         while not stop.is_set():
             key = self.random.choice(list(self.held))
             data = None
             if self.random.random() < 0.8:
                 data = self.random.randbytes(self.random.choice(SIZES))
             self.held[key].append(data)
+            event = ("ObjectRemoved:Delete", key, "")
+            if data is not None:
+                event = ("ObjectCreated:Put", key, hashlib.md5(data).hexdigest())
+            self.sent.add(event)
             try:
                 if data is None:
-                    status, _, _ = client.ask("DELETE", f"/kill/{key}")
+                    status, _, headers = client.ask("DELETE", f"/kill/{key}")
                 else:
-                    status, _, _ = client.ask("PUT", f"/kill/{key}", data)
+                    status, _, headers = client.ask("PUT", f"/kill/{key}", data)
             except Unknown:
                 break  # it may be there or not; after the restart the read-back settles it
             assert status in (200, 204)
             self.held[key] = [data]
             self.answers += 1
+            self.acknowledged.append(event)
+            answered.append(headers["x-amz-request-id"])
         client.close()
 
     def read_back(self) -> None:
@@ -95,11 +146,22 @@ class Writer:
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Server]:
-    made = Server(tmp_path)
+    made = Server(tmp_path, Hook())
     made.start()
-    assert Client(made.port).ask("PUT", "/kill")[0] == 200
+    client = Client(made.port)
+    for target, document in (
+        ("/kill", b""),
+        ("/logs", b""),
+        ("/logs?acl", b""),
+        ("/kill?notification", NOTIFICATIONS),
+        ("/kill?logging", LOGGING),
+    ):
+        acl = {"x_amz_acl": "log-delivery-write"} if target == "/logs?acl" else {}
+        assert client.ask("PUT", target, document, **acl)[0] == 200, target
     yield made
     made.kill()
+    made.hook.server.shutdown()
+    made.hook.server.server_close()
 
 
 def test_every_answer_outlives_kill_9(server: Server) -> None:
@@ -120,6 +182,29 @@ def test_every_answer_outlives_kill_9(server: Server) -> None:
     files = {p.name for p in (server.folder / "objects").rglob("*") if p.is_file()}
     assert len(files) <= CLIENTS * KEYS, "files that belong to nothing were not swept"
     assert sum(writer.answers for writer in writers) > KILLS * CLIENTS
+    check_told(server, writers)
+    check_logged(server, writers)
+
+
+def check_told(server: Server, writers: list[Writer]) -> None:
+    wanted = Counter(event for writer in writers for event in writer.acknowledged)
+    deadline = time.monotonic() + 60
+    while missing := wanted - Counter(server.hook.told.values()):
+        assert time.monotonic() < deadline, f"never told: {list(missing)[:5]}"
+        time.sleep(0.05)
+    tried = {event for writer in writers for event in writer.sent}
+    assert set(server.hook.told.values()) <= tried
+
+
+def check_logged(server: Server, writers: list[Writer]) -> None:
+    """A connection's requests are noted one after the other: what a kill takes is their end."""
+    lines = b"".join(path.read_bytes() for path in (server.folder / "access-logs").iterdir()).decode()
+    known = set(re.findall(r"\b[0-9A-F]{16}\b", lines))
+    lives = [life for writer in writers for life in writer.lives]
+    for life in lives:
+        is_logged = [request_id in known for request_id in life]
+        assert is_logged == sorted(is_logged, reverse=True), "a line is missing before one that is there"
+    assert sum(len(known.intersection(life)) for life in lives) > sum(map(len, lives)) / 2
 
 
 def test_a_kill_while_a_large_upload_is_received_leaves_no_file(server: Server) -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from euca_box.model.accounts import Principal
+from euca_box.model.notifications import Event, NotificationConfiguration, QueueConfiguration
 from euca_box.objects import completion, files
 from euca_box.objects.completion import NamedPart
 from euca_box.objects.digests import Expectation
@@ -28,6 +29,13 @@ from euca_box.store.sqlite_store import open_store
 MIGRATIONS = Path(__file__).parents[2] / "euca_box/roles/walrus/migrations"
 ALICE = Principal("000000000002", "alice", "a" * 64, "alice")
 OPTIONS = {"reserve_bytes": 1 << 20, "ballast_bytes": 0}
+NOTIFICATIONS = NotificationConfiguration(
+    queue_configuration=(
+        QueueConfiguration(
+            ("s3:ObjectCreated:*", "s3:ObjectRemoved:*"), queue="arn:aws:sqs:us-east-1:000000000002:hook"
+        ),
+    )
+)
 KEYS = 4
 SOURCE_SIZES = (9_000, 90_000)
 SIZES = (0, 100, 16_384, 16_385, 70_000, 300_000)
@@ -74,7 +82,7 @@ class Worker:
             made = await self._multipart(data)
         elif kind == "copy":
             async with objects.opened(ALICE, "plain", f"source{step % 2}") as source:
-                made = (await objects.copy(ALICE, source, bucket, key, Wish())).version_id
+                made = (await objects.copy(ALICE, source, bucket, key, Wish(event=Event.COPY))).version_id
         elif victim is not None:
             await objects.delete(ALICE, bucket, key, victim)
             self._versions.remove(victim)
@@ -103,6 +111,7 @@ def note(facts: dict[str, Any]) -> None:
 async def prepare(objects: Objects) -> None:
     for bucket in ("plain", "versioned"):
         await objects.buckets.create(ALICE, bucket)
+        await objects.buckets.put_setting(bucket, NOTIFICATIONS)
     await objects.buckets.set_versioning(ALICE, "versioned", "Enabled")
     for number, size in enumerate(SOURCE_SIZES):
         data = content("source", number, size)
