@@ -7,6 +7,7 @@ the host's first label. boto imports `imp`, which Python has until 3.11.
 
 import importlib
 import os
+import socket
 import urllib.request
 from collections.abc import Callable, Iterator
 from io import BytesIO
@@ -262,6 +263,31 @@ def test_a_bucket_and_its_objects(
     assert [k.key for k in bucket.delete_keys(["copy", "a dir/ä+b & c"]).deleted] == ["copy", "a dir/ä+b & c"]
     s3.delete_bucket(bucket.name)
     assert s3.lookup(bucket.name) is None
+
+
+def test_a_bucket_named_by_the_host(box: CloudBox, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = socket.getaddrinfo
+    monkeypatch.setattr(
+        socket,
+        "getaddrinfo",
+        lambda host, *more, **named: real(HOST if host.endswith(".localhost") else host, *more, **named),
+    )
+    s3 = storage.S3Connection(
+        *box.credentials("alice"),
+        host="s3.localhost",
+        port=box.port,
+        is_secure=False,
+        calling_format=storage.SubdomainCallingFormat(),
+    )
+    bucket = s3.create_bucket("boto-by-host")
+    bucket.new_key("a dir/ä+b").set_contents_from_string(b"data")
+    assert s3.calling_format.build_host(s3.server_name(), bucket.name).startswith("boto-by-host.s3.")
+    assert [k.name for k in bucket.list()] == ["a dir/ä+b"]
+    assert root_s3(box).get_bucket(bucket.name).get_key("a dir/ä+b").get_contents_as_string() == b"data"
+    with urllib.request.urlopen(bucket.get_key("a dir/ä+b").generate_url(60)) as answer:
+        assert answer.read() == b"data"
+    bucket.delete_key("a dir/ä+b")
+    s3.delete_bucket(bucket.name)
 
 
 def test_parts_make_one_object_and_can_be_given_up(box: CloudBox) -> None:

@@ -4,11 +4,14 @@ import hashlib
 import io
 import os
 import shutil
+import socket
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import boto3
+import botocore.config
 import pytest
 from botocore.exceptions import ClientError
 
@@ -310,6 +313,46 @@ def test_virtual_host_style(box: S3Box, s3: Any, bucket: str) -> None:
     answer = box.raw(f"GET /k HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
     assert answer.startswith(b"HTTP/1.1 200")
     assert answer.endswith(b"x")
+
+
+@pytest.mark.parametrize("version", ["s3v4", "s3"])
+@pytest.mark.parametrize("path", ["", "/services/Walrus"])
+def test_a_bucket_named_by_the_host(
+    box: S3Box, s3: Any, bucket: str, version: str, path: str, names_of_localhost: None
+) -> None:
+    """Signed in both ways. Below /services/Walrus too, whose path is then no part of the key."""
+    client = boto3.client(
+        "s3",
+        endpoint_url=f"http://s3.localhost:{box.port}{path}",
+        aws_access_key_id=ALICE.access_key_id,
+        aws_secret_access_key=ALICE.secret_access_key,
+        region_name="us-east-1",
+        config=botocore.config.Config(signature_version=version, s3={"addressing_style": "virtual"}),
+    )
+    hosts: list[str] = []
+    client.meta.events.register("before-send.s3", lambda request, **_: hosts.append(request.url))
+    client.put_object(Bucket=bucket, Key="d/ä&b", Body=b"x" * 70_000)
+    assert client.get_object(Bucket=bucket, Key="d/ä&b")["Body"].read() == b"x" * 70_000
+    assert s3.get_object(Bucket=bucket, Key="d/ä&b")["ContentLength"] == 70_000
+    assert client.list_objects_v2(Bucket=bucket, Prefix="d/")["KeyCount"] == 1
+    assert bucket in [b["Name"] for b in client.list_buckets()["Buckets"]]
+    url = client.generate_presigned_url("get_object", {"Bucket": bucket, "Key": "d/ä&b"})
+    with urllib.request.urlopen(url) as answer:
+        assert len(answer.read()) == 70_000
+    client.delete_object(Bucket=bucket, Key="d/ä&b")
+    assert hosts[0].startswith(f"http://{bucket}.s3.localhost:{box.port}/")
+
+
+@pytest.fixture
+def names_of_localhost(monkeypatch: pytest.MonkeyPatch) -> None:
+    """RFC 6761 6.3: names below localhost are this host; not every resolver knows."""
+    real = socket.getaddrinfo
+
+    def getaddrinfo(host: Any, *args: Any, **more: Any) -> Any:
+        here = isinstance(host, str) and host.endswith(".localhost")
+        return real("127.0.0.1" if here else host, *args, **more)
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
 
 
 def test_wrong_and_disabled_keys_are_refused(box: S3Box) -> None:

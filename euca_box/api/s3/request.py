@@ -139,11 +139,11 @@ def _virtual_bucket(host: str, domains: tuple[str, ...]) -> str:
 
 
 def _resources(raw_path: bytes, virtual: str, key: str) -> tuple[bytes, ...]:
-    if virtual:
-        return (b"/" + virtual.encode() + raw_path,)
     ways = [raw_path]
     if (short := _without_prefix(raw_path)) != raw_path:
         ways.append(short)
+    if virtual:
+        return tuple(b"/" + virtual.encode() + way for way in ways)
     if not key and not raw_path.endswith(b"/"):
         ways += [way + b"/" for way in ways]
     return tuple(ways)
