@@ -1,6 +1,6 @@
-"""S3 alone on a folder, a process that can be killed: `python -m tests.durability.server FOLDER PORT HOOK`.
+"""S3 alone on a folder, a process that can be killed: `python -m tests.durability.server FOLDER PORT`.
 
-HOOK is the URL of the notification target `hook`.
+A third argument is the URL of the notification target `hook`.
 """
 
 import asyncio
@@ -33,4 +33,5 @@ async def main(folder: Path, port: int, targets: dict[str, str]) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(Path(sys.argv[1]), int(sys.argv[2]), {"hook": sys.argv[3]}))
+    hooks = {"hook": sys.argv[3]} if len(sys.argv) > 3 else {}
+    asyncio.run(main(Path(sys.argv[1]), int(sys.argv[2]), hooks))

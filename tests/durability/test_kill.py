@@ -70,13 +70,13 @@ class Hook:
 
 
 class Server:
-    def __init__(self, folder: Path, hook: Hook) -> None:
-        self.folder, self.port, self.hook = folder, free_port(), hook
+    def __init__(self, folder: Path, hook_url: str = "") -> None:
+        self.folder, self.port, self.hook_url = folder, free_port(), hook_url
         self.process: subprocess.Popen | None = None
 
     def start(self) -> None:
         argv = [sys.executable, "-m", "tests.durability.server", str(self.folder), str(self.port)]
-        argv.append(self.hook.url)
+        argv += [self.hook_url] if self.hook_url else []
         self.process = subprocess.Popen(argv, stderr=subprocess.DEVNULL)
         deadline = time.monotonic() + 30
         while time.monotonic() < deadline:
@@ -145,8 +145,16 @@ class Writer:
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[Server]:
-    made = Server(tmp_path, Hook())
+def hook() -> Iterator[Hook]:
+    hook = Hook()
+    yield hook
+    hook.server.shutdown()
+    hook.server.server_close()
+
+
+@pytest.fixture
+def server(tmp_path: Path, hook: Hook) -> Iterator[Server]:
+    made = Server(tmp_path, hook.url)
     made.start()
     client = Client(made.port)
     for target, document in (
@@ -160,11 +168,9 @@ def server(tmp_path: Path) -> Iterator[Server]:
         assert client.ask("PUT", target, document, **acl)[0] == 200, target
     yield made
     made.kill()
-    made.hook.server.shutdown()
-    made.hook.server.server_close()
 
 
-def test_every_answer_outlives_kill_9(server: Server) -> None:
+def test_every_answer_outlives_kill_9(server: Server, hook: Hook) -> None:
     writers = [Writer(server, number) for number in range(CLIENTS)]
     moments = random.Random(1)
     for _ in range(KILLS):
@@ -182,18 +188,18 @@ def test_every_answer_outlives_kill_9(server: Server) -> None:
     files = {p.name for p in (server.folder / "objects").rglob("*") if p.is_file()}
     assert len(files) <= CLIENTS * KEYS, "files that belong to nothing were not swept"
     assert sum(writer.answers for writer in writers) > KILLS * CLIENTS
-    check_told(server, writers)
+    check_told(hook, writers)
     check_logged(server, writers)
 
 
-def check_told(server: Server, writers: list[Writer]) -> None:
+def check_told(hook: Hook, writers: list[Writer]) -> None:
     wanted = Counter(event for writer in writers for event in writer.acknowledged)
     deadline = time.monotonic() + 60
-    while missing := wanted - Counter(server.hook.told.values()):
+    while missing := wanted - Counter(hook.told.values()):
         assert time.monotonic() < deadline, f"never told: {list(missing)[:5]}"
         time.sleep(0.05)
     tried = {event for writer in writers for event in writer.sent}
-    assert set(server.hook.told.values()) <= tried
+    assert set(hook.told.values()) <= tried
 
 
 def check_logged(server: Server, writers: list[Writer]) -> None:
