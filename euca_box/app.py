@@ -33,6 +33,8 @@ from euca_box.api.s3.access_log import AccessLog
 from euca_box.api.s3.app import s3_app
 from euca_box.api.s3.notifier import Notifier
 from euca_box.api.s3.settings import S3Settings
+from euca_box.api.soap.ec2 import Ec2Soap
+from euca_box.api.soap.s3 import S3Soap
 from euca_box.auth import secrets
 from euca_box.auth.keyring import Keyring
 from euca_box.auth.notary import Notary
@@ -233,6 +235,18 @@ class App:
         api = self.config.api
         domains = (api.domain,) if api.domain else ()
         website_domains = ("s3-website.localhost", *((api.website_domain,) if api.website_domain else ()))
+        s3 = (
+            None
+            if objects is None
+            else s3_app(
+                objects,
+                self.walrus_keyring,
+                S3Settings(self.config.cloud.region, ("s3.localhost", *domains), website_domains),
+                access_log,
+                notifier,
+            )
+        )
+        endpoint, legacy = self.endpoint, api.legacy_soap
         return front.Front(
             ec2=Ec2Query(self.ask, self.keyring, _now, old_signatures=self.config.api.old_signatures)
             if with_clc
@@ -243,14 +257,12 @@ class App:
             )
             if with_clc
             else None,
-            s3=s3_app(
-                objects,
-                self.walrus_keyring,
-                S3Settings(self.config.cloud.region, ("s3.localhost", *domains), website_domains),
-                access_log,
-                notifier,
-            )
-            if objects
+            s3=s3,
+            ec2_soap=Ec2Soap(self.ask, self.keyring, _now, f"{endpoint}/services/Eucalyptus", legacy=legacy)
+            if with_clc
+            else None,
+            s3_soap=S3Soap(s3, self.walrus_keyring, _now, f"{endpoint}/services/Walrus", legacy=legacy)
+            if s3
             else None,
             health=Health(lambda: self.waiting),
         )

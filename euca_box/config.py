@@ -111,6 +111,10 @@ class Api:
         False,
         "Also accept signature versions 0 and 1 of EC2; who listens can forge them.",
     )
+    legacy_soap: bool = setting(
+        False,
+        "Also believe SOAP messages signed with RSA-SHA1, and those of S3 over plain HTTP.",
+    )
     domain: str = setting("", "Host name under which buckets are BUCKET.DOMAIN. Empty: path style only.")
     website_domain: str = setting(
         "",

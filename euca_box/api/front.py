@@ -14,6 +14,7 @@ QUERY_PATHS = ("/services/eucalyptus", "/services/compute")
 STS_PATHS = ("/services/tokens", "/services/euare")
 CONFIGURATION_PATH = "/services/configuration"
 WALRUS_PATH = "/services/walrus"
+S3_SOAP_PATHS = (WALRUS_PATH, "/soap")  # the second is AWS's
 HEALTH_PATHS = ("/livez", "/readyz")
 
 CREDENTIAL = b"Credential="
@@ -33,9 +34,12 @@ class Front:
         iam: App | None,
         s3: App | None,
         configuration: App | None = None,
+        ec2_soap: App | None = None,
+        s3_soap: App | None = None,
         health: Callable[[Scope, Receive, Send], Awaitable[None]],
     ) -> None:
         self._apps = {"ec2": ec2, "iam": iam, "s3": s3, "configuration": configuration}
+        self._apps |= {"ec2 soap": ec2_soap, "s3 soap": s3_soap}
         self._health = health
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -54,11 +58,26 @@ class Front:
         if scope["path"] in HEALTH_PATHS:
             await self._health(scope, receive, send)
             return
-        app = self._apps[service_of(scope)]
+        app = self._apps[soap_service_of(scope) or service_of(scope)]
         if app is None:
             await self._health({**scope, "path": "/not-here"}, receive, send)
         else:
             await app(scope, receive, send)
+
+
+def soap_service_of(scope: Scope) -> str:
+    """`ec2 soap` or `s3 soap` for an envelope, or for a WSDL that is asked for; else nothing."""
+    if scope["method"] == "POST":
+        kind = next((v for n, v in scope["headers"] if n.lower() == b"content-type"), b"").lower()
+        if not kind.startswith((b"text/xml", b"application/soap+xml")):
+            return ""
+    elif scope["query_string"][:4].lower() != b"wsdl":
+        return ""
+    path = scope["path"].lower().rstrip("/")
+    if path in S3_SOAP_PATHS:
+        return "s3 soap"
+    is_plain = not scope["query_string"] or scope["method"] != "POST"  # a POST to S3's root has a query
+    return "ec2 soap" if path in QUERY_PATHS or (path == "" and is_plain) else ""
 
 
 def service_of(scope: Scope) -> str:

@@ -44,8 +44,8 @@ class RequestTooLarge(ClientFault):
     code = "RequestEntityTooLarge"
     http_status = 413
 
-    def __init__(self) -> None:
-        super().__init__(f"A request has at most {LARGEST_BODY_BYTES} bytes.")
+    def __init__(self, largest_bytes: int = LARGEST_BODY_BYTES) -> None:
+        super().__init__(f"A request has at most {largest_bytes} bytes.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ async def read_query(scope: Scope, receive: Receive) -> Query:
         raise RequestTooLarge
     if any(name == "content-encoding" for name, _ in headers):
         raise InvalidParameterValue("Content-Encoding is not accepted here.")
-    body = await _body(receive)
+    body = await read_body(receive)
     try:
         pairs = parse_query(scope["query_string"])
         if body and _is_form(headers):
@@ -137,7 +137,8 @@ async def answer(
     await send({"type": "http.response.body", "body": b"" if head else body})
 
 
-async def _body(receive: Receive) -> bytes:
+async def read_body(receive: Receive, largest_bytes: int = LARGEST_BODY_BYTES) -> bytes:
+    """The whole body. Raises RequestTooLarge, ClientGone."""
     pieces: list[bytes] = []
     size = 0
     while True:
@@ -146,8 +147,8 @@ async def _body(receive: Receive) -> bytes:
             raise ClientGone
         piece = message.get("body", b"")
         size += len(piece)
-        if size > LARGEST_BODY_BYTES:
-            raise RequestTooLarge
+        if size > largest_bytes:
+            raise RequestTooLarge(largest_bytes)
         pieces.append(piece)
         if not message.get("more_body", False):
             return b"".join(pieces)

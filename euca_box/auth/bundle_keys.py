@@ -12,7 +12,7 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 
 _KEY = re.compile(rb"[0-9a-fA-F]{32}")
 
@@ -50,6 +50,11 @@ def public_key(pem: bytes) -> rsa.RSAPublicKey:
     if not isinstance(key, rsa.RSAPublicKey):
         raise ValueError("the certificate is of no RSA key")
     return key
+
+
+def der(pem: bytes) -> bytes:
+    """The bytes of a certificate, by which it is recognised. Raises ValueError."""
+    return x509.load_pem_x509_certificate(pem).public_bytes(Encoding.DER)
 
 
 def wrap(secret: bytes, key: rsa.RSAPublicKey) -> str:

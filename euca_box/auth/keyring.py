@@ -4,9 +4,13 @@ The CLC owns the users; it pushes them here (its own process) and to Walrus (by 
 with a version, so that a front end never asks upwards while it checks a signature.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
 
 from euca_box.model.accounts import AccessKey, Principal
+
+if TYPE_CHECKING:
+    from euca_box.auth.wsse import Signer  # with lxml, which a command that shows its help can do without
 
 
 class Keyring:
@@ -18,6 +22,7 @@ class Keyring:
         self._keys: dict[str, AccessKey] = {}
         self._by_canonical_id: dict[str, Principal] = {}
         self._by_email: dict[str, Principal] = {}
+        self._certificates: Mapping[bytes, Signer[AccessKey]] = {}
 
     def replace(self, version: int, keys: Iterable[AccessKey], session_key: bytes = b"") -> None:
         """Take the new set, unless it is older than what is here."""
@@ -34,6 +39,15 @@ class Keyring:
         """The key if it may be used now: neither it nor its user is disabled."""
         key = self._keys.get(access_key_id)
         return key if key and key.enabled and key.principal.enabled else None
+
+    def replace_certificates(self, certificates: "Mapping[bytes, Signer[AccessKey]]") -> None:
+        """Signing certificates by their DER bytes; the key id of one is its certificate id."""
+        self._certificates = certificates
+
+    def find_certificate(self, der: bytes) -> "Signer[AccessKey] | None":
+        """Whose certificate it is, if that user may ask now."""
+        signer = self._certificates.get(der)
+        return signer if signer is not None and signer.who.principal.enabled else None
 
     def by_canonical_id(self, canonical_id: str) -> Principal | None:
         return self._by_canonical_id.get(canonical_id)

@@ -419,6 +419,18 @@ class LimitExceeded(ClientFault):
     http_status = 409
 
 
+class MalformedCertificate(ClientFault):
+    code = "MalformedCertificate"
+
+
+class DuplicateCertificate(ClientFault):
+    code = "DuplicateCertificate"
+    http_status = 409
+
+    def __init__(self) -> None:
+        super().__init__("The certificate is registered already.")
+
+
 class NoSuchEntity(ClientFault):
     code = "NoSuchEntity"
     http_status = 404

@@ -101,6 +101,14 @@ class UnauthorizedOperation(ClientFault):
         super().__init__(message)
 
 
+class MalformedRequest(ClientFault):
+    code = "MalformedRequest"
+
+
+class NoSuchVersion(ClientFault):
+    code = "NoSuchVersion"
+
+
 class InvalidAction(ClientFault):
     code = "InvalidAction"
 

@@ -73,27 +73,27 @@ def _structure_encoder(kind: Any, members: tuple[Member, ...]) -> Encoder:
             [element(item) for name, element in parts if (item := getattr(value, name)) is not None]
         )
 
-    return _kept(encode) if kind in KEPT else encode
+    return kept(encode) if kind in KEPT else encode
 
 
-def _kept(encode: Encoder) -> Encoder:
+def kept(encode: Encoder) -> Encoder:
     """The same, with the text of each record kept as long as the record itself is."""
-    kept: dict[int, tuple[weakref.ref[Any], str]] = {}
+    texts: dict[int, tuple[weakref.ref[Any], str]] = {}
 
     def from_memory(record: Any) -> str:
         place = id(record)
-        found = kept.get(place)
+        found = texts.get(place)
         if found is not None:  # its record still lives, so the place is not another's
             return found[1]
         text = encode(record)
-        kept[place] = (weakref.ref(record, lambda _: kept.pop(place, None)), text)
+        texts[place] = (weakref.ref(record, lambda _: texts.pop(place, None)), text)
         return text
 
     return from_memory
 
 
 def _element(hint: Any, member: Member) -> Encoder:
-    content = _content(_without_none(hint), member)
+    content = _content(without_none(hint), member)
     start, end, empty = f"<{member.wire}>", f"</{member.wire}>", f"<{member.wire}/>"
 
     def element(value: Any) -> str:
@@ -113,7 +113,7 @@ def _content(hint: Any, member: Member) -> Encoder:
             item = _wrapped(_structure_or_text(get_args(hint)[0], member.item), member.item.wire)
         encode_item = item
         return lambda values: "".join([encode_item(value) for value in values])
-    return _SCALARS[member.kind]
+    return SCALARS[member.kind]
 
 
 def _structure_or_text(hint: Any, member: Member) -> Encoder:
@@ -130,7 +130,7 @@ def _time(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03}Z"
 
 
-_SCALARS: dict[str, Encoder] = {
+SCALARS: dict[str, Encoder] = {
     "s": lambda value: escaped(str(value)),
     "i": str,
     "f": str,
@@ -140,7 +140,8 @@ _SCALARS: dict[str, Encoder] = {
 }
 
 
-def _without_none(hint: Any) -> Any:
+def without_none(hint: Any) -> Any:
+    """`X | None` -> `X`."""
     if get_origin(hint) in (Union, types.UnionType):
         [hint] = [arg for arg in get_args(hint) if arg is not type(None)]
     return hint

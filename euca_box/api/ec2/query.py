@@ -65,7 +65,7 @@ class Ec2Query:
         try:
             call, _ = believe(query, self._keyring, self._now(), query_string, oldest=self._oldest)
             action = query.one("Action") or ""
-            op = self._operation(query, action)
+            op = _operation(query, action)
             version = _version(query.one("Version"))  # refused before anything is done
             reply = await self._ask("clc", op, call)
             return encode.response(
@@ -81,20 +81,26 @@ class Ec2Query:
         finally:
             logs.request_id.reset(token)
 
-    def _operation(self, query: Query, action: str) -> Op[Any]:
-        if not action:
-            raise MissingAction
-        kind = EC2_ACTIONS.get(action)
-        parameters = [(n, v) for n, v in query.parameters() if n not in NOT_OF_THE_ACTION]
-        if action in NOT_OFFERED:
-            if action in shapes.actions():
-                decode.check(shapes.actions()[action], decode.tree_of(parameters))
-            raise UnsupportedOperation(NOT_OFFERED[action])
-        if kind is None and action in shapes.known_actions():
-            raise UnsupportedOperation(f"{action} is not supported here.")
-        if kind is None:
-            raise InvalidAction(re.sub(r"[^\x20-\x7e]", "?", action[:128]))
-        return decode.decode(kind, shapes.actions()[action].request, decode.tree_of(parameters))
+
+def operation(action: str, read_parameters: Callable[[], decode.Tree]) -> Op[Any]:
+    """The message of an action. Raises InvalidAction, UnsupportedOperation, and as `decode.decode`."""
+    kind = EC2_ACTIONS.get(action)
+    if action in NOT_OFFERED:
+        if action in shapes.actions():
+            decode.check(shapes.actions()[action], read_parameters())
+        raise UnsupportedOperation(NOT_OFFERED[action])
+    if kind is None and action in shapes.known_actions():
+        raise UnsupportedOperation(f"{action} is not supported here.")
+    if kind is None:
+        raise InvalidAction(re.sub(r"[^\x20-\x7e]", "?", action[:128]))
+    return decode.decode(kind, shapes.actions()[action].request, read_parameters())
+
+
+def _operation(query: Query, action: str) -> Op[Any]:
+    if not action:
+        raise MissingAction
+    parameters = [(n, v) for n, v in query.parameters() if n not in NOT_OF_THE_ACTION]
+    return operation(action, lambda: decode.tree_of(parameters))
 
 
 def _version(version: str | None) -> str:

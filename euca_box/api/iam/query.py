@@ -1,4 +1,4 @@
-"""STS's Query API (2011-06-15). IAM's actions answer InvalidAction until they come."""
+"""The Query APIs of STS (2011-06-15) and of IAM (2010-05-08), as far as they are there."""
 
 import logging
 import uuid
@@ -13,13 +13,14 @@ from euca_box.api.s3.asgi import ClientGone, Receive, Scope, Send
 from euca_box.auth.faults import iam_fault
 from euca_box.auth.keyring import Keyring
 from euca_box.auth.requests import AuthError
-from euca_box.messages import sts
+from euca_box.messages import iam, sts
 from euca_box.messages.base import Op
 from euca_box.model.errors import EucaError, InternalError, InvalidAction, ValidationError
 
 log = logging.getLogger(__name__)
 
-NAMESPACE = "https://sts.amazonaws.com/doc/2011-06-15/"
+STS_NAMESPACE = "https://sts.amazonaws.com/doc/2011-06-15/"
+IAM_NAMESPACE = "https://iam.amazonaws.com/doc/2010-05-08/"
 
 
 class IamQuery:
@@ -53,9 +54,11 @@ class IamQuery:
         if action not in _ACTIONS:
             raise InvalidAction(action[:128])
         read, written = _ACTIONS[action]
-        result = written(await self._ask("clc", read(query), call))
+        reply = await self._ask("clc", read(query), call)
+        result = "" if written is None else f"<{action}Result>{written(reply)}</{action}Result>"
+        space = STS_NAMESPACE if action in _OF_STS else IAM_NAMESPACE
         return (
-            f'<{action}Response xmlns="{NAMESPACE}"><{action}Result>{result}</{action}Result>'
+            f'<{action}Response xmlns="{space}">{result}'
             f"<ResponseMetadata><RequestId>{request_id}</RequestId></ResponseMetadata></{action}Response>"
         )
 
@@ -88,16 +91,53 @@ def _credentials(found: sts.Credentials) -> str:
     )
 
 
-# action -> how its message is read from the query, how its reply is written
-_ACTIONS: dict[str, tuple[Callable[[Query], Op[Any]], Callable[[Any], str]]] = {
+def _needed(query: Query, name: str) -> str:
+    if not (value := query.one(name)):
+        raise ValidationError(f"The request must contain the parameter {name}.")
+    return value
+
+
+def _certificate(found: iam.SigningCertificate) -> str:
+    at = datetime.fromtimestamp(found.upload_date, UTC)
+    return (
+        f"<UserName>{escaped(found.user_name)}</UserName><CertificateId>{found.certificate_id}</CertificateId>"
+        f"<CertificateBody>{escaped(found.certificate_body)}</CertificateBody><Status>{found.status}</Status>"
+        f"<UploadDate>{at:%Y-%m-%dT%H:%M:%SZ}</UploadDate>"
+    )
+
+
+def _certificates(found: iam.SigningCertificates) -> str:
+    members = "".join(f"<member>{_certificate(one)}</member>" for one in found.certificates)
+    return f"<Certificates>{members}</Certificates><IsTruncated>false</IsTruncated>"
+
+
+_OF_STS = {"GetCallerIdentity", "GetSessionToken"}
+
+# action -> how its message is read from the query, how its reply is written (None: it has no result)
+_ACTIONS: dict[str, tuple[Callable[[Query], Op[Any]], Callable[[Any], str] | None]] = {
     "GetCallerIdentity": (lambda _: sts.GetCallerIdentity(), _identity),
     "GetSessionToken": (_get_session_token, _credentials),
+    "UploadSigningCertificate": (
+        lambda q: iam.UploadSigningCertificate(_needed(q, "CertificateBody"), q.one("UserName")),
+        lambda found: f"<Certificate>{_certificate(found)}</Certificate>",
+    ),
+    "ListSigningCertificates": (lambda q: iam.ListSigningCertificates(q.one("UserName")), _certificates),
+    "UpdateSigningCertificate": (
+        lambda q: iam.UpdateSigningCertificate(
+            _needed(q, "CertificateId"), _needed(q, "Status"), q.one("UserName")
+        ),
+        None,
+    ),
+    "DeleteSigningCertificate": (
+        lambda q: iam.DeleteSigningCertificate(_needed(q, "CertificateId"), q.one("UserName")),
+        None,
+    ),
 }
 
 
 def _error(error: EucaError, request_id: str) -> str:
     side = "Sender" if error.side == "Client" else "Receiver"
     return (
-        f'<ErrorResponse xmlns="{NAMESPACE}"><Error><Type>{side}</Type><Code>{escaped(error.code)}</Code>'
+        f'<ErrorResponse xmlns="{STS_NAMESPACE}"><Error><Type>{side}</Type><Code>{escaped(error.code)}</Code>'
         f"<Message>{escaped(error.message)}</Message></Error><RequestId>{request_id}</RequestId></ErrorResponse>"
     )

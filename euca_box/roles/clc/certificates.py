@@ -12,7 +12,12 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from euca_box.auth import bundle_keys, secrets
 from euca_box.messages import admin
 from euca_box.messages.base import Call, Done
-from euca_box.model.ec2_errors import LimitExceeded, NoSuchEntity
+from euca_box.model.ec2_errors import (
+    DuplicateCertificate,
+    LimitExceeded,
+    MalformedCertificate,
+    NoSuchEntity,
+)
 from euca_box.model.errors import InvalidParameterValue
 from euca_box.roles.clc import users
 from euca_box.store.store import Conflict, Row, Statement, Value, insert
@@ -28,23 +33,37 @@ SMALLEST_KEY_BITS = 1024  # what the tools of 1.6.2's time made
 async def add_certificate(clc: "Clc", call: Call, op: admin.AddCertificate) -> admin.IssuedCertificate:
     """Raises NoSuchEntity, InvalidParameterValue, LimitExceeded."""
     owner = await users.find(clc, op.name)
-    if sum(row["state"] == "active" for row in await _rows(clc, owner)) >= MOST:
-        raise LimitExceeded(f"{op.name} has {MOST} signing certificates: revoke one.")
     private = ""
     if op.pem is None:
         pem, private = await trio.to_thread.run_sync(clc.notary.issue, owner["account"], owner["name"])
     else:
-        pem = _checked(op.pem)
+        pem = op.pem
+    try:
+        row = await keep(clc, owner["account"], owner["name"], pem)
+    except MalformedCertificate as error:
+        raise InvalidParameterValue(error.message) from None
+    return admin.IssuedCertificate(_view(row), clc.notary.cloud_certificate, owner["account"], private)
+
+
+async def keep(clc: "Clc", account: str, user: str, pem: str) -> Row:
+    """Its row, when it is kept. Raises MalformedCertificate, DuplicateCertificate, LimitExceeded."""
+    der = _checked(pem)
+    rows = await clc.store.read("SELECT account, user, pem, state FROM signing_certificate")
+    if any(bundle_keys.der(row["pem"].encode()) == der for row in rows):
+        raise DuplicateCertificate
+    if sum((row["account"], row["user"], row["state"]) == (account, user, "active") for row in rows) >= MOST:
+        raise LimitExceeded(f"Cannot exceed quota for SigningCertificatesPerUser: {MOST}")
     row: dict[str, Value] = {
         "certificate_id": secrets.new_access_key_id("CERT"),
-        "account": owner["account"],
-        "user": owner["name"],
+        "account": account,
+        "user": user,
         "pem": pem,
         "state": "active",
         "created_at": clc.now(),
     }
     await clc.store.write(insert("signing_certificate", row))
-    return admin.IssuedCertificate(_view(row), clc.notary.cloud_certificate, owner["account"], private)
+    await users.refresh_keyring(clc)
+    return row
 
 
 async def list_certificates(clc: "Clc", call: Call, op: admin.ListCertificates) -> admin.Certificates:
@@ -63,6 +82,7 @@ async def revoke_certificate(clc: "Clc", call: Call, op: admin.RevokeCertificate
         await clc.store.write(Statement(sql, (op.certificate_id, owner["account"], owner["name"]), expect=1))
     except Conflict:
         raise NoSuchEntity("signing certificate", op.certificate_id[:64]) from None
+    await users.refresh_keyring(clc)
     return Done()
 
 
@@ -76,17 +96,17 @@ async def public_keys(clc: "Clc", call: Call) -> list[rsa.RSAPublicKey]:
     return [clc.notary.public, *(bundle_keys.public_key(row["pem"].encode()) for row in rows)]
 
 
-def _checked(pem: str) -> str:
-    """Raises InvalidParameterValue."""
+def _checked(pem: str) -> bytes:
+    """DER of the certificate. Raises MalformedCertificate."""
     if len(pem) > LONGEST_PEM:
-        raise InvalidParameterValue(f"A certificate has at most {LONGEST_PEM} characters.")
+        raise MalformedCertificate(f"A certificate has at most {LONGEST_PEM} characters.")
     try:
         key = bundle_keys.public_key(pem.encode())
     except ValueError as error:
-        raise InvalidParameterValue("The certificate is no PEM certificate of an RSA key.") from error
+        raise MalformedCertificate("The certificate is no PEM certificate of an RSA key.") from error
     if key.key_size < SMALLEST_KEY_BITS:
-        raise InvalidParameterValue(f"The key of a certificate has at least {SMALLEST_KEY_BITS} bits.")
-    return pem
+        raise MalformedCertificate(f"The key of a certificate has at least {SMALLEST_KEY_BITS} bits.")
+    return bundle_keys.der(pem.encode())
 
 
 async def _rows(clc: "Clc", owner: Row) -> list[Row]:

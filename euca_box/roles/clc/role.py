@@ -33,6 +33,7 @@ from euca_box.messages import (
     ec2_storage,
     ec2_tags,
     ec2_vpcs,
+    iam,
     sts,
 )
 from euca_box.model.addresses import Address
@@ -64,6 +65,7 @@ from euca_box.roles.clc import (
     stops,
     storage,
     tags,
+    user_certificates,
     users,
     vm_types,
     vpcs,
@@ -254,6 +256,10 @@ OPERATIONS: Operations = {
     ec2_vpcs.DescribeNetworkInterfaces: vpcs.describe_network_interfaces,
     sts.GetCallerIdentity: users.get_caller_identity,
     sts.GetSessionToken: sessions.get_session_token,
+    iam.UploadSigningCertificate: user_certificates.upload,
+    iam.ListSigningCertificates: user_certificates.list_all,
+    iam.UpdateSigningCertificate: user_certificates.update,
+    iam.DeleteSigningCertificate: user_certificates.delete,
     admin.AddUser: users.add_user,
     admin.GetUserKeys: users.get_user_keys,
     admin.ListUsers: users.list_users,

@@ -4,8 +4,9 @@ import hashlib
 import re
 from typing import TYPE_CHECKING
 
-from euca_box.auth import secrets
+from euca_box.auth import bundle_keys, secrets
 from euca_box.auth.secrets import Sealer
+from euca_box.auth.wsse import Signer
 from euca_box.messages import admin, sts
 from euca_box.messages.base import Call, Done
 from euca_box.model import accounts
@@ -130,19 +131,40 @@ async def refresh_keyring(clc: "Clc") -> None:
     )
     keys = [_access_key(clc, r) for r in rows]
     clc.keyring.replace(int(row["value"]), keys, await sessions.session_key(clc))
+    clc.keyring.replace_certificates(await _signers(clc))
     clc.principals_bell.ring()
 
 
-def _access_key(clc: "Clc", row: Row) -> AccessKey:
-    principal = Principal(
+async def _signers(clc: "Clc") -> dict[bytes, Signer[AccessKey]]:
+    """The signing certificates in use, for SOAP."""
+    rows = await clc.store.read(
+        "SELECT signing_certificate.certificate_id, signing_certificate.pem, user.*, "
+        "user.state AS user_state FROM signing_certificate "
+        "JOIN user ON user.account = signing_certificate.account AND user.name = signing_certificate.user "
+        "WHERE signing_certificate.state = 'active'"
+    )
+    signers: dict[bytes, Signer[AccessKey]] = {}
+    for row in rows:
+        pem = row["pem"].encode()
+        who = AccessKey(row["certificate_id"], "", _principal(row, row["name"]))
+        signers[bundle_keys.der(pem)] = Signer(bundle_keys.public_key(pem), who)
+    return signers
+
+
+def _principal(row: Row, name: str) -> Principal:
+    return Principal(
         account=row["account"],
-        user=row["user"],
+        user=name,
         canonical_id=row["canonical_id"],
-        display_name=row["user"],
+        display_name=name,
         email=row["email"],
         admin=bool(row["admin"]),
         enabled=row["user_state"] == UserState.ACTIVE,
     )
+
+
+def _access_key(clc: "Clc", row: Row) -> AccessKey:
+    principal = _principal(row, row["user"])
     secret = clc.sealer.open(row["sealed_secret"], row["access_key_id"])
     return AccessKey(row["access_key_id"], secret, principal, enabled=row["state"] == UserState.ACTIVE)
 

@@ -1,0 +1,1 @@
+"""SOAP front ends of EC2 and Walrus: other bytes for the same messages."""
