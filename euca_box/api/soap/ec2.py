@@ -18,6 +18,7 @@ from euca_box.api.s3.asgi import ClientGone, Receive, Scope, Send
 from euca_box.api.soap import ec2_replies, ec2_requests, ec2_shapes, envelopes
 from euca_box.api.soap.ec2_wsdl import wsdl
 from euca_box.api.soap.replays import Replays
+from euca_box.api.xml_documents import BadDocument
 from euca_box.auth import wsse
 from euca_box.auth.keyring import Keyring
 from euca_box.messages.base import Call
@@ -110,7 +111,7 @@ async def _read(receive: Receive) -> etree._Element:
     """Raises MalformedRequest, RequestTooLarge, ClientGone."""
     try:
         return envelopes.parse(await read_body(receive, LARGEST_BYTES))
-    except envelopes.BadEnvelope as error:
+    except BadDocument as error:
         raise MalformedRequest(error.message) from None
 
 

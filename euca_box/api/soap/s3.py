@@ -22,6 +22,7 @@ from euca_box.api.s3.xml_in import local_name
 from euca_box.api.soap import envelopes
 from euca_box.api.soap.s3_operations import OPERATIONS, Caller, Fault, only_text
 from euca_box.api.soap.s3_wsdl import wsdl
+from euca_box.api.xml_documents import BadDocument
 from euca_box.auth.keyring import Keyring
 from euca_box.auth.wsse import SOAP_11
 from euca_box.model.accounts import AccessKey
@@ -58,7 +59,7 @@ class S3Soap:
             body = envelopes.reply(space, await self._respond(root, scope))
         except ClientGone:
             return
-        except envelopes.BadEnvelope as error:
+        except BadDocument as error:
             status, body = _refusal(space, Fault("MalformedXML", error.message), request_id)
         except RequestTooLarge:
             text = "Inline data exceeds the maximum allowed size"
