@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
@@ -46,15 +47,20 @@ def private_key(pem: bytes) -> rsa.RSAPrivateKey:
 
 def public_key(pem: bytes) -> rsa.RSAPublicKey:
     """Of a certificate. Raises ValueError."""
-    key = x509.load_pem_x509_certificate(pem).public_key()
+    return read_certificate(pem)[1]
+
+
+@lru_cache(maxsize=4096)
+def read_certificate(pem: bytes) -> tuple[bytes, rsa.RSAPublicKey]:
+    """Its DER bytes, by which it is recognised, and its key; kept, for all of them are read again and again.
+
+    Raises ValueError.
+    """
+    certificate = x509.load_pem_x509_certificate(pem)
+    key = certificate.public_key()
     if not isinstance(key, rsa.RSAPublicKey):
         raise ValueError("the certificate is of no RSA key")
-    return key
-
-
-def der(pem: bytes) -> bytes:
-    """The bytes of a certificate, by which it is recognised. Raises ValueError."""
-    return x509.load_pem_x509_certificate(pem).public_bytes(Encoding.DER)
+    return certificate.public_bytes(Encoding.DER), key
 
 
 def wrap(secret: bytes, key: rsa.RSAPublicKey) -> str:

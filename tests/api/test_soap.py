@@ -3,6 +3,7 @@
 import http.client
 import re
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -206,6 +207,34 @@ def test_a_certificate_of_the_users_own_signs_until_it_is_switched_off(box: Clou
         iam.upload_signing_certificate(
             CertificateBody="-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----"
         )
+
+
+def test_a_revoked_certificate_stays_revoked_whatever_its_user_does(box: CloudBox) -> None:
+    iam, (pem, _) = box.client("iam"), new_certificate()
+    kept = iam.upload_signing_certificate(CertificateBody=pem.decode())["Certificate"]["CertificateId"]
+    box.admin("RevokeCertificate", name="alice", certificate_id=kept)
+    with pytest.raises(ClientError, match="NoSuchEntity"):
+        iam.update_signing_certificate(CertificateId=kept, Status="Active")
+    with pytest.raises(ClientError, match="NoSuchEntity"):
+        iam.delete_signing_certificate(CertificateId=kept)
+    with pytest.raises(ClientError, match="DuplicateCertificate"):
+        iam.upload_signing_certificate(CertificateBody=pem.decode())
+
+
+def test_one_certificate_uploaded_by_two_at_once_is_one_users(box: CloudBox) -> None:
+    pem, _ = new_certificate()
+    clients = [box.client("iam", user) for user in ("alice", "mallory")]
+
+    def upload(client: Any) -> str:
+        try:
+            return str(
+                client.upload_signing_certificate(CertificateBody=pem.decode())["Certificate"]["Status"]
+            )
+        except ClientError as error:
+            return str(error.response["Error"]["Code"])
+
+    with ThreadPoolExecutor(2) as pool:
+        assert sorted(pool.map(upload, clients)) == ["Active", "DuplicateCertificate"]
 
 
 @pytest.mark.parametrize("version", ec2_shapes.versions())

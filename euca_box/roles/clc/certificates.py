@@ -46,13 +46,24 @@ async def add_certificate(clc: "Clc", call: Call, op: admin.AddCertificate) -> a
 
 
 async def keep(clc: "Clc", account: str, user: str, pem: str) -> Row:
-    """Its row, when it is kept. Raises MalformedCertificate, DuplicateCertificate, LimitExceeded."""
-    der = _checked(pem)
+    """Its row, when it is kept. A certificate is one user's only, whoever uploads it at the same time.
+
+    Raises MalformedCertificate, DuplicateCertificate, LimitExceeded.
+    """
+    async with clc.certificate_lock:
+        await _check_free(clc, account, user, _checked(pem))
+        return await _kept(clc, account, user, pem)
+
+
+async def _check_free(clc: "Clc", account: str, user: str, der: bytes) -> None:
     rows = await clc.store.read("SELECT account, user, pem, state FROM signing_certificate")
-    if any(bundle_keys.der(row["pem"].encode()) == der for row in rows):
+    if any(bundle_keys.read_certificate(row["pem"].encode())[0] == der for row in rows):
         raise DuplicateCertificate
     if sum((row["account"], row["user"], row["state"]) == (account, user, "active") for row in rows) >= MOST:
         raise LimitExceeded(f"Cannot exceed quota for SigningCertificatesPerUser: {MOST}")
+
+
+async def _kept(clc: "Clc", account: str, user: str, pem: str) -> Row:
     row: dict[str, Value] = {
         "certificate_id": secrets.new_access_key_id("CERT"),
         "account": account,
@@ -101,12 +112,12 @@ def _checked(pem: str) -> bytes:
     if len(pem) > LONGEST_PEM:
         raise MalformedCertificate(f"A certificate has at most {LONGEST_PEM} characters.")
     try:
-        key = bundle_keys.public_key(pem.encode())
+        der, key = bundle_keys.read_certificate(pem.encode())
     except ValueError as error:
         raise MalformedCertificate("The certificate is no PEM certificate of an RSA key.") from error
     if key.key_size < SMALLEST_KEY_BITS:
         raise MalformedCertificate(f"The key of a certificate has at least {SMALLEST_KEY_BITS} bits.")
-    return bundle_keys.der(pem.encode())
+    return der
 
 
 async def _rows(clc: "Clc", owner: Row) -> list[Row]:

@@ -151,6 +151,7 @@ class Clc:
         self.address_lock = trio.Lock()
         self.addresses_version = 0
         self.group_locks: dict[str, trio.Lock] = {}
+        self.certificate_lock = trio.Lock()
         self.groups_version = 0
         self.sending_groups = trio.Lock()
         self.busy: set[str] = set()  # instances that a task is working on

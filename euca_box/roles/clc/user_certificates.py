@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 _STATES = {"Active": "active", "Inactive": "inactive"}  # one that was revoked stays so
 _SHOWN = {"active": "Active", "inactive": "Inactive", "revoked": "Inactive"}
-_MINE = "WHERE certificate_id = ? AND account = ? AND user = ?"
+# One that was revoked stays: deleted, it could be uploaded again.
+_MINE = "WHERE certificate_id = ? AND account = ? AND user = ? AND state <> 'revoked'"
 
 
 async def upload(clc: "Clc", call: Call, op: iam.UploadSigningCertificate) -> iam.SigningCertificate:
@@ -39,7 +40,7 @@ async def update(clc: "Clc", call: Call, op: iam.UpdateSigningCertificate) -> Do
     """Raises NoSuchEntity, ValidationError, AccessDeniedByPolicy."""
     if op.status not in _STATES:
         raise ValidationError("Status is Active or Inactive.")
-    change = f"UPDATE signing_certificate SET state = ? {_MINE} AND state <> 'revoked'"  # noqa: S608
+    change = f"UPDATE signing_certificate SET state = ? {_MINE}"  # noqa: S608
     return await _changed(clc, call, op.user_name, op.certificate_id, change, _STATES[op.status])
 
 

@@ -145,9 +145,8 @@ async def _signers(clc: "Clc") -> dict[bytes, Signer[AccessKey]]:
     )
     signers: dict[bytes, Signer[AccessKey]] = {}
     for row in rows:
-        pem = row["pem"].encode()
-        who = AccessKey(row["certificate_id"], "", _principal(row, row["name"]))
-        signers[bundle_keys.der(pem)] = Signer(bundle_keys.public_key(pem), who)
+        der, key = bundle_keys.read_certificate(row["pem"].encode())
+        signers[der] = Signer(key, AccessKey(row["certificate_id"], "", _principal(row, row["name"])))
     return signers
 
 
