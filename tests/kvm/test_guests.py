@@ -186,6 +186,8 @@ def test_a_guest_gets_our_tap_boots_although_no_dhcp_answers_and_leaves_the_tap(
 def other_root():
     folder = Path(f"/run/euca-box-test-{os.getpid()}-other")
     yield folder
+    for left in filter(Path.is_mount, folder.glob("*")):  # of a process that was killed
+        subprocess.run(["umount", "--lazy", str(left)], check=True)
     subprocess.run(["rm", "-rf", str(folder)], check=True)
 
 
