@@ -29,6 +29,8 @@ from pathlib import Path
 from typing import Any
 
 import trio
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from benchmarks.s3_servers import free_port
 from euca_box.auth.sigv4_sign import sign_headers
@@ -47,12 +49,16 @@ IMAGE_ID = "emi-12345678"
 # Our server
 
 
-async def serve_ec2(port: int, count: int, images: int, told: bool, profile: str | None) -> None:
+async def serve_ec2(
+    port: int, count: int, images: int, told: bool, profile: str | None, certificate: str | None
+) -> None:
+    """`certificate`: a PEM file; who signs SOAP with it is the user of KEY."""
     from euca_box import collector
     from euca_box.api.ec2.query import Ec2Query
     from euca_box.api.front import Front
     from euca_box.api.health import Health
     from euca_box.api.server import bind, run_server
+    from euca_box.api.soap.ec2 import Ec2Soap
     from euca_box.auth.keyring import Keyring
     from euca_box.auth.notary import Notary
     from euca_box.auth.secrets import Sealer
@@ -106,8 +112,14 @@ async def serve_ec2(port: int, count: int, images: int, told: bool, profile: str
 
     try:
         await bridge.start(role)
+        if certificate is not None:
+            keyring.replace_certificates(_signer(Path(certificate)))
         front = Front(
-            ec2=Ec2Query(ask, keyring, lambda: datetime.now(UTC)), iam=None, s3=None, health=Health(dict)
+            ec2=Ec2Query(ask, keyring, _now),
+            iam=None,
+            s3=None,
+            health=Health(dict),
+            ec2_soap=Ec2Soap(ask, keyring, _now, f"http://127.0.0.1:{port}"),
         )
         stop = asyncio.Event()
         asyncio.get_running_loop().add_signal_handler(15, stop.set)
@@ -121,6 +133,17 @@ async def serve_ec2(port: int, count: int, images: int, told: bool, profile: str
         await store.close()
     finally:
         shutil.rmtree(folder)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _signer(pem: Path) -> dict[bytes, Any]:
+    from euca_box.auth.wsse import Signer
+
+    certificate = x509.load_pem_x509_certificate(pem.read_bytes())
+    return {certificate.public_bytes(Encoding.DER): Signer(certificate.public_key(), KEY)}
 
 
 async def _room(_: None, call: Any, op: CcDescribeResources) -> Resources:
@@ -445,6 +468,7 @@ def main() -> None:
     parser.add_argument(
         "--told", action="store_true", help="With --serve: load the rows once more, say how long."
     )
+    parser.add_argument("--certificate", help="With --serve: a PEM file, of who signs SOAP.")
     parser.add_argument("--profile", help="With --serve: where to write the profile.")
     asked = parser.parse_args()
     if asked.serve:
@@ -452,7 +476,7 @@ def main() -> None:
             import uvloop
 
             asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
-        asyncio.run(serve_ec2(*asked.serve, asked.told, asked.profile))
+        asyncio.run(serve_ec2(*asked.serve, asked.told, asked.profile, asked.certificate))
         return
     moto = None if asked.without_moto else shutil.which("moto_server", path=str(Path(sys.executable).parent))
     images = count_moto_images(moto) if moto else 100

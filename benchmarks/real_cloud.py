@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks.load import cpu_seconds
 from euca_box.datadir import DataDir
 
 INSIDE = "EUCA_BOX_BENCHMARK_INSIDE"
@@ -66,8 +67,7 @@ class RealCloud:
         raise RuntimeError("no VmRSS")
 
     def cpu_seconds(self) -> float:
-        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        return cpu_seconds(self.process.pid)
 
     def wait_for_node(self) -> None:
         """Until the node offers something: on a first start libvirt asks QEMU what it can, for seconds."""

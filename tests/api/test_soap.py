@@ -17,7 +17,6 @@ from euca_box.auth.keyring import Keyring
 from euca_box.auth.wsse import SOAP_12
 from tests import soap
 from tests.api.cloud_box import CloudBox, running_cloud
-from tests.unit.test_wsse import new_certificate
 
 EC2_PATH = "/services/Eucalyptus"
 
@@ -178,7 +177,7 @@ def test_sha1_is_refused_unless_it_was_switched_on(box: CloudBox, pems: tuple[by
 
 def test_a_certificate_of_the_users_own_signs_until_it_is_switched_off(box: CloudBox) -> None:
     """The life of an uploaded certificate, by IAM."""
-    iam, pems = box.client("iam"), new_certificate()
+    iam, pems = box.client("iam"), soap.new_certificate()
     kept = iam.upload_signing_certificate(CertificateBody=pems[0].decode())["Certificate"]
     assert kept["UserName"] == "alice" and kept["Status"] == "Active"
 
@@ -210,7 +209,7 @@ def test_a_certificate_of_the_users_own_signs_until_it_is_switched_off(box: Clou
 
 
 def test_a_revoked_certificate_stays_revoked_whatever_its_user_does(box: CloudBox) -> None:
-    iam, (pem, _) = box.client("iam"), new_certificate()
+    iam, (pem, _) = box.client("iam"), soap.new_certificate()
     kept = iam.upload_signing_certificate(CertificateBody=pem.decode())["Certificate"]["CertificateId"]
     box.admin("RevokeCertificate", name="alice", certificate_id=kept)
     with pytest.raises(ClientError, match="NoSuchEntity"):
@@ -222,7 +221,7 @@ def test_a_revoked_certificate_stays_revoked_whatever_its_user_does(box: CloudBo
 
 
 def test_one_certificate_uploaded_by_two_at_once_is_one_users(box: CloudBox) -> None:
-    pem, _ = new_certificate()
+    pem, _ = soap.new_certificate()
     clients = [box.client("iam", user) for user in ("alice", "mallory")]
 
     def upload(client: Any) -> str:

@@ -12,10 +12,10 @@ from euca_box.api.xml_documents import BadDocument
 from euca_box.auth import wsse
 from euca_box.auth.wsse import NotBelieved
 from tests import soap
-from tests.unit.test_wsse import ACTION, VECTORS, believed, new_certificate
+from tests.unit.test_wsse import ACTION, believed
 
-KIB, MIB = 1 << 10, 1 << 20
-PEM, KEY = new_certificate()
+MIB = 1 << 20
+PEM, KEY = soap.new_certificate()
 KNOWN = {
     soap.der_of(PEM): wsse.Signer(soap.public_key_of(PEM), "victim"),
 }
@@ -75,22 +75,8 @@ def test_changed_trees_are_refused_or_mean_the_same(data: st.DataObject) -> None
     check(etree.tostring(root))
 
 
-def bad_documents() -> dict[str, bytes]:
-    """Bombs, depth, width, ids, namespaces."""
-    start = b'<e:Envelope xmlns:e="http://schemas.xmlsoap.org/soap/envelope/">'
-    recorded = [*sorted((VECTORS / "xml").glob("*.xml")), *sorted((VECTORS / "wsse").glob("xsw*.xml"))]
-    spaces = b" ".join(b'xmlns:a%d="urn:a"' % n for n in range(250))
-    return {path.name: path.read_bytes()[: 256 * KIB] for path in recorded} | {
-        "deep": (b"<a>" * 40_000)[: 256 * KIB],
-        "wide": start + b"<a/>" * 39_000 + b"</e:Envelope>",
-        "attributes": b"<a " + b" ".join(b'a%d="1"' % n for n in range(20_000)) + b"/>",
-        "namespaces": b"<a " + spaces + b">" + b"<b/>" * 9_000 + b"</a>",
-        "a body grown": HONEST.replace(b"<instancesSet/>", b'<a id="x"/>' * 15_000),
-    }
-
-
 def test_bad_documents_take_little_memory() -> None:
-    for name, document in bad_documents().items():
+    for name, document in soap.bad_documents(HONEST).items():
         tracemalloc.start()
         check(document)
         peak_bytes = tracemalloc.get_traced_memory()[1]

@@ -8,9 +8,7 @@ from pathlib import Path
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
-from cryptography.x509.oid import NameOID
+from cryptography.hazmat.primitives import serialization
 from lxml import etree
 
 from euca_box.api.soap import envelopes
@@ -33,28 +31,10 @@ KNOWN = {
 }
 
 
-def new_certificate():
-    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "x")])
-    now = datetime.now(UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now)
-        .not_valid_after(now + timedelta(days=1))
-        .sign(key, hashes.SHA256())
-    )
-    form = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    return certificate.public_bytes(serialization.Encoding.PEM), key.private_bytes(*form)
-
-
 @pytest.fixture(scope="module")
 def victim():
     """Certificate and key, and what the verifier knows."""
-    pem, key = new_certificate()
+    pem, key = soap.new_certificate()
     certificate = x509.load_pem_x509_certificate(pem)
     known = {certificate.public_bytes(serialization.Encoding.DER): Signer(certificate.public_key(), "victim")}
     return pem, key, known
@@ -130,7 +110,7 @@ def test_a_clock_may_differ_by_five_minutes_and_a_message_live_for_fifteen(victi
 
 def test_a_certificate_that_is_not_registered_is_nobodys(victim):
     _, _, known = victim
-    pem, key = new_certificate()
+    pem, key = soap.new_certificate()
     with pytest.raises(NotBelieved, match="not registered"):
         believed(soap.signed(ACTION, pem, key), known)
 
