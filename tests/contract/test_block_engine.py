@@ -1,0 +1,317 @@
+"""What a storage controller may rely on, from the fake and from files with real storage daemons alike."""
+
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import uuid
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+import trio
+
+from euca_box.blockstore.engine import COPY_UNIT, EngineError, NoSuchVolume, StaleGeneration
+from euca_box.blockstore.fake import FakeEngine
+from euca_box.blockstore.files import FileEngine
+
+pytestmark = pytest.mark.trio
+
+MIB = 1 << 20
+SIZE = 64 * MIB
+
+
+class FakeWorld:
+    def __init__(self) -> None:
+        self.engine = FakeEngine()
+
+    async def restarted(self):
+        """The engine of the next process."""
+        return self.engine
+
+    async def write(self, connection, offset, data) -> None:
+        self.engine.write(connection, offset, data)
+
+    async def read(self, connection, offset, length) -> bytes:
+        return self.engine.read(connection, offset, length)
+
+    async def crash(self, volume_id) -> None:
+        self.engine.crash(volume_id)
+
+
+class FileWorld:
+    """Real files, real daemons; qemu-io is the guest."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.run = (
+            folder,
+            Path("/run" if os.geteuid() == 0 else "/tmp") / f"eb{uuid.uuid4().hex[:8]}",
+        )
+        self.engine = FileEngine(folder, self.run)
+
+    async def restarted(self):
+        self.engine = FileEngine(self.folder, self.run)
+        return self.engine
+
+    async def write(self, connection, offset, data) -> None:
+        pattern = Path(tempfile.mkstemp(dir=self.folder)[1])
+        pattern.write_bytes(data)
+        await self._io(connection, f"write -s {pattern} {offset} {len(data)}")
+
+    async def read(self, connection, offset, length) -> bytes:
+        out = await self._io(connection, f"read -v {offset} {length}")
+        lines = [line for line in out.splitlines() if line[8:9] == ":"]
+        return b"".join(bytes.fromhex(line[9:58].replace(" ", "")) for line in lines)
+
+    async def crash(self, volume_id) -> None:
+        pid = int((self.run / volume_id / "pid").read_text())
+        os.kill(pid, signal.SIGKILL)
+        with trio.fail_after(10):
+            while (self.run / volume_id / "pid").exists() and _lives(pid):
+                await trio.sleep(0.01)
+
+    async def _io(self, connection, command) -> str:
+        uri = f"nbd+unix:///{connection.export}?socket={connection.socket}"
+        argv = ["qemu-io", "-f", "raw", "-c", command, uri]
+        done = await trio.run_process(argv, capture_stdout=True, capture_stderr=True, check=False)
+        if done.returncode != 0 or b"failed" in done.stdout:
+            raise OSError((done.stdout + done.stderr).decode())
+        return done.stdout.decode()
+
+
+def _lives(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+@asynccontextmanager
+async def fake_world(tmp_path):
+    yield FakeWorld()
+
+
+@asynccontextmanager
+async def file_world(tmp_path):
+    world = FileWorld(tmp_path)
+    try:
+        yield world
+    finally:
+        for volume_id in await world.engine.volumes():
+            await world.engine.delete(volume_id)
+        left = [p.name for p in world.run.iterdir()]
+        shutil.rmtree(world.run)
+        assert left == []
+
+
+NEEDS = pytest.mark.skipif(shutil.which("qemu-storage-daemon") is None, reason="needs qemu-storage-daemon")
+
+
+@pytest.fixture(params=[fake_world, pytest.param(file_world, marks=NEEDS)], ids=["fake", "files"])
+async def world(request, tmp_path):
+    async with request.param(tmp_path) as made:
+        yield made
+
+
+async def copied(engine, volume_id, copy_id, since=None):
+    """The opened copy, and whether it tells changes only."""
+    changes = await engine.begin_copy(volume_id, copy_id, since)
+    with trio.fail_after(20):
+        while (await engine.copy_progress(volume_id, copy_id)).state == "copying":
+            await trio.sleep(0.01)
+    return await engine.open_copy(copy_id), changes
+
+
+def data_of(copy) -> dict[int, bytes]:
+    """Unit -> its bytes, of all units that the copy has."""
+    found = {}
+    for extent in copy.extents:
+        if extent.kind == "data":
+            for number in range(extent.start // COPY_UNIT, -(-(extent.start + extent.length) // COPY_UNIT)):
+                found[number] = copy.read(number * COPY_UNIT, COPY_UNIT)
+    return found
+
+
+async def test_a_new_volume_is_of_its_size_and_of_zeros(world):
+    await world.engine.create("vol-1", SIZE)
+    await world.engine.create("vol-1", SIZE)
+    assert await world.engine.volumes() == {"vol-1": SIZE}
+    connection = await world.engine.export("vol-1", 1, None)
+    assert await world.read(connection, SIZE - 512, 512) == bytes(512)
+
+
+async def test_what_its_holder_wrote_the_next_one_reads(world):
+    await world.engine.create("vol-1", SIZE)
+    first = await world.engine.export("vol-1", 1, None)
+    await world.write(first, 3 * MIB, b"x" * 4096)
+    await world.engine.unexport("vol-1")
+    assert await world.engine.exported() == {}
+    second = await world.engine.export("vol-1", 2, None)
+    assert await world.read(second, 3 * MIB, 4096) == b"x" * 4096
+
+
+async def test_a_newer_holder_cuts_off_the_older_one(world):
+    await world.engine.create("vol-1", SIZE)
+    old = await world.engine.export("vol-1", 1, None)
+    new = await world.engine.export("vol-1", 2, None)
+    with pytest.raises(OSError, match=r"gone|refused|not found|No such|failed|does not exist|available"):
+        await world.write(old, 0, b"o" * 512)
+    await world.write(new, 0, b"n" * 512)
+    assert await world.read(new, 0, 512) == b"n" * 512
+    with pytest.raises(StaleGeneration):
+        await world.engine.export("vol-1", 1, None)
+
+
+async def test_an_export_outlives_its_process_and_is_adopted(world):
+    await world.engine.create("vol-1", SIZE)
+    before = await world.engine.export("vol-1", 4, None)
+    engine = await world.restarted()
+    assert await engine.exported() == {"vol-1": 4}
+    await world.write(before, 0, b"a" * 512)
+    assert await engine.export("vol-1", 4, None) == before
+
+
+async def test_a_dead_server_is_replaced_at_the_same_place(world):
+    await world.engine.create("vol-1", SIZE)
+    before = await world.engine.export("vol-1", 1, None)
+    await world.write(before, 0, b"a" * 512)
+    await world.crash("vol-1")
+    assert await world.engine.exported() == {}
+    assert await world.engine.export("vol-1", 1, None) == before
+    assert await world.read(before, 0, 512) == b"a" * 512
+
+
+async def test_a_deleted_volume_is_gone_and_the_next_of_its_name_is_of_zeros(world):
+    await world.engine.create("vol-1", SIZE)
+    connection = await world.engine.export("vol-1", 1, None)
+    await world.write(connection, 0, b"secret!!" * 64)
+    await world.engine.delete("vol-1")
+    await world.engine.delete("vol-1")
+    assert await world.engine.volumes() == {}
+    with pytest.raises(OSError, match=r"gone|refused|not found|No such|failed|does not exist|available"):
+        await world.read(connection, 0, 512)
+    with pytest.raises(NoSuchVolume):
+        await world.engine.export("vol-1", 1, None)
+    await world.engine.create("vol-1", SIZE)
+    connection = await world.engine.export("vol-1", 1, None)
+    assert await world.read(connection, 0, 512) == bytes(512)
+
+
+async def test_a_volume_that_nobody_holds_grows_by_zeros(world):
+    await world.engine.create("vol-1", SIZE)
+    await world.engine.grow("vol-1", 2 * SIZE)
+    await world.engine.grow("vol-1", 2 * SIZE)
+    assert await world.engine.volumes() == {"vol-1": 2 * SIZE}
+    connection = await world.engine.export("vol-1", 1, None)
+    assert await world.read(connection, 2 * SIZE - 512, 512) == bytes(512)
+
+
+async def test_a_copy_is_the_volume_as_it_was_at_its_moment(world):
+    await world.engine.create("vol-1", SIZE)
+    connection = await world.engine.export("vol-1", 1, None)
+    await world.write(connection, 5 * MIB, b"1" * MIB)
+    await world.engine.begin_copy("vol-1", "snap-1", None)
+    await world.write(connection, 5 * MIB, b"2" * MIB)
+    copy, changes = await copied(world.engine, "vol-1", "snap-1")
+    assert not changes
+    assert data_of(copy) == {5: b"1" * MIB}
+    assert sum(extent.length for extent in copy.extents) == SIZE
+    copy.close()
+    assert await world.read(connection, 5 * MIB, 512) == b"2" * 512
+
+
+async def test_the_next_copy_has_what_changed_since_and_tells_zeros_from_what_is_the_same(world):
+    await world.engine.create("vol-1", SIZE)
+    connection = await world.engine.export("vol-1", 1, None)
+    await world.write(connection, 5 * MIB, b"1" * 2 * MIB)
+    first, _ = await copied(world.engine, "vol-1", "snap-1")
+    first.close()
+    await world.engine.drop_copy("vol-1", "snap-1")
+    await world.write(connection, 9 * MIB + 8192, b"2" * 4096)
+    second, changes = await copied(world.engine, "vol-1", "snap-2", since="snap-1")
+    assert changes
+    assert data_of(second).keys() == {9}
+    assert data_of(second)[9] == bytes(8192) + b"2" * 4096 + bytes(MIB - 12288)
+    assert {e.kind for e in second.extents if not 9 * MIB <= e.start < 10 * MIB} == {"same"}
+    second.close()
+    assert await world.engine.copies() == {"snap-2"}
+
+
+async def test_a_copy_since_one_that_was_forgotten_is_full(world):
+    await world.engine.create("vol-1", SIZE)
+    connection = await world.engine.export("vol-1", 1, None)
+    await world.write(connection, 0, b"1" * MIB)
+    copy, _ = await copied(world.engine, "vol-1", "snap-1")
+    copy.close()
+    await world.crash("vol-1")
+    copy, changes = await copied(world.engine, "vol-1", "snap-2", since="snap-1")
+    assert not changes
+    assert data_of(copy) == {0: b"1" * MIB}
+
+
+async def test_a_volume_that_nobody_holds_can_be_copied(world):
+    await world.engine.create("vol-1", SIZE)
+    fill = await world.engine.open_fill("vol-1")
+    fill.write(2 * MIB, b"f" * MIB)
+    fill.sync()
+    fill.close()
+    copy, _ = await copied(world.engine, "vol-1", "snap-1")
+    assert data_of(copy) == {2: b"f" * MIB}
+    await world.engine.drop_copy("vol-1", "snap-1")
+    assert await world.engine.copies() == set()
+
+
+async def test_a_copy_that_goes_on_can_be_dropped(world):
+    await world.engine.create("vol-1", SIZE)
+    connection = await world.engine.export("vol-1", 1, None)
+    await world.engine.begin_copy("vol-1", "snap-1", None)
+    await world.engine.drop_copy("vol-1", "snap-1")
+    assert await world.engine.copies() == set()
+    assert (await world.engine.copy_progress("vol-1", "snap-1")).state == "absent"
+    await world.write(connection, 0, b"a" * 512)
+
+
+async def test_a_volume_that_is_not_there_is_no_export_no_copy_and_no_fill(world):
+    for call in (
+        lambda: world.engine.export("vol-1", 1, None),
+        lambda: world.engine.begin_copy("vol-1", "snap-1", None),
+        lambda: world.engine.open_fill("vol-1"),
+        lambda: world.engine.grow("vol-1", SIZE),
+    ):
+        with pytest.raises(NoSuchVolume):
+            await call()
+    await world.engine.unexport("vol-1")
+    await world.engine.drop_copy("vol-1", "snap-1")
+
+
+async def test_more_than_there_can_be_is_refused_and_leaves_nothing(world):
+    with pytest.raises(EngineError):
+        await world.engine.create("vol-1", 1 << 60)
+    assert await world.engine.volumes() == {}
+
+
+@NEEDS
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+async def test_daemons_run_as_their_own_user_and_an_export_is_closed_to_all_but_its_holder(tmp_path):
+    tmp_path.chmod(0o711)
+    for parent in tmp_path.parents[:2]:
+        parent.chmod(0o711)
+    run = Path(f"/run/eb{uuid.uuid4().hex[:8]}")
+    engine = FileEngine(tmp_path, run, uid=65501)
+    await engine.create("vol-1", SIZE)
+    connection = await engine.export("vol-1", 1, 65502)
+    try:
+        status = Path(f"/proc/{int((run / 'vol-1' / 'pid').read_text())}/status").read_text()
+        assert "Uid:\t65501\t65501\t65501\t65501" in status
+        uri = f"nbd+unix:///{connection.export}?socket={connection.socket}"
+        argv = ["qemu-io", "-f", "raw", "-c", "read 0 512", uri]
+        tried = {
+            uid: subprocess.run(argv, user=uid, group=uid, extra_groups=(), capture_output=True, cwd="/")
+            for uid in (65502, 65503)
+        }
+        assert b"read 512/512" in tried[65502].stdout
+        assert b"Permission denied" in tried[65503].stderr
+    finally:
+        await engine.delete("vol-1")
+        shutil.rmtree(run)
