@@ -13,6 +13,7 @@ from euca_box.net import foreign
 from euca_box.net.conntrack import forget_connections
 from euca_box.net.dhcp import DhcpServer
 from euca_box.net.firewall import base_ruleset, removal
+from euca_box.net.ledger import HostObject, Ledger
 from euca_box.net.links import Links
 from euca_box.net.network import (
     NetError,
@@ -25,14 +26,18 @@ from euca_box.net.network import (
     check_public,
     device_of,
     ipv4,
+    way_back,
 )
 from euca_box.net.nft import Nft
+from euca_box.net.nft_watch import TableWatch
 from euca_box.net.ruleset import NetworkState, Ruleset, build_ruleset, difference
 from euca_box.net.saved import SavedState
 from euca_box.net.sysctls import set_bridge_sysctls, silence_port
 from euca_box.net.taps import create_tap
 
 log = logging.getLogger(__name__)
+
+PORTS_AT_ONCE = 10  # that one `repair` looks at, in turn: looking at one costs about a millisecond
 
 
 class EdgeHost:
@@ -46,20 +51,21 @@ class EdgeHost:
         self._rules = Ruleset()
         self._dhcp = DhcpServer(settings)
         self._saved = SavedState(settings.state_dir)
+        self._ledger = Ledger(settings.state_dir / "ledger.json")
+        self._watch = TableWatch(settings.table)
+        self._turn = 0  # of the ports that `repair` looks at
 
     def prepare(self) -> None:
-        settings, links = self.settings, self._links
-        links.ensure_bridge(
-            settings.bridge, _bridge_mac(settings.bridge), settings.gateway, settings.subnet.prefixlen
-        )
-        set_bridge_sysctls(settings.bridge)
-        links.ensure_way_back(settings.bridge, settings.subnet)
+        settings = self.settings
+        self._ledger.note(*self._shared_objects())
+        self._make_shared_links()
         self.state = self._as_found(self._saved.load())
         self._reload_firewall()
         for port in self.state.ports.values():
             self._attach(port)
         for public_ip in self.state.public:
             self._lead_here(public_ip)
+        self._sweep()  # the server of another bridge would keep the address of ours
         self._dhcp.prepare(self.state.ports.values())
         foreign.open_docker_door(self.nft, settings)
         for sentence in foreign.find_foreign_drops(self.nft, settings):
@@ -127,39 +133,124 @@ class EdgeHost:
         self._saved.save_public(public)
         self._become(replace(self.state, public=public))
         self._links.delete_route(self.settings.bridge, public_ip)
-        if self.settings.uplink is not None:
-            self._links.delete_arp_answer(self.settings.uplink, public_ip)
+        self._sweep()
         forget_connections(ipv4(public_ip))
 
     def repair(self) -> list[str]:
         """A flushed ruleset lets guests speak as anybody, so this is asked for every few seconds."""
-        done = []
-        tables = self.nft.run("list tables")
-        if not all(f"table {family} {self.settings.table}\n" in tables for family in ("bridge", "inet")):
+        bridge, done = self.settings.bridge, []
+        if self._watch.was_touched():
             self._reload_firewall()
-            done.append(f"the rules of {self.settings.bridge} were gone from nftables and are back")
+            done.append(f"another program changed the rules of {bridge} in nftables; they are as they were")
+        if self._watch.have_others_changed():
+            foreign.open_docker_door(self.nft, self.settings)
+        done += self._repair_links()
         if self._dhcp.revive():
-            done.append(f"dnsmasq of {self.settings.bridge} had ended and runs again")
+            done.append(f"dnsmasq of {bridge} had ended and runs again")
         return done
+
+    def _repair_links(self) -> list[str]:
+        settings, done = self.settings, []
+        changed = (
+            set_bridge_sysctls(settings.bridge) if self._links.are_shared_links_up(settings.bridge) else None
+        )
+        if changed is None:
+            self._make_shared_links()
+            for port in self.state.ports.values():
+                self._attach(port)
+            done.append(f"the bridge {settings.bridge} was gone or down and is back")
+        elif changed:
+            done.append(
+                f"kernel settings of {settings.bridge} were changed and are back: {', '.join(changed)}"
+            )
+        elif self._links.ensure_way_back(settings.bridge, settings.subnet):
+            done.append(f"the routing rule of {settings.bridge} was gone and is back")
+        done += [f"the port {port.device} was changed and is as it was" for port in self._repaired_ports()]
+        for public_ip in self.state.public:
+            self._lead_here(public_ip)
+        return done
+
+    def _repaired_ports(self) -> list[Port]:
+        """Those of the next few ports that were not as we made them."""
+        ports = list(self.state.ports.values())
+        turn = [ports[(self._turn + n) % len(ports)] for n in range(min(PORTS_AT_ONCE, len(ports)))]
+        self._turn += len(turn)
+        there = self._links.taps()
+        wrong = [
+            port
+            for port in turn
+            if port.device in there and not self._links.is_guarded_port(self.settings.bridge, port.device)
+        ]
+        for port in wrong:
+            self._links.attach_port(self.settings.bridge, port.device, port.mac)
+        for port in turn:
+            self._links.ensure_neighbour(self.settings.bridge, port.private_ip, port.mac)
+        return wrong
 
     def close(self) -> None:
         self._links.close()
+        self._watch.close()
         self.nft.close()
 
     def remove(self) -> None:
-        settings, state = self.settings, self._saved.load()
+        state = self._saved.load()
         self._dhcp.remove()
         known = {port.device for port in state.ports.values()}
         for device in known | self._strangers(self._links.taps() - known):
             self._links.delete_link(device)
-        for public_ip in state.public:
-            if settings.uplink is not None:
-                self._links.delete_arp_answer(settings.uplink, public_ip)
-        self._links.delete_way_back(settings.bridge)
-        self._links.delete_link(settings.bridge)
-        self.nft.run(removal(settings))
-        foreign.close_docker_door(self.nft, settings)
+        for made in self._ledger.objects() | self._shared_objects() | self._answers(state.public):
+            self._remove_object(made)
         self._saved.forget_all()
+
+    def _shared_objects(self) -> set[HostObject]:
+        """What is on this host for all guests."""
+        bridge, table = self.settings.bridge, self.settings.table
+        links = (HostObject("link", bridge), HostObject("link", way_back(bridge)))
+        return {
+            *links,
+            HostObject("rule", bridge),
+            HostObject("table", table),
+            HostObject("dhcp", bridge),
+            HostObject("door", bridge),
+        }
+
+    def _answers(self, public_ips: Iterable[str]) -> set[HostObject]:
+        uplink = self.settings.uplink
+        return {HostObject("arp", public_ip, uplink) for public_ip in public_ips} if uplink else set()
+
+    def _sweep(self) -> None:
+        """Take away what the ledger names and neither the settings nor the state ask for."""
+        gone = self._ledger.objects() - self._shared_objects() - self._answers(self.state.public)
+        for made in sorted(gone):
+            self._remove_object(made)
+            log.info("removed from this host: %s %s %s", made.kind, made.name, made.place)
+        self._ledger.strike(gone)
+
+    def _remove_object(self, made: HostObject) -> None:
+        other = replace(self.settings, bridge=made.name)
+        if made.kind == "link":
+            self._links.delete_link(made.name)
+        elif made.kind == "rule":
+            self._links.delete_guest_rule(made.name)
+        elif made.kind == "arp":
+            self._links.delete_arp_answer(made.place, made.name)
+        elif made.kind == "dhcp":
+            DhcpServer(other).remove()
+        elif made.kind == "door":
+            foreign.close_docker_door(self.nft, other)
+        elif made.kind == "table":
+            self._tell(removal(made.name))
+
+    def _make_shared_links(self) -> None:
+        settings, links = self.settings, self._links
+        mac, prefix_length = _bridge_mac(settings.bridge), settings.subnet.prefixlen
+        links.ensure_bridge(settings.bridge, mac, settings.gateway, prefix_length)
+        set_bridge_sysctls(settings.bridge)
+        links.ensure_way_back(settings.bridge, settings.subnet)
+
+    def _tell(self, commands: str) -> None:
+        with self._watch.own_change():
+            self.nft.run(commands)
 
     def _become(self, state: NetworkState) -> None:
         """Tell the kernel the difference.
@@ -172,7 +263,7 @@ class EdgeHost:
         if not commands:
             return
         try:
-            self.nft.run(commands)
+            self._tell(commands)
             self._rules = rules
         except NetError as error:
             log.warning("the firewall is loaded again as a whole: %s", error)
@@ -180,12 +271,18 @@ class EdgeHost:
 
     def _reload_firewall(self) -> None:
         rules = build_ruleset(self.state)
-        self.nft.run(base_ruleset(self.settings) + difference(self.settings, Ruleset(), rules))
+        self._tell(base_ruleset(self.settings) + difference(self.settings, Ruleset(), rules))
         self._rules = rules
 
     def _as_found(self, state: NetworkState) -> NetworkState:
         """After a reboot no tap is left: its instance is plugged again, or never."""
         there = self._links.taps()
+        for port in state.ports.values():
+            if port.device in there and ipv4(port.private_ip) not in self.settings.subnet:
+                raise NetError(
+                    f"{port.instance_id} runs with {port.private_ip}, outside of {self.settings.subnet}: "
+                    "terminate all instances before you change the subnet"
+                )
         vanished = [port for port in state.ports.values() if port.device not in there]
         for port in vanished:
             self._links.delete_neighbour(self.settings.bridge, port.private_ip)
@@ -208,6 +305,7 @@ class EdgeHost:
     def _lead_here(self, public_ip: str) -> None:
         self._links.ensure_route(self.settings.bridge, public_ip, self.settings.gateway)
         if self.settings.uplink is not None:
+            self._ledger.note(HostObject("arp", public_ip, self.settings.uplink))
             self._links.ensure_arp_answer(self.settings.uplink, public_ip)
 
     def _delete_unknown_tap(self, instance_id: str) -> None:

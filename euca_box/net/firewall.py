@@ -138,10 +138,7 @@ def base_ruleset(settings: NetworkSettings) -> str:
     return _BRIDGE.format(**values) + _INET.format(**values)
 
 
-def removal(settings: NetworkSettings) -> str:
-    """Takes both tables away, whether they are there or not."""
-    lines = (
-        f"table {family} {settings.table}\ndelete table {family} {settings.table}"
-        for family in ("bridge", "inet")
-    )
+def removal(table: str) -> str:
+    """Takes both tables of this name away, whether they are there or not."""
+    lines = (f"table {family} {table}\ndelete table {family} {table}" for family in ("bridge", "inet"))
     return "\n".join(lines) + "\n"

@@ -22,6 +22,7 @@ from euca_box.net.sysctls import set_way_back_sysctls
 _TAP = re.compile(r"t[0-9a-f]{8}")
 _PERMANENT = 0x80  # NUD_PERMANENT
 _NO_ARP = 0x40  # NUD_NOARP: a static forwarding entry
+_UP = 0x1  # IFF_UP
 _PROXY = 0x08  # NTF_PROXY
 _MASTER = 0x04  # NTF_MASTER
 _LINK, _HOST = 253, 254  # scopes of routes
@@ -79,6 +80,28 @@ class Links:
         with _told(f"look at {device}"):
             link = self._ip.link("get", index=device_index)[0]
             return bool(link.get_attr("IFLA_MASTER") == bridge_index)
+
+    def is_guarded_port(self, bridge: str, device: str) -> bool:
+        """Whether it is a port of the bridge, isolated, not learning, and up: as `attach_port` leaves it."""
+        bridge_index, device_index = self.index_of(bridge), self.index_of(device)
+        if bridge_index is None or device_index is None:
+            return False
+        with _told(f"look at {device}"):
+            link = self._ip.link("get", index=device_index)[0]
+            info = link.get_attr("IFLA_LINKINFO")
+            port = info.get_attr("IFLA_INFO_SLAVE_DATA") if info is not None else None
+            if link.get_attr("IFLA_MASTER") != bridge_index or port is None:
+                return False
+            flags = port.get_attr("IFLA_BRPORT_ISOLATED"), port.get_attr("IFLA_BRPORT_LEARNING")
+            return bool(flags == (1, 0) and link["flags"] & _UP)
+
+    def are_shared_links_up(self, bridge: str) -> bool:
+        """Whether the bridge and its way back are there and up."""
+        with _told(f"look at {bridge}"):
+            for index in (self.index_of(bridge), self.index_of(way_back(bridge))):
+                if index is None or not self._ip.link("get", index=index)[0]["flags"] & _UP:
+                    return False
+        return True
 
     def attach_port(self, bridge: str, device: str, mac: str) -> None:
         """Isolated from other ports.
@@ -142,8 +165,10 @@ class Links:
             with _told(f"stop answering ARP for {address} on {device}"), _absent_is_fine():
                 self._ip.neigh("del", dst=address, ifindex=index, flags=_PROXY)
 
-    def ensure_way_back(self, bridge: str, subnet: IPv4Network) -> None:
+    def ensure_way_back(self, bridge: str, subnet: IPv4Network) -> bool:
         """What a guest sends to its own subnet leaves by a second device on the same bridge.
+
+        True when the routing rule was missing.
 
         Where net.bridge.bridge-nf-call-iptables is 1, br_netfilter bridges a packet itself when NAT leads it
         back out of the bridge it came in by (br_nf_pre_routing_finish), and isolated ports then lose it. With
@@ -168,11 +193,15 @@ class Links:
             ]
             for route in routes:
                 self._ip.route("replace", table=table, family=socket.AF_INET, **route)
-            with _exists_is_fine():
+            try:
                 self._ip.rule("add", **_guest_rule(bridge))
+            except NetlinkError as error:
+                if error.code != EEXIST:
+                    raise
+                return False
+        return True
 
-    def delete_way_back(self, bridge: str) -> None:
-        self.delete_link(way_back(bridge))
+    def delete_guest_rule(self, bridge: str) -> None:
         with _told("delete the guests' routing rule"), _absent_is_fine():
             self._ip.rule("del", **_guest_rule(bridge))
 
@@ -216,13 +245,4 @@ def _absent_is_fine() -> Iterator[None]:
         yield
     except NetlinkError as error:
         if error.code not in _ABSENT:
-            raise
-
-
-@contextmanager
-def _exists_is_fine() -> Iterator[None]:
-    try:
-        yield
-    except NetlinkError as error:
-        if error.code != EEXIST:
             raise

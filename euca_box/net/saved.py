@@ -26,15 +26,15 @@ class SavedState:
     def load(self) -> NetworkState:
         try:
             self._ports.mkdir(parents=True, exist_ok=True, mode=0o700)
-            ports = [_port(_read(path)) for path in sorted(self._ports.glob("i-*.json"))]
-            groups = [_group(item) for item in _read(self._directory / "groups.json") or []]
-            public = dict(_read(self._directory / "public.json") or {})
+            ports = [_port(read_json(path)) for path in sorted(self._ports.glob("i-*.json"))]
+            groups = [_group(item) for item in read_json(self._directory / "groups.json") or []]
+            public = dict(read_json(self._directory / "public.json") or {})
         except (OSError, ValueError, TypeError, KeyError) as error:
             raise NetError(f"the saved network in {self._directory} cannot be read: {error}") from error
         return NetworkState({p.instance_id: p for p in ports}, {g.group_id: g for g in groups}, public)
 
     def save_port(self, port: Port) -> None:
-        _write(self._ports / f"{port.instance_id}.json", asdict(port))
+        write_json(self._ports / f"{port.instance_id}.json", asdict(port))
 
     def forget_port(self, instance_id: str) -> None:
         try:
@@ -43,10 +43,10 @@ class SavedState:
             raise NetError(f"the port of {instance_id} cannot be forgotten: {error}") from error
 
     def save_groups(self, groups: Mapping[str, SecurityGroup]) -> None:
-        _write(self._directory / "groups.json", [asdict(group) for group in groups.values()])
+        write_json(self._directory / "groups.json", [asdict(group) for group in groups.values()])
 
     def save_public(self, public: Mapping[str, str]) -> None:
-        _write(self._directory / "public.json", dict(public))
+        write_json(self._directory / "public.json", dict(public))
 
     def forget_all(self) -> None:
         for path in (*self._ports.glob("i-*.json"), *self._directory.glob("*.json")):
@@ -62,11 +62,11 @@ def _group(values: Any) -> SecurityGroup:
     return SecurityGroup(values["group_id"], ingress, egress)
 
 
-def _read(path: Path) -> Any:
+def read_json(path: Path) -> Any:
     return json.loads(path.read_text()) if path.exists() else None
 
 
-def _write(path: Path, value: object) -> None:
+def write_json(path: Path, value: object) -> None:
     """Whole or not at all: a crash leaves the old file or the new one."""
     fresh = path.with_suffix(".new")
     try:

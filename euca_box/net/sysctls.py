@@ -25,14 +25,16 @@ _WAY_BACK = {
 }
 
 
-def set_bridge_sysctls(bridge: str) -> None:
-    """Routing, proxy ARP, no IPv6. Raises NetError."""
-    for name, value in _BRIDGE.items():
-        _write_sysctl(name.format(device=bridge), value)
+def set_bridge_sysctls(bridge: str) -> list[str]:
+    """Routing, proxy ARP, no IPv6. The names of those that were otherwise. Raises NetError."""
+    names = {name.format(device=bridge): value for name, value in _BRIDGE.items()}
+    changed = [name for name, value in names.items() if _write_sysctl(name, value)]
     if _write_sysctl("ipv4/ip_forward", "1"):
         log.warning(
             "IPv4 forwarding was off on this host and is now on: guests need it (net.ipv4.ip_forward=1)"
         )
+        changed.append("ipv4/ip_forward")
+    return changed
 
 
 def set_way_back_sysctls(device: str) -> None:

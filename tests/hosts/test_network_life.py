@@ -9,6 +9,7 @@ import signal
 import sys
 import time
 from dataclasses import replace
+from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
 import pytest
@@ -203,6 +204,70 @@ def test_rules_that_somebody_flushed_and_a_killed_dnsmasq_are_put_back_by_repair
     assert lab.call("repair") == []
 
 
+OF_OTHERS = (
+    "delete element inet euca_ebr0 in_of { 172.31.1.1 }",
+    "delete element bridge euca_ebr0 ip4 { tab000001 . d0:0d:ab:00:00:01 . 172.31.1.1 }",
+    "flush chain inet euca_ebr0 to_guest",
+    "insert rule inet euca_ebr0 forward accept",
+    "delete table bridge euca_ebr0",
+)
+
+
+@pytest.mark.parametrize("tampering", OF_OTHERS)
+def test_a_single_rule_that_another_program_changed_is_put_back(lab: Lab, tampering: str) -> None:
+    lab.call("set_groups", [group(SG, tcp(22))])
+    lab.given_guest(1, SG)
+    before = rules_of(lab)
+    assert lab.call("repair") == []
+
+    lab.host.run("nft", tampering)
+    assert rules_of(lab) != before
+    [sentence] = lab.call("repair")
+
+    assert "another program changed the rules of ebr0" in sentence
+    assert rules_of(lab) == before
+    assert lab.call("repair") == []
+
+
+def test_changes_of_other_programs_to_their_own_rules_are_nothing_to_repair(lab: Lab) -> None:
+    lab.given_guest(1)
+
+    lab.host.run("nft", "add table inet theirs")
+    lab.host.run("nft", "add chain inet theirs euca_ebr0")
+
+    assert lab.call("repair") == []
+
+
+@pytest.mark.parametrize(
+    ("tampering", "words"),
+    [
+        ("ip link set tab000001 nomaster", "the port tab000001"),
+        ("bridge link set dev tab000001 isolated off", "the port tab000001"),
+        ("ip link set tab000001 down", "the port tab000001"),
+        ("ip neigh del 172.31.1.1 dev ebr0m", ""),
+        ("ip rule del iif ebr0", "routing rule"),
+        ("ip link del ebr0m", "was gone or down"),
+        ("ip link set ebr0 down", "was gone or down"),
+        ("ip link del ebr0", "was gone or down"),
+        ("sysctl -qw net.ipv4.conf.ebr0.proxy_arp=0", "proxy_arp"),
+        ("sysctl -qw net.ipv4.ip_forward=0", "ip_forward"),
+    ],
+)
+def test_links_that_another_program_changed_are_as_they_were(lab: Lab, tampering: str, words: str) -> None:
+    lab.call("set_groups", [group(SG, tcp(80))])
+    a, b = lab.given_guest(1), lab.given_guest(2)
+    a.serve(80)
+    a.dial("172.31.0.1", 80)  # the host knows by its neighbour entries alone where it is
+    assert b.dial(a.address, 80) == b.address
+
+    lab.host.run(*tampering.split())
+    sentences = lab.call("repair")
+
+    assert words in " ".join(sentences)
+    assert b.dial(a.address, 80) == b.address
+    assert lab.call("repair") == []
+
+
 def test_rules_that_somebody_flushed_come_back_with_the_next_change(lab: Lab) -> None:
     a, b = lab.given_guest(1), lab.given_guest(2)
     b.serve(80)
@@ -264,7 +329,7 @@ def test_dockers_closed_forward_chain_is_opened_for_our_bridge_only(lab: Lab) ->
     assert guest.dial("198.51.100.2", 9000) == "none"
     assert len(lab.call("foreign_drops")) == 1
 
-    lab.call("prepare")
+    lab.call("repair")
     lab.call("prepare")
 
     assert guest.dial("198.51.100.2", 9000) == "198.51.100.1"
@@ -272,6 +337,56 @@ def test_dockers_closed_forward_chain_is_opened_for_our_bridge_only(lab: Lab) ->
     assert lab.host.run("nft", "list", "chain", "ip", "filter", "DOCKER-USER").count("accept") == 2
     lab.call("remove")
     assert "accept" not in lab.host.run("nft", "list", "chain", "ip", "filter", "DOCKER-USER")
+
+
+def test_a_change_of_settings_moves_what_it_concerns_and_cuts_nothing_else(rack_lab: Lab) -> None:
+    lab, public = rack_lab, "198.51.100.77"
+    lab.call("set_groups", [group(SG, tcp(80))])
+    a, b = lab.given_guest(1), lab.given_guest(2)
+    b.serve(80)
+    lab.call("assign_public", public, b.address)
+    held = a.hold(b.address, 80)
+    assert held.ask() == a.address
+    assert public in lab.host.ip("neigh", "show", "proxy")
+    lab.host.ip("link", "add", "up1", "type", "veth", "peer", "name", "up1", "netns", lab.outside.name)
+
+    lab.kill_agent()
+    lab.start_agent(uplink="up1", dns=("127.0.0.7",), metadata_port=8999)
+    lab.call("prepare")
+
+    assert f"{public} dev up1" in lab.host.ip("neigh", "show", "proxy")
+    assert f"{public} dev up0" not in lab.host.ip("neigh", "show", "proxy")
+    assert (held.ask(), a.dial(b.address, 80)) == (a.address, a.address)
+    lab.host.serve(8999)
+    assert a.dial("169.254.169.254", 80) == a.address
+
+
+def test_another_subnet_is_refused_while_instances_run_in_the_first(lab: Lab) -> None:
+    lab.given_guest(1)
+    lab.kill_agent()
+    settings = lab.settings
+    lab.start_agent(subnet=IPv4Network("10.99.0.0/24"), gateway=IPv4Address("10.99.0.1"))
+
+    with pytest.raises(NetError, match=r"runs with 172.31.1.1, outside of 10.99.0.0/24"):
+        lab.call("prepare")
+    lab.kill_agent()
+    lab.settings = settings
+
+
+def test_another_bridge_takes_the_guests_and_the_old_one_goes(lab: Lab) -> None:
+    lab.call("set_groups", [group(SG, tcp(80))])
+    a, b = lab.given_guest(1), lab.given_guest(2)
+    b.serve(80)
+
+    lab.kill_agent()
+    lab.start_agent(bridge="ebr7")
+    lab.call("prepare")
+    for guest in (a, b):
+        guest.ip("neigh", "flush", "dev", "eth0")
+
+    assert a.dial(b.address, 80) == a.address
+    left = lab.host.ip("-br", "link") + lab.host.ip("rule") + lab.host.run("nft", "list", "tables")
+    assert "ebr7" in left and "ebr0" not in left
 
 
 def test_prepare_says_what_is_missing(lab: Lab) -> None:
