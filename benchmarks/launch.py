@@ -27,12 +27,12 @@ from euca_box.client import Client
 from euca_box.images.demo import DemoImage, build_demo
 from euca_box.kvm.accelerator import probe
 from euca_box.kvm.domain_xml import MACHINE_TYPE, TCG_CACHE_MIB
+from euca_box.roles.nc.staging import COMMAND_LINE
 
 DEMO = Path("/var/tmp/euca-box-benchmark-demo")
 LINE = b"euca-box demo: userland started"
 TURNS = 3
 MEMORY_MIB = 128
-COMMAND_LINE = "root=/dev/vda console=ttyS0"  # what the node controller gives to a kernel
 AIM_RATIO, AIM_MORE_SECONDS = 1.3, 1.0
 LONGEST_SECONDS = 180.0
 

@@ -21,7 +21,7 @@ __all__ = ["COMMAND_LINE", "DemoError", "DemoImage", "build_demo"]
 ROOT_SIZE_BYTES = 16 << 20
 DISK_SIZE_BYTES = 40 << 20
 # For the EMI, which is a bare file system on the first virtio disk.
-COMMAND_LINE = "root=/dev/vda console=ttyS0 quiet"
+COMMAND_LINE = "root=/dev/vda console=ttyS0 no_timer_check quiet"
 STAMP = "demo.json"
 
 

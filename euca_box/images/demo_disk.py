@@ -18,7 +18,7 @@ GRUB_SCRIPT = """\
 serial --unit=0 --speed=115200
 terminal_output console serial
 set root=(hd0,msdos1)
-linux /boot/vmlinuz root=/dev/vda1 console=ttyS0 quiet
+linux /boot/vmlinuz root=/dev/vda1 console=ttyS0 no_timer_check quiet
 initrd /boot/initrd
 boot
 """

@@ -152,6 +152,7 @@ class ImageCache:
 
     async def _fetched(self, image: ImageData, path: Path) -> None:
         partial = path.with_name(f"{path.name}.{next(self._numbers)}{PARTIAL}")
+        log.info("fetching %s into the image cache, %d bytes", image.location, image.size_bytes)
         try:
             if await self._fetch(image, partial) != image.sha256:
                 raise CacheError(f"the bytes of {image.location} are not those that were registered")
