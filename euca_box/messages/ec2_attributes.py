@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from euca_box.messages.base import Done, Op
-from euca_box.messages.ec2_common import GroupIdentifier
+from euca_box.messages.ec2_common import GroupIdentifier, ProductCode
 from euca_box.messages.ec2_instances import InstanceMetadataOptions
 
 
@@ -34,7 +34,7 @@ class InstanceAttribute:
     instance_initiated_shutdown_behavior: AttributeValue | None = None
     instance_type: AttributeValue | None = None
     kernel_id: AttributeValue | None = None
-    product_codes: tuple[str, ...] | None = None
+    product_codes: tuple[ProductCode, ...] | None = None
     ramdisk_id: AttributeValue | None = None
     root_device_name: AttributeValue | None = None
     source_dest_check: AttributeBooleanValue | None = None

@@ -21,6 +21,14 @@ class Tag:
 
 
 @dataclass(frozen=True)
+class ProductCode:
+    """What an image's owner calls a product that it holds. Whoever may run the image may not change it."""
+
+    product_code_id: str
+    product_code_type: str = "devpay"  # EC2 2016-11-15 ProductCodeValues
+
+
+@dataclass(frozen=True)
 class TagSpecification:
     """Tags for what the action makes: `resource_type` is `instance`, `image`, `key-pair`..."""
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from euca_box.messages.base import Done, Op
+from euca_box.messages.ec2_common import ProductCode
 
 
 @dataclass(frozen=True)
@@ -26,8 +27,9 @@ class LaunchPermissionModifications:
 
 @dataclass(frozen=True)
 class ModifyImageAttribute(Op[Done], role="clc"):
-    """`launch_permission` or `description`; or flat: `attribute` with `operation_type`, `user_ids` and
-    `user_groups`, or with `value`. What is given already, or absent already, is no error."""
+    """`launch_permission`, `description`, `imds_support` or `product_codes` (which are added, for good); or
+    flat: `attribute` with `operation_type`, `user_ids` and `user_groups`, or with `value`. What is given
+    already, or absent already, is no error."""
 
     image_id: str
     attribute: str | None = None
@@ -37,6 +39,8 @@ class ModifyImageAttribute(Op[Done], role="clc"):
     value: str | None = None
     launch_permission: LaunchPermissionModifications | None = None
     description: AttributeValue | None = None
+    imds_support: AttributeValue | None = None
+    product_codes: tuple[str, ...] = ()
     dry_run: bool = False
 
 
@@ -64,8 +68,15 @@ class DescribeImageAttributeResult:
     kernel_id: AttributeValue | None = None
     ramdisk_id: AttributeValue | None = None
     launch_permissions: tuple[LaunchPermission, ...] | None = None
-    product_codes: tuple[str, ...] | None = None
+    product_codes: tuple[ProductCode, ...] | None = None
     block_device_mappings: tuple[BlockDeviceMapping, ...] | None = None
+    boot_mode: AttributeValue | None = None
+    imds_support: AttributeValue | None = None
+    last_launched_time: AttributeValue | None = None
+    deregistration_protection: AttributeValue | None = None
+    sriov_net_support: AttributeValue | None = None
+    tpm_support: AttributeValue | None = None
+    uefi_data: AttributeValue | None = None
 
 
 @dataclass(frozen=True)
@@ -83,7 +94,7 @@ class ConfirmProductInstanceResult:
 
 @dataclass(frozen=True)
 class ConfirmProductInstance(Op[ConfirmProductInstanceResult], role="clc"):
-    """Whether the instance runs a product with this code. No image here has one."""
+    """Whether the instance, whosever it is, runs a product of the caller; `owner_id` has the instance."""
 
     instance_id: str
     product_code: str

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from euca_box.messages.base import Op
-from euca_box.messages.ec2_common import Filter, Returned, Tag, TagSpecification
+from euca_box.messages.ec2_common import Filter, ProductCode, Returned, Tag, TagSpecification
 from euca_box.messages.ec2_instances import StateReason
 
 
@@ -28,6 +28,11 @@ class Image:
     state_reason: StateReason | None = None
     tags: tuple[Tag, ...] = ()
     boot_mode: str | None = None
+    imds_support: str | None = None
+    product_codes: tuple[ProductCode, ...] = ()
+    source_instance_id: str | None = None
+    source_image_id: str | None = None
+    source_image_region: str | None = None
 
 
 @dataclass(frozen=True)
@@ -57,6 +62,7 @@ class RegisterImage(Op[RegisterImageResult], role="clc", timeout=600):
     sriov_net_support: str | None = None
     tag_specifications: tuple[TagSpecification, ...] = ()
     boot_mode: str | None = None
+    imds_support: str | None = None
     dry_run: bool = False
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from euca_box.messages.base import Done, Op
-from euca_box.messages.ec2_common import Filter, GroupIdentifier, Tag, TagSpecification
+from euca_box.messages.ec2_common import Filter, GroupIdentifier, ProductCode, Tag, TagSpecification
 
 
 @dataclass(frozen=True)
@@ -140,7 +140,7 @@ class Instance:
     tags: tuple[Tag, ...] = ()
     security_groups: tuple[GroupIdentifier, ...] = ()
     network_interfaces: tuple[NetworkInterface, ...] = ()
-    product_codes: tuple[str, ...] = ()
+    product_codes: tuple[ProductCode, ...] = ()
     block_device_mappings: tuple[str, ...] = ()
     metadata_options: InstanceMetadataOptions = InstanceMetadataOptions()
     boot_mode: str | None = None

@@ -43,6 +43,7 @@ class InstanceSpec:
     shutdown_behavior: str = "terminate"
     extra_disks: tuple[ExtraDisk, ...] = ()
     boot_mode: str = ""  # legacy-bios, uefi, uefi-preferred; empty: BIOS
+    product_codes: tuple[str, ...] = ()
 
     @property
     def all_disk_gib(self) -> int:

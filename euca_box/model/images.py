@@ -67,11 +67,13 @@ class Origin:
 
     bundle: str = ""  # its manifest, BUCKET/KEY
     instance_id: str = ""  # whose disk it is a copy of
+    image_id: str = ""  # of the image whose bytes it is a copy of
     no_reboot: bool = False
     image: ImageData | None = None  # which it is a copy of
     client_token: str = ""  # of the request for it
 
 
+IMDS_SUPPORT = "v2.0"  # EC2 2016-11-15 ImdsSupportValues
 BOOT_MODES = ("legacy-bios", "uefi", "uefi-preferred")  # EC2 2016-11-15 BootModeValues
 
 
@@ -98,6 +100,9 @@ class Image:
     deadline: float = 0.0  # when a pending one is given up
     origin: Origin | None = None
     boot_mode: str = ""  # one of BOOT_MODES; empty: nobody said, and it boots by BIOS
+    imds_support: str = ""  # or v2.0: its instances ask the metadata service with tokens only
+    product_codes: tuple[str, ...] = ()
+    last_launched: float = 0.0  # of an instance that is forgotten by now; 0: none
 
     @property
     def location(self) -> str:

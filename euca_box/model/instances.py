@@ -171,5 +171,6 @@ class Instance:
     ended_at: float | None = None
     extra_disks: tuple[ExtraDisk, ...] = ()
     boot_mode: str = ""  # of its image
+    product_codes: tuple[str, ...] = ()  # of its image
     health: str = ""  # what is wrong with it while it runs, in words; empty: nothing that its node saw
     tags: tuple[tuple[str, str], ...] = ()

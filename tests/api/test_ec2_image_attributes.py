@@ -129,7 +129,8 @@ def test_every_attribute_is_described_alone(box, ec2, image):
     devices = attribute("blockDeviceMapping")["BlockDeviceMappings"]
     assert {d["VirtualName"]: d["DeviceName"] for d in devices} == {"ami": "sda1", "root": "/dev/sda1"}
     asked = {"ImageId": image}
-    assert refused(ec2.describe_image_attribute, **asked, Attribute="bootMode")[0] == "UnsupportedOperation"
+    assert attribute("bootMode") == attribute("imdsSupport") == attribute("tpmSupport") == {}
+    assert attribute("deregistrationProtection") == {"DeregistrationProtection": {"Value": "disabled"}}
     assert refused(ec2.describe_image_attribute, **asked, Attribute="x")[0] == "InvalidParameterValue"
     assert refused(ec2.describe_image_attribute, **asked)[0] == "MissingParameter"
     dry = {"Attribute": "kernel", "DryRun": True}
@@ -155,7 +156,15 @@ REFUSED = {
     "another operation": (FLAT | {"OperationType": "set"}, "InvalidParameterValue"),
     "no operation": ({"UserGroups": ["all"]}, "InvalidParameterValue"),
     "nobody": ({"OperationType": "add"}, "MissingParameter"),
-    "product codes": (FLAT | {"Attribute": "productCodes"}, "UnsupportedOperation"),
+    "permissions called product codes": (FLAT | {"Attribute": "productCodes"}, "InvalidParameterValue"),
+    "product codes and permissions": (ALL | {"ProductCodes": ["a"]}, "InvalidParameterCombination"),
+    "a product code with a blank": ({"ProductCodes": ["a b"]}, "InvalidParameterValue"),
+    "65 product codes": ({"ProductCodes": [f"c{n}" for n in range(65)]}, "InvalidParameterValue"),
+    "product codes taken away": (
+        {"ProductCodes": ["a"], "OperationType": "remove"},
+        "InvalidParameterValue",
+    ),
+    "another IMDS": ({"ImdsSupport": {"Value": "v1.0"}}, "InvalidParameterValue"),
     "another attribute": (ALL | {"Attribute": "description"}, "InvalidParameterValue"),
     "a value without a name": ({"Value": "d"}, "MissingParameter"),
     "a long description": ({"Description": {"Value": "d" * 256}}, "InvalidParameterValue"),
@@ -170,6 +179,53 @@ def test_modify_image_attribute_refuses_and_changes_nothing(ec2, image, case):
     assert refused(ec2.modify_image_attribute, **{"ImageId": image} | more)[0] == code
     assert permissions(ec2, image) == []
     assert ec2.describe_images(ImageIds=[image])["Images"][0]["Description"] == "first"
+
+
+def test_product_codes_are_added_shown_and_given_to_instances(box, ec2, image):
+    ec2.modify_image_attribute(
+        ImageId=image, Attribute="productCodes", OperationType="add", ProductCodes=["b"]
+    )
+    ec2.modify_image_attribute(ImageId=image, ProductCodes=["a", "b"])
+    codes = [{"ProductCodeId": code, "ProductCodeType": "devpay"} for code in "ab"]
+    reply = ec2.describe_image_attribute(ImageId=image, Attribute="productCodes")
+    assert reply["ProductCodes"] == codes
+    assert ec2.describe_images(Filters=filters(product_code="a"))["Images"][0]["ProductCodes"] == codes
+    allow(ec2, image, UserId=box.account("bob"))
+    [instance_id] = box.run_instances(image, user="bob")
+    assert box.instance(instance_id, "bob")["ProductCodes"] == codes
+    shown = box.ec2("bob").describe_instance_attribute(InstanceId=instance_id, Attribute="productCodes")
+    assert shown["ProductCodes"] == codes
+
+    # The owner of the product learns whose instance it is; others only of their own.
+    confirmed = ec2.confirm_product_instance(InstanceId=instance_id, ProductCode="a")
+    assert (confirmed["Return"], confirmed["OwnerId"]) == (True, box.account("bob"))
+    bob = box.ec2("bob").confirm_product_instance(InstanceId=instance_id, ProductCode="a")
+    assert bob["Return"] is False
+    for user, code in (("mallory", "a"), ("alice", "c")):
+        asked = {"InstanceId": instance_id, "ProductCode": code}
+        found = refused(box.ec2(user).confirm_product_instance, **asked)
+        assert found == ("InvalidInstanceID.NotFound", 400)
+
+
+def test_an_image_that_supports_imds_v2_makes_instances_that_need_a_token(box, ec2, image):
+    ec2.modify_image_attribute(ImageId=image, ImdsSupport={"Value": "v2.0"})
+    assert ec2.describe_images(ImageIds=[image])["Images"][0]["ImdsSupport"] == "v2.0"
+    made = ec2.run_instances(ImageId=image, MinCount=1, MaxCount=1)["Instances"][0]
+    options = made["MetadataOptions"]
+    assert (options["HttpTokens"], options["HttpPutResponseHopLimit"]) == ("required", 2)
+    given = {"HttpTokens": "optional", "HttpPutResponseHopLimit": 1}
+    made = ec2.run_instances(ImageId=image, MinCount=1, MaxCount=1, MetadataOptions=given)["Instances"][0]
+    assert made["MetadataOptions"]["HttpTokens"] == "optional"
+
+
+def test_the_last_launch_of_an_image_is_told(box, ec2, image):
+    def last():
+        reply = ec2.describe_image_attribute(ImageId=image, Attribute="lastLaunchedTime")
+        return reply.get("LastLaunchedTime", {}).get("Value")
+
+    assert last() is None
+    made = ec2.run_instances(ImageId=image, MinCount=1, MaxCount=1)["Instances"][0]
+    assert last() == made["LaunchTime"].strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def test_reset_image_attribute_refuses(ec2, image):

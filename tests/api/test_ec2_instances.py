@@ -59,7 +59,11 @@ def test_run_instances_answers_pending_and_then_it_runs_with_two_addresses(box, 
     assert (instance["KernelId"], instance["RamdiskId"]) == (box.kernel, box.ramdisk)
     assert instance["Placement"]["AvailabilityZone"] == "us-east-1a"
     machine = box.hypervisor.machines[asked["InstanceId"]]
-    assert (machine.vcpus, machine.memory_mib, machine.cmdline) == (1, 128, "root=/dev/vda console=ttyS0 no_timer_check")
+    assert (machine.vcpus, machine.memory_mib, machine.cmdline) == (
+        1,
+        128,
+        "root=/dev/vda console=ttyS0 no_timer_check",
+    )
 
 
 def test_run_instances_gives_what_was_asked_for_to_every_instance(box, ec2):

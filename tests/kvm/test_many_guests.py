@@ -1,6 +1,5 @@
 """Twenty guests on one small node: all run, all answer, and a cold image is fetched once for many."""
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest

@@ -24,6 +24,7 @@ from euca_box.model.images import ImageType
 from euca_box.model.instances import Instance, InstanceState
 from euca_box.roles.clc import admission, groups, images, instances, stops
 from euca_box.roles.clc.rules import stop_if_dry_run
+from euca_box.roles.clc.views import product_codes_view
 from euca_box.store.store import Statement, insert, one
 
 if TYPE_CHECKING:
@@ -148,7 +149,7 @@ def _described(clc: "Clc", record: Instance, attribute: str) -> ec2.InstanceAttr
         case "blockDeviceMapping":  # of volumes; the root disk is an instance store
             return replace(shown, block_device_mappings=())
         case "productCodes":
-            return replace(shown, product_codes=())
+            return replace(shown, product_codes=product_codes_view(record.product_codes))
         case "sourceDestCheck":  # the network lets no guest speak with another address
             return replace(shown, source_dest_check=flag(True))
         case "groupSet":

@@ -45,6 +45,8 @@ async def create_image(clc: "Clc", call: Call, op: ec2.CreateImage) -> ec2.Creat
         ramdisk_id=record.ramdisk_id,
         root_device_name=record.root_device_name,
         boot_mode=record.boot_mode,
+        imds_support=source.imds_support if source else "",
+        product_codes=record.product_codes,
         tags=tags,
         state=IMAGE.start,
         deadline=clc.now() + clc.settings.image_seconds,
@@ -82,7 +84,8 @@ async def copy_image(clc: "Clc", call: Call, op: ec2.CopyImage) -> ec2.CopyImage
         tags=tags,
         state=IMAGE.start,
         deadline=clc.now() + clc.settings.image_seconds,
-        origin=Origin(image=source.data, client_token=op.client_token or ""),
+        last_launched=0.0,
+        origin=Origin(image_id=source.image_id, image=source.data, client_token=op.client_token or ""),
     )
     copy = images.with_boot_images(clc, call, copy)
     stop_if_dry_run(op.dry_run)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from euca_box.images.manifest import SUFFIX
 from euca_box.messages import ec2_images as ec2
 from euca_box.messages.base import Call
-from euca_box.messages.ec2_common import Returned
+from euca_box.messages.ec2_common import ProductCode, Returned
 from euca_box.messages.walrus import CheckedImage, CheckImage
 from euca_box.model import ids
 from euca_box.model.ec2_errors import (
@@ -27,7 +27,16 @@ from euca_box.model.errors import (
     MissingParameter,
 )
 from euca_box.model.filters import filtered
-from euca_box.model.images import BOOT_MODES, IMAGE, NO_DATA, Image, ImageState, ImageType, Origin
+from euca_box.model.images import (
+    BOOT_MODES,
+    IMAGE,
+    IMDS_SUPPORT,
+    NO_DATA,
+    Image,
+    ImageState,
+    ImageType,
+    Origin,
+)
 from euca_box.model.paging import page
 from euca_box.observe.failpoints import fp
 from euca_box.roles.clc import bundled_images, image_loop
@@ -53,6 +62,8 @@ FILTERS = {
     "manifest-location": lambda r: r.location,
     "name": lambda r: r.name,
     "owner-id": lambda r: r.account,
+    "product-code": lambda r: r.product_codes,
+    "product-code.type": lambda r: ProductCode("").product_code_type if r.product_codes else None,
     "ramdisk-id": lambda r: ids.image_names(r.ramdisk_id),
     "root-device-name": lambda r: r.root_device_name,
     "root-device-type": lambda r: "instance-store",
@@ -73,6 +84,7 @@ async def register_image(clc: "Clc", call: Call, op: ec2.RegisterImage) -> ec2.R
         raise InvalidParameterValue("The virtualization type must be hvm.")
     if op.boot_mode not in (None, *BOOT_MODES):
         raise InvalidParameterValue(f"BootMode is one of {', '.join(BOOT_MODES)}.")
+    check_imds_support(op.imds_support)
     draft = Image(
         image_id="",
         account=call.account,
@@ -88,6 +100,7 @@ async def register_image(clc: "Clc", call: Call, op: ec2.RegisterImage) -> ec2.R
         root_device_name=op.root_device_name or "",
         tags=tags,
         boot_mode=op.boot_mode or "",
+        imds_support=op.imds_support or "",
     )
     # Refused before anything is read, when that needs nothing read.
     draft = with_boot_images(clc, call, draft)
@@ -215,6 +228,12 @@ def available(clc: "Clc", account: str, image_id: str) -> Image:
     if image.state is not ImageState.AVAILABLE:
         raise InvalidAMIIDUnavailable(image.image_id)
     return image
+
+
+def check_imds_support(value: str | None) -> None:
+    """Raises InvalidParameterValue."""
+    if value not in (None, IMDS_SUPPORT):
+        raise InvalidParameterValue(f"ImdsSupport is {IMDS_SUPPORT} or not given.")
 
 
 def check_limit(clc: "Clc", account: str) -> None:

@@ -11,6 +11,7 @@ from euca_box.messages import base
 from euca_box.messages import ec2_instances as ec2
 from euca_box.messages.base import Call, Done
 from euca_box.messages.cc import CcGetConsoleOutput, CcGetConsoleScreenshot, CcRebootInstance
+from euca_box.messages.ec2_common import ProductCode
 from euca_box.model import ids
 from euca_box.model.ec2_errors import IncorrectInstanceState, InvalidInstanceIDNotFound
 from euca_box.model.errors import IdempotentParameterMismatch, MissingParameter, OperationNotPermitted
@@ -54,6 +55,8 @@ FILTERS = {
     "owner-id": lambda r: r.account,
     "private-dns-name": lambda r: views.dns_name(r.private_ip),
     "private-ip-address": lambda r: r.private_ip,
+    "product-code": lambda r: r.product_codes,
+    "product-code.type": lambda r: ProductCode("").product_code_type if r.product_codes else None,
     "ramdisk-id": lambda r: ids.image_names(r.ramdisk_id),
     "reason": lambda r: r.transition,
     "reservation-id": lambda r: r.reservation_id,
@@ -289,6 +292,7 @@ def _record(
     reservation_id: str,
 ) -> Instance:
     options = op.metadata_options or ec2.InstanceMetadataOptionsRequest()
+    tokens_only = bool(wish.image.imds_support)
     return Instance(
         instance_id=instance_id,
         reservation_id=reservation_id,
@@ -308,9 +312,10 @@ def _record(
         client_token=op.client_token or "",
         root_device_name=wish.image.root_device_name,
         boot_mode=wish.image.boot_mode,
-        http_tokens=options.http_tokens or "optional",
+        product_codes=wish.image.product_codes,
+        http_tokens=options.http_tokens or ("required" if tokens_only else "optional"),
         http_endpoint=options.http_endpoint or "enabled",
-        hop_limit=options.http_put_response_hop_limit or 1,
+        hop_limit=options.http_put_response_hop_limit or (2 if tokens_only else 1),
         metadata_tags=options.instance_metadata_tags or "disabled",
         wanted_private_ip=wish.private_ip,
         extra_disks=wish.extra_disks,

@@ -221,6 +221,7 @@ async def _spec(clc: "Clc", record: Instance) -> InstanceSpec | None:
         public_key=record.public_key,
         root_device_name=record.root_device_name,
         boot_mode=record.boot_mode,
+        product_codes=record.product_codes,
         zone=record.zone,
         region=clc.settings.region,
         vpc_id=clc.settings.vpc_id,

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import trio
@@ -9,7 +10,8 @@ import trio
 from euca_box.messages.base import system_call
 from euca_box.messages.walrus import SyncPrincipals
 from euca_box.model.errors import EucaError
-from euca_box.model.instances import InstanceState
+from euca_box.model.images import Image
+from euca_box.model.instances import Instance, InstanceState
 from euca_box.roles.clc import launches, stops
 from euca_box.roles.clc.address_loop import push_addresses
 from euca_box.roles.clc.bundle_loop import bundle_instances
@@ -91,6 +93,7 @@ async def sweep(clc: "Clc") -> None:
         now = clc.now()
         for record in clc.instances.all():
             if record.ended_at is not None and now - record.ended_at > clc.settings.terminated_seconds:
+                await _note_launch(clc, record)
                 clc.views.forget(record.reservation_id)
                 await clc.instances.remove(
                     record.instance_id,
@@ -100,6 +103,16 @@ async def sweep(clc: "Clc") -> None:
             Statement("DELETE FROM client_token WHERE at < ?", (now - TOKEN_SECONDS,)),
         )
         await trio.sleep(LOOK_SECONDS * 2)
+
+
+async def _note_launch(clc: "Clc", record: Instance) -> None:
+    """The image outlives the instance, and tells when it was last launched."""
+
+    def noted(image: Image) -> Image | None:
+        is_newer = record.launch_time > image.last_launched
+        return replace(image, last_launched=record.launch_time) if is_newer else None
+
+    await clc.images.change(record.image_id, noted)
 
 
 LOOPS: dict[str, Callable[["Clc"], Awaitable[None]]] = {

@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from euca_box.messages import ec2_images, ec2_instances
-from euca_box.messages.ec2_common import GroupIdentifier, Tag
+from euca_box.messages.ec2_common import GroupIdentifier, ProductCode, Tag
 from euca_box.model import ids
 from euca_box.model.addresses import Address
 from euca_box.model.groups import SecurityGroup
-from euca_box.model.images import Image
+from euca_box.model.images import Image, Origin
 from euca_box.model.instances import Instance, InstanceState, server_error
 
 if TYPE_CHECKING:
@@ -92,6 +92,7 @@ class Views:
             public_ip_address=public_ip,
             root_device_name=record.root_device_name,
             boot_mode=record.boot_mode or None,
+            product_codes=product_codes_view(record.product_codes),
             client_token=record.client_token,
             state_reason=ec2_instances.StateReason(reason.code, reason.message) if reason else None,
             tags=tags_view(record.tags),
@@ -109,6 +110,7 @@ class Views:
         kept = self._images.get(record.image_id)
         if kept is not None and kept[0] is record:
             return kept[1]
+        origin = record.origin or Origin()
         view = ec2_images.Image(
             image_id=record.image_id,
             image_location=record.location,
@@ -127,6 +129,11 @@ class Views:
             ramdisk_id=record.ramdisk_id,
             root_device_name=record.root_device_name,
             boot_mode=record.boot_mode or None,
+            imds_support=record.imds_support or None,
+            product_codes=product_codes_view(record.product_codes),
+            source_instance_id=origin.instance_id or None,
+            source_image_id=origin.image_id or None,
+            source_image_region=self._settings.region if origin.image_id else None,
             tags=tags_view(record.tags),
         )
         self._images[record.image_id] = (record, view)
@@ -169,6 +176,10 @@ def state_view(state: InstanceState) -> ec2_instances.InstanceState:
 
 def time_view(seconds: float) -> datetime:
     return datetime.fromtimestamp(seconds, UTC)
+
+
+def product_codes_view(codes: Iterable[str]) -> tuple[ProductCode, ...]:
+    return tuple(ProductCode(code) for code in codes)
 
 
 def tags_view(tags: Iterable[tuple[str, str]]) -> tuple[Tag, ...]:

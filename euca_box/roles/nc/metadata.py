@@ -56,6 +56,7 @@ def _metadata(nc: "Nc", resident: "Resident") -> InstanceMetadata:
         kernel_id=spec.kernel_id or "",
         ramdisk_id=spec.ramdisk_id or "",
         manifest_path=spec.image.location,
+        product_codes=spec.product_codes,
         public_ip=where.public_ip or "",
         public_hostname=where.public_ip or "",
         key_name=spec.key_name or "",

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 GIB, MIB = 1024**3, 1024**2
-# Linux counts a few timer ticks at boot and panics when they come late, as they do on a busy host without KVM;
-# under KVM it does not look ("no_timer_check" in Documentation/admin-guide/kernel-parameters.txt).
+# Linux counts some timer ticks and panics when they come late, as on a busy host without KVM. Under KVM
+# it does not look ("no_timer_check" in Documentation/admin-guide/kernel-parameters.txt).
 COMMAND_LINE = "root=/dev/vda console=ttyS0 no_timer_check"
 KEYED = "root-with-key.raw"
 EXTRA_TARGETS = ("vdb", "vdc")
