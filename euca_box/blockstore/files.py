@@ -6,6 +6,7 @@ guest overwrites a block that was not copied yet, the daemon copies it; dirty bi
 A bitmap lives in its daemon, so the first copy after one ended is full.
 """
 
+import contextlib
 import errno
 import os
 import shutil
@@ -254,7 +255,8 @@ async def _cancel(qmp: Qmp, copy_id: str) -> None:
             await _dismiss(qmp, copy_id)
             return
         if job["status"] in ("running", "paused", "ready", "created"):
-            await qmp.ask("job-cancel", id=copy_id)
+            with contextlib.suppress(QmpError):  # it ended between the question and this
+                await qmp.ask("job-cancel", id=copy_id)
         await trio.sleep(0.02)
 
 
