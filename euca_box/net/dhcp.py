@@ -16,13 +16,14 @@ from contextlib import suppress
 from pathlib import Path
 
 from euca_box.net.dhcp_release import release_lease
-from euca_box.net.network import NetError, NetworkSettings, Port
+from euca_box.net.network import NetError, NetworkSettings, Port, gateway_of, network_of
 
 log = logging.getLogger(__name__)
 
 LEASE_SECONDS = 1200  # as Eucalyptus 1.6
 _START_SECONDS = 10
 _STOP_SECONDS = 5
+USUAL_MTU = 1500
 
 
 class DhcpServer:
@@ -32,12 +33,18 @@ class DhcpServer:
         self._settings = settings
         self._directory = settings.run_dir / settings.bridge
         self._hosts = self._directory / "hosts"
+        self._options = self._directory / "options"  # of the networks of groups
+        self._mtu: int | None = None
         self._pid_file = self._directory / "dnsmasq.pid"
 
-    def prepare(self, ports: Iterable[Port]) -> None:
-        """Make the hosts directory as it should be, and one server run with our arguments."""
+    def prepare(self, ports: Iterable[Port], mtu: int | None = None) -> None:
+        """Make the hosts directory as it should be, and one server run with our arguments.
+
+        `mtu`: what guests are told that fits on their link, where it is less than usual.
+        """
+        self._mtu = mtu if mtu is not None and mtu < USUAL_MTU else None
         # dnsmasq reads as an ordinary user: nothing here is secret, and every directory must let it through.
-        for directory in (*reversed(self._hosts.parents), self._hosts):
+        for directory in (*reversed(self._hosts.parents), self._hosts, self._options):
             if not directory.exists():
                 directory.mkdir()
                 directory.chmod(0o755)
@@ -65,25 +72,31 @@ class DhcpServer:
 
     def add_host(self, port: Port) -> None:
         """From now on the port's MAC is offered its address."""
-        line = f"{port.mac},{port.private_ip},{port.hostname},{LEASE_SECONDS}\n"
-        path = self._hosts / port.instance_id
+        tag = f"set:{_tag_of(port)}," if port.network else ""
         try:
-            if path.exists() and path.read_text() == line:
-                return
-            fresh = self._directory / f"{port.instance_id}.new"
-            fresh.write_text(line)
-            fresh.chmod(0o644)
-            fresh.replace(path)
+            if port.network:
+                self._write(self._options / _tag_of(port), _options_of(self._settings, port))
+            line = f"{port.mac},{tag}{port.private_ip},{port.hostname},{LEASE_SECONDS}\n"
+            self._write(self._hosts / port.instance_id, line)
         except OSError as error:
             raise NetError(f"cannot add the DHCP host of {port.instance_id}: {error}") from error
 
-    def remove_host(self, port: Port) -> None:
+    def _write(self, path: Path, text: str) -> None:
+        if path.exists() and path.read_text() == text:
+            return
+        fresh = self._directory / f"{path.name}.new"
+        fresh.write_text(text)
+        fresh.chmod(0o644)
+        fresh.replace(path)
+
+    def remove_host(self, port: Port, bridge: str) -> None:
         """The MAC is offered nothing, and the address is free for the next MAC at once."""
         (self._hosts / port.instance_id).unlink(missing_ok=True)
         pid = self._running()
         if pid is not None:
             os.kill(pid, signal.SIGHUP)
-            release_lease(self._settings.bridge, self._settings.gateway, port.private_ip, port.mac)
+            server = gateway_of(self._settings, port)
+            release_lease(bridge, server, port.private_ip, port.mac)
 
     def stop(self) -> None:
         """End our server, if one runs, and wait until its sockets are free."""
@@ -101,9 +114,10 @@ class DhcpServer:
     def _end_abandoned(self) -> None:
         """End servers that a cloud with other data left on this bridge: who holds the bridge's lock is its
         only owner, and two servers cannot have one address."""
+        interface = f"--interface={self._settings.bridge}"
         for folder in Path("/proc").glob("[0-9]*"):
             arguments = _command_line(int(folder.name))
-            if arguments[:1] != ["dnsmasq"] or f"--interface={self._settings.bridge}" not in arguments:
+            if arguments[:1] != ["dnsmasq"] or not any(a.rstrip("*") == interface for a in arguments):
                 continue
             if any(a.endswith(f"/{self._settings.bridge}/dnsmasq.pid") for a in arguments) and _is_here(
                 folder
@@ -116,7 +130,7 @@ class DhcpServer:
 
     def remove(self) -> None:
         self.stop()
-        for path in self._hosts.glob("*"):
+        for path in (*self._hosts.glob("*"), *self._options.glob("*")):
             path.unlink(missing_ok=True)
         for path in self._directory.glob("*"):
             with suppress(OSError):
@@ -133,15 +147,17 @@ class DhcpServer:
             "--conf-file=/dev/null",
             f"--pid-file={self._pid_file}",
             f"--user={_unprivileged_user()}",
-            f"--interface={settings.bridge}",
+            f"--interface={settings.bridge}{'*' if settings.mode == 'MANAGED' else ''}",
             "--except-interface=lo",
-            "--bind-interfaces",
+            "--bind-interfaces" if settings.mode == "EDGE" else "--bind-dynamic",
             "--no-hosts",
             "--no-ping",
             "--quiet-dhcp",
             "--dhcp-authoritative",
             f"--dhcp-range={settings.subnet.network_address},static,{settings.subnet.netmask},{LEASE_SECONDS}",
             f"--dhcp-hostsdir={self._hosts}",
+            *([] if settings.mode == "EDGE" else [f"--dhcp-optsdir={self._options}"]),
+            *([f"--dhcp-option=option:mtu,{self._mtu}"] if self._mtu else []),
             f"--dhcp-leasefile={self._directory / 'leases'}",
             f"--dhcp-lease-max={settings.subnet.num_addresses}",
             f"--dhcp-option=option:router,{settings.gateway}",
@@ -183,6 +199,19 @@ class DhcpServer:
         """A dnsmasq that has our pid file in its arguments; the kernel uses numbers again."""
         arguments = _command_line(pid)
         return arguments[:1] == ["dnsmasq"] and f"--pid-file={self._pid_file}" in arguments
+
+
+def _tag_of(port: Port) -> str:
+    return f"net{port.tag}"
+
+
+def _options_of(settings: NetworkSettings, port: Port) -> str:
+    """dnsmasq(8), --dhcp-optsdir: what the guests of this network are told instead."""
+    tag, network = _tag_of(port), network_of(settings, port)
+    told = {"netmask": network.netmask, "router": network[1], "28": network.broadcast_address}
+    return "".join(
+        f"tag:{tag},{name if name.isdigit() else f'option:{name}'},{value}\n" for name, value in told.items()
+    )
 
 
 def _unprivileged_user() -> str:

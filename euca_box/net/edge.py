@@ -11,7 +11,7 @@ import trio
 
 from euca_box.net.edge_host import EdgeHost
 from euca_box.net.foreign import find_foreign_drops
-from euca_box.net.network import NetError, NetworkSettings, Port, SecurityGroup
+from euca_box.net.network import NetError, NetworkSettings, Port, RemotePort, SecurityGroup
 
 T = TypeVar("T")
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,13}")
@@ -42,6 +42,9 @@ class EdgeNetwork:
 
     async def set_groups(self, groups: Sequence[SecurityGroup]) -> None:
         await self._run(lambda: self._ready().set_groups(groups))
+
+    async def set_remotes(self, hosts: Sequence[str], remotes: Sequence[RemotePort]) -> None:
+        await self._run(lambda: self._ready().set_remotes(hosts, remotes))
 
     async def assign_public(self, public_ip: str, private_ip: str) -> None:
         await self._run(lambda: self._ready().assign_public(public_ip, private_ip))

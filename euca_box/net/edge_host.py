@@ -1,11 +1,11 @@
-"""The EDGE network of one host, in blocking calls.
+"""The network of one host in the modes that route (EDGE, MANAGED, MANAGED-NOVLAN), in blocking calls.
 
 It keeps what the kernel is believed to hold; after a restart that is built again from the saved state, and
 the firewall is replaced as a whole in one transaction, which established connections do not notice.
 """
 
-import hashlib
 import logging
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
@@ -19,21 +19,23 @@ from euca_box.net.network import (
     NetError,
     NetworkSettings,
     Port,
+    RemotePort,
     SecurityGroup,
     check_free,
     check_group,
     check_port,
     check_public,
+    check_remote,
     device_of,
     ipv4,
-    way_back,
 )
 from euca_box.net.nft import Nft
 from euca_box.net.nft_watch import TableWatch
+from euca_box.net.planes import plane_of
 from euca_box.net.ruleset import NetworkState, Ruleset, build_ruleset, difference
 from euca_box.net.saved import SavedState
-from euca_box.net.sysctls import set_bridge_sysctls, silence_port
 from euca_box.net.taps import create_tap
+from euca_box.net.tunnels import Remotes, Tunnels
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +50,8 @@ class EdgeHost:
         self.nft = Nft()
         self.state = NetworkState()
         self._links = Links()
+        self._plane = plane_of(settings, self._links)
+        self._tunnels = Tunnels(settings, self._links)
         self._rules = Ruleset()
         self._dhcp = DhcpServer(settings)
         self._saved = SavedState(settings.state_dir)
@@ -57,16 +61,16 @@ class EdgeHost:
 
     def prepare(self) -> None:
         settings = self.settings
-        self._ledger.note(*self._shared_objects())
-        self._make_shared_links()
         self.state = self._as_found(self._saved.load())
+        self._tunnels.check(self.state.hosts, self.state.remotes.values())
+        self._make_shared()
         self._reload_firewall()
         for port in self.state.ports.values():
-            self._attach(port)
+            self._plane.attach(port)
         for public_ip in self.state.public:
             self._lead_here(public_ip)
         self._sweep()  # the server of another bridge would keep the address of ours
-        self._dhcp.prepare(self.state.ports.values())
+        self._dhcp.prepare(self.state.ports.values(), self._tunnels.mtu())
         foreign.open_docker_door(self.nft, settings)
         for sentence in foreign.find_foreign_drops(self.nft, settings):
             log.warning("%s", sentence)
@@ -76,11 +80,14 @@ class EdgeHost:
         check_free(self.state.ports.values(), port)
         if self.state.ports.get(port.instance_id) != port:
             self._saved.save_port(port)
+        before = self._networks()
         self._become(replace(self.state, ports={**self.state.ports, port.instance_id: port}))
+        if self._networks() != before:
+            self._make_shared()
         self._dhcp.add_host(port)
         if self._links.index_of(port.device) is None:
             create_tap(port.device, self.settings.tap_uid)
-        self._attach(port)
+        self._plane.attach(port)
 
     def unplug(self, instance_id: str) -> None:
         port = self.state.ports.get(instance_id)
@@ -90,11 +97,14 @@ class EdgeHost:
         for public_ip in [p for p, private in self.state.public.items() if private == port.private_ip]:
             self.unassign_public(public_ip)
         self._links.delete_link(port.device)
-        self._become(
-            replace(self.state, ports={i: p for i, p in self.state.ports.items() if i != instance_id})
-        )
-        self._links.delete_neighbour(self.settings.bridge, port.private_ip)
-        self._dhcp.remove_host(port)
+        self._plane.detach(port)
+        self._dhcp.remove_host(port, self._plane.bridge_of(port))
+        before = self._networks()
+        left = {i: p for i, p in self.state.ports.items() if i != instance_id}
+        self._become(replace(self.state, ports=left))
+        if self._networks() != before:
+            self._make_shared()
+            self._sweep()
         forget_connections(ipv4(port.private_ip))
         self._saved.forget_port(instance_id)
 
@@ -111,6 +121,18 @@ class EdgeHost:
         if wanted != self.state.groups:
             self._saved.save_groups(wanted)
         self._become(replace(self.state, groups=wanted))
+
+    def set_remotes(self, hosts: Sequence[str], remotes: Sequence[RemotePort]) -> None:
+        for remote in remotes:
+            check_remote(self.settings, remote)
+        self._tunnels.check(hosts, remotes)
+        others = {remote.instance_id: remote for remote in remotes}
+        wanted = Remotes(frozenset(hosts), others)
+        if wanted == Remotes(self.state.hosts, self.state.remotes):
+            return
+        self._saved.save_remotes(wanted.hosts, others.values())
+        self._become(replace(self.state, hosts=wanted.hosts, remotes=others))
+        self._make_shared()
 
     def assign_public(self, public_ip: str, private_ip: str) -> None:
         check_public(self.settings, public_ip)
@@ -150,42 +172,23 @@ class EdgeHost:
         return done
 
     def _repair_links(self) -> list[str]:
-        settings, done = self.settings, []
-        changed = (
-            set_bridge_sysctls(settings.bridge) if self._links.are_shared_links_up(settings.bridge) else None
-        )
-        if changed is None:
-            self._make_shared_links()
-            for port in self.state.ports.values():
-                self._attach(port)
-            done.append(f"the bridge {settings.bridge} was gone or down and is back")
-        elif changed:
-            done.append(
-                f"kernel settings of {settings.bridge} were changed and are back: {', '.join(changed)}"
-            )
-        elif self._links.ensure_way_back(settings.bridge, settings.subnet):
-            done.append(f"the routing rule of {settings.bridge} was gone and is back")
-        done += [f"the port {port.device} was changed and is as it was" for port in self._repaired_ports()]
+        done = self._plane.repair(self.state.ports.values())
+        if done:
+            self._make_shared()
+        for port in self._next_ports():
+            if port.device in self._links.taps() and not self._plane.is_attached(port):
+                done.append(f"the port {port.device} was changed and is as it was")
+            self._plane.attach(port)
         for public_ip in self.state.public:
             self._lead_here(public_ip)
         return done
 
-    def _repaired_ports(self) -> list[Port]:
-        """Those of the next few ports that were not as we made them."""
-        ports = list(self.state.ports.values())
+    def _next_ports(self) -> list[Port]:
+        """Those whose turn it is to be looked at."""
+        ports = [p for p in self.state.ports.values() if self._links.index_of(p.device) is not None]
         turn = [ports[(self._turn + n) % len(ports)] for n in range(min(PORTS_AT_ONCE, len(ports)))]
         self._turn += len(turn)
-        there = self._links.taps()
-        wrong = [
-            port
-            for port in turn
-            if port.device in there and not self._links.is_guarded_port(self.settings.bridge, port.device)
-        ]
-        for port in wrong:
-            self._links.attach_port(self.settings.bridge, port.device, port.mac)
-        for port in turn:
-            self._links.ensure_neighbour(self.settings.bridge, port.private_ip, port.mac)
-        return wrong
+        return turn
 
     def close(self) -> None:
         self._links.close()
@@ -203,16 +206,25 @@ class EdgeHost:
         self._saved.forget_all()
 
     def _shared_objects(self) -> set[HostObject]:
-        """What is on this host for all guests."""
+        """What is on this host for all guests, or for those of a segment."""
         bridge, table = self.settings.bridge, self.settings.table
-        links = (HostObject("link", bridge), HostObject("link", way_back(bridge)))
-        return {
-            *links,
-            HostObject("rule", bridge),
-            HostObject("table", table),
-            HostObject("dhcp", bridge),
-            HostObject("door", bridge),
-        }
+        own = {HostObject("table", table), HostObject("dhcp", bridge), HostObject("door", bridge)}
+        plane = self._plane.objects(self.state.ports.values())
+        return own | plane | self._tunnels.objects(self._tags())
+
+    def _networks(self) -> set[tuple[int, str]]:
+        """Those of groups that have guests here."""
+        return {(port.tag, port.network) for port in self.state.ports.values()}
+
+    def _tags(self) -> set[int]:
+        """Of the segments that have a bridge here."""
+        managed = self.settings.mode == "MANAGED"
+        return {port.tag for port in self.state.ports.values()} if managed else set()
+
+    def _make_shared(self) -> None:
+        self._ledger.note(*self._shared_objects())
+        self._plane.make(self.state.ports.values())
+        self._tunnels.make(Remotes(self.state.hosts, self.state.remotes), self._tags())
 
     def _answers(self, public_ips: Iterable[str]) -> set[HostObject]:
         uplink = self.settings.uplink
@@ -241,13 +253,6 @@ class EdgeHost:
         elif made.kind == "table":
             self._tell(removal(made.name))
 
-    def _make_shared_links(self) -> None:
-        settings, links = self.settings, self._links
-        mac, prefix_length = _bridge_mac(settings.bridge), settings.subnet.prefixlen
-        links.ensure_bridge(settings.bridge, mac, settings.gateway, prefix_length)
-        set_bridge_sysctls(settings.bridge)
-        links.ensure_way_back(settings.bridge, settings.subnet)
-
     def _tell(self, commands: str) -> None:
         with self._watch.own_change():
             self.nft.run(commands)
@@ -257,6 +262,7 @@ class EdgeHost:
 
         When it does not know what we believe it knows, tell it everything.
         """
+        state = self._with_devices(state)
         rules = build_ruleset(state)
         commands = difference(self.settings, self._rules, rules)
         self.state = state
@@ -270,37 +276,43 @@ class EdgeHost:
             self._reload_firewall()
 
     def _reload_firewall(self) -> None:
+        self.state = self._with_devices(self.state)
         rules = build_ruleset(self.state)
         self._tell(base_ruleset(self.settings) + difference(self.settings, Ruleset(), rules))
         self._rules = rules
+
+    def _with_devices(self, state: NetworkState) -> NetworkState:
+        ports = state.ports.values()
+        tags = {port.tag for port in ports} if self.settings.mode == "MANAGED" else set[int]()
+        return replace(state, guest_links=self._plane.guest_links(ports), trunks=self._tunnels.trunks(tags))
 
     def _as_found(self, state: NetworkState) -> NetworkState:
         """After a reboot no tap is left: its instance is plugged again, or never."""
         there = self._links.taps()
         for port in state.ports.values():
-            if port.device in there and ipv4(port.private_ip) not in self.settings.subnet:
-                raise NetError(
-                    f"{port.instance_id} runs with {port.private_ip}, outside of {self.settings.subnet}: "
-                    "terminate all instances before you change the subnet"
-                )
+            if port.device in there:
+                self._check_adopted(port)
         vanished = [port for port in state.ports.values() if port.device not in there]
         for port in vanished:
-            self._links.delete_neighbour(self.settings.bridge, port.private_ip)
+            self._plane.detach(port)
             self._saved.forget_port(port.instance_id)
         known = {i: port for i, port in state.ports.items() if port.device in there}
         strangers = self._strangers(there - {port.device for port in known.values()})
         return replace(state, ports=known, strangers=strangers)
 
-    def _attach(self, port: Port) -> None:
-        bridge = self.settings.bridge
-        if not self._links.is_port_of(bridge, port.device):
-            silence_port(port.device)
-            self._links.attach_port(bridge, port.device, port.mac)
-        self._links.ensure_neighbour(bridge, port.private_ip, port.mac)
+    def _check_adopted(self, port: Port) -> None:
+        try:
+            check_port(self.settings, port)
+        except NetError as error:
+            raise NetError(
+                f"{port.instance_id} runs with {port.private_ip}, which does not fit the settings ({error}): "
+                "terminate all instances before you change the network's mode or subnet"
+            ) from error
 
     def _strangers(self, taps: Iterable[str]) -> frozenset[str]:
-        """Those of the taps that are on our bridge."""
-        return frozenset(device for device in taps if self._links.is_port_of(self.settings.bridge, device))
+        """Those of the taps that are on our bridges."""
+        own = re.compile(rf"{self.settings.bridge}(v\d+)?")
+        return frozenset(device for device in taps if own.fullmatch(self._links.bridge_of(device) or ""))
 
     def _lead_here(self, public_ip: str) -> None:
         self._links.ensure_route(self.settings.bridge, public_ip, self.settings.gateway)
@@ -310,12 +322,6 @@ class EdgeHost:
 
     def _delete_unknown_tap(self, instance_id: str) -> None:
         device = device_of(instance_id)
-        if self._links.is_port_of(self.settings.bridge, device):
+        if self._strangers([device]):
             self._links.delete_link(device)
         self._saved.forget_port(instance_id)
-
-
-def _bridge_mac(bridge: str) -> str:
-    """Locally administered and the same after every restart, so that guests' ARP caches stay right."""
-    digits = hashlib.sha256(bridge.encode()).hexdigest()[:8]
-    return "02:eb:" + ":".join(digits[at : at + 2] for at in range(0, 8, 2))

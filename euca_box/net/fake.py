@@ -7,11 +7,13 @@ from euca_box.net.network import (
     NetError,
     NetworkSettings,
     Port,
+    RemotePort,
     SecurityGroup,
     check_free,
     check_group,
     check_port,
     check_public,
+    check_remote,
     device_of,
     ipv4,
 )
@@ -27,6 +29,8 @@ class FakeNetwork:
     plugged: dict[str, Port] = field(default_factory=dict)
     groups: dict[str, SecurityGroup] = field(default_factory=dict)
     public: dict[str, str] = field(default_factory=dict)
+    hosts: frozenset[str] = frozenset()
+    remotes: dict[str, RemotePort] = field(default_factory=dict)
 
     async def prepare(self) -> None:
         self._may_fail()
@@ -56,6 +60,16 @@ class FakeNetwork:
         for group in groups:
             check_group(group)
         self.groups = {group.group_id: group for group in groups}
+
+    async def set_remotes(self, hosts: Sequence[str], remotes: Sequence[RemotePort]) -> None:
+        self._ready()
+        if hosts and self.settings.tunnel is None:
+            raise NetError("other hosts were named, and this one has no tunnel: set network.tunnel")
+        for remote in remotes:
+            check_remote(self.settings, remote)
+            if remote.host not in hosts:
+                raise NetError(f"{remote.instance_id} is on {remote.host[:40]!r}, which is no host")
+        self.hosts, self.remotes = frozenset(hosts), {r.instance_id: r for r in remotes}
 
     async def assign_public(self, public_ip: str, private_ip: str) -> None:
         self._ready()

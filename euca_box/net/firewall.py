@@ -4,11 +4,12 @@ The packet path. Guest ports are isolated and the bridge answers ARP for the who
 a guest, also to its neighbour, enters the host at the bridge's own address and passes the inet hooks, where
 connection tracking works. Nothing depends on br_netfilter, on or off (see Links.ensure_way_back). Egress is
 judged in forward by the address that the guest dialled; ingress is judged in postrouting after source NAT, by
-the address that the guest will see: one place for neighbours, the outside and the host. A drop is final in
+the address that the guest will see: one place for neighbours, the outside and the host. What comes from a
+guest of another host was judged there as it left, and is judged here as it arrives. A drop is final in
 nftables, whatever other tables accept; what they drop, we cannot save (see foreign.py).
 """
 
-from euca_box.net.network import METADATA_ADDRESS, NetworkSettings, way_back
+from euca_box.net.network import METADATA_ADDRESS, NetworkSettings, tunnel_of
 
 # One element for each (port, MAC) and (port, MAC, address): a guest speaks as itself or not at all. Ports are
 # told by name, because `meta ibrname` needs a module that not every kernel has (nft_meta_bridge).
@@ -40,12 +41,32 @@ table bridge {table} {{
     iifname . ether saddr . ip saddr @ip4 accept
     counter drop comment "forged source address"
   }}
-  chain between_ports {{
+{between}}}
+"""
+
+# No frame goes from port to port: it never passes the inet hooks.
+_ISOLATED = """  chain between_ports {
     type filter hook forward priority 0; policy accept;
     iifname @guarded counter drop comment "isolated ports: never past the inet hooks"
     oifname @guarded counter drop
-  }}
-}}
+  }
+"""
+
+# The guests of a segment are on one link, also across hosts; but each host is the gateway of its own alone.
+_SEGMENTS = """  set trunks { type ifname; }
+  chain between_ports {
+    type filter hook forward priority 0; policy accept;
+    iifname @guarded udp sport 68 udp dport 67 drop comment "DHCP requests go to the host only"
+    udp sport 67 udp dport 68 counter drop comment "only the host serves DHCP"
+  }
+  chain from_trunk {
+    type filter hook input priority 0; policy accept;
+    iifname @trunks drop
+  }
+  chain to_trunk {
+    type filter hook output priority 0; policy accept;
+    oifname @trunks drop
+  }
 """
 
 _INET = """
@@ -56,11 +77,17 @@ table inet {table} {{
   map out_of {{ type ipv4_addr : verdict; }}
   map private_of {{ type ipv4_addr : ipv4_addr; }}
   map public_of {{ type ipv4_addr : ipv4_addr; }}
+  map remote_private_of {{ type ipv4_addr : ipv4_addr; }}
+  set guest_links {{ type ifname; }}
+  set remote {{ type ipv4_addr; }}
+  set hosts {{ type ipv4_addr; }}
+  set gateways {{ type ipv4_addr; }}
 
   chain dial_in {{
     type nat hook prerouting priority -100; policy accept;
-    iifname {{ "{bridge}", "{back}" }} ip daddr {metadata} tcp dport 80 dnat ip to {gateway}:{metadata_port}
+    iifname @guest_links ip daddr {metadata} tcp dport 80 dnat ip to {gateway}:{metadata_port}
     dnat ip to ip daddr map @private_of
+    iifname @guest_links dnat ip to ip daddr map @remote_private_of
   }}
   chain dial_from_host {{
     type nat hook output priority -100; policy accept;
@@ -68,12 +95,17 @@ table inet {table} {{
   }}
   chain leave {{
     type nat hook postrouting priority 100; policy accept;
-    ip saddr {subnet} oifname {{ "{bridge}", "{back}" }} ct status dnat jump hairpin
-    ip saddr {subnet} oifname != {{ "{bridge}", "{back}" }} jump outward
+    ip saddr {subnet} oifname @guest_links ct status dnat jump hairpin
+    ip saddr {subnet} oifname "{tunnel}" jump to_remote
+    ip saddr {subnet} oifname != @guest_links jump outward
   }}
   chain hairpin {{
     snat ip to ip saddr map @public_of
     snat ip to {gateway}
+  }}
+  chain to_remote {{
+    ct status dnat snat ip to ip saddr map @public_of
+    accept
   }}
   chain outward {{
 {outward}    masquerade
@@ -81,8 +113,9 @@ table inet {table} {{
 
   chain host_input {{
     type filter hook input priority -5; policy accept;
-    iifname {{ "{bridge}", "{back}" }} jump guest_to_host
-  }}
+    iifname @guest_links jump guest_to_host
+    iifname "{tunnel}" counter drop comment "guests of other hosts reach their own host only"
+{input}  }}
   chain guest_to_host {{
     ct state established,related accept
     udp sport 68 udp dport 67 accept
@@ -94,25 +127,38 @@ table inet {table} {{
   }}
   chain forward {{
     type filter hook forward priority -5; policy accept;
-    iifname != {{ "{bridge}", "{back}" }} oifname != {{ "{bridge}", "{back}" }} accept
+    oifname "{tunnel}" tcp flags syn tcp option maxseg size set rt mtu
+    iifname != @guest_links oifname != @guest_links iifname != "{tunnel}" oifname != "{tunnel}" accept
     ct state established,related accept
     ct state invalid drop
     meta nfproto != ipv4 drop
-    iifname {{ "{bridge}", "{back}" }} ip saddr vmap @out_of
-    iifname {{ "{bridge}", "{back}" }} counter drop comment "no group lets it out"
-    ct status dnat accept comment "from outside by public address only; judged in to_guest"
+    iifname "{tunnel}" oifname @guest_links ip saddr @remote accept comment "judged in to_guest"
+    iifname @guest_links oifname @guest_links ip saddr @remote accept comment "from a trunk, where bridged"
+    iifname @guest_links ip daddr @hosts jump to_host
+    iifname @guest_links ip saddr vmap @out_of
+    iifname @guest_links counter drop comment "no group lets it out"
+    ct status dnat oifname @guest_links accept comment "from outside by public address only; see to_guest"
     counter drop
+  }}
+  chain to_host {{
+    tcp dport {api_port} return
+    counter drop comment "other hosts of this cloud are guarded as this one"
   }}
   chain to_guest {{
     type filter hook postrouting priority 200; policy accept;
-    oifname != {{ "{bridge}", "{back}" }} accept
+    oifname != @guest_links accept
     icmp type redirect drop comment "the neighbour is on the link, but isolated"
     ct state established,related accept
     ip saddr {gateway} udp sport 67 udp dport 68 accept
+    ip saddr @gateways udp sport 67 udp dport 68 accept
+    ip daddr @remote accept comment "in a segment, bridged where br_netfilter calls: judged on its host"
     ip daddr vmap @in_of
     counter drop comment "no group lets it in"
   }}
 }}
+"""
+
+_FROM_HOSTS_ONLY = """    udp dport {port} ip saddr != @hosts counter drop comment "tunnels of strangers"
 """
 
 
@@ -126,8 +172,9 @@ def base_ruleset(settings: NetworkSettings) -> str:
         outward = f'    oifname "{settings.uplink}" snat ip to ip saddr map @public_of\n'
     values = {
         "table": settings.table,
-        "bridge": settings.bridge,
-        "back": way_back(settings.bridge),
+        "tunnel": tunnel_of(settings.bridge),
+        "between": _SEGMENTS if settings.mode == "MANAGED" else _ISOLATED,
+        "input": _FROM_HOSTS_ONLY.format(port=settings.tunnel.port) if settings.tunnel else "",
         "subnet": settings.subnet,
         "gateway": settings.gateway,
         "metadata": METADATA_ADDRESS,

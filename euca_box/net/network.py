@@ -27,6 +27,23 @@ class NetError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class Tunnel:
+    """How this host reaches the guests of other hosts.
+
+    `address` is this host's, on the network between the nodes, and `device` the interface that has it.
+    `number` is the VXLAN network identifier between hosts; a segment of mode MANAGED has it plus its tag.
+    `segments` says by what the segments of mode MANAGED are told apart between hosts: vxlan, or vlan, whose
+    tagged frames leave by `device`.
+    """
+
+    address: IPv4Address
+    device: str
+    number: int = 15_400_000
+    port: int = 8776
+    segments: str = "vxlan"
+
+
+@dataclass(frozen=True, slots=True)
 class NetworkSettings:
     """Where a cloud's network lives on this host.
 
@@ -35,7 +52,8 @@ class NetworkSettings:
     and an instance's own traffic leaves under its public address. Without it public addresses work on this
     host and between guests, and everything else leaves under the host's own address. `state_dir` may be
     private; `run_dir` is read by dnsmasq, which is not root. `dns` are the resolvers asked for the guests;
-    empty means those of the host.
+    empty means those of the host. `mode` is EDGE, MANAGED or MANAGED-NOVLAN (see planes.py). `cut_revoked`
+    ends connections when no rule allows them any more.
     """
 
     subnet: IPv4Network
@@ -51,6 +69,9 @@ class NetworkSettings:
     domain: str = "ec2.internal"
     table_prefix: str = "euca_"
     run_dir: Path = Path("/run/euca-box/net")
+    mode: str = "EDGE"
+    tunnel: Tunnel | None = None
+    cut_revoked: bool = False
 
     @property
     def table(self) -> str:
@@ -62,7 +83,8 @@ class NetworkSettings:
 class Port:
     """One instance's place in the network.
 
-    Tap `device`, MAC and private address belong together and to nobody else.
+    Tap `device`, MAC and private address belong together and to nobody else. In the modes MANAGED and
+    MANAGED-NOVLAN `network` is its group's part of the subnet and `tag` its number.
     """
 
     instance_id: str
@@ -71,6 +93,21 @@ class Port:
     private_ip: str
     group_ids: tuple[str, ...]
     hostname: str
+    network: str = ""
+    tag: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RemotePort:
+    """An instance on another host. `host` is that host's address on the network between the nodes."""
+
+    instance_id: str
+    mac: str
+    private_ip: str
+    group_ids: tuple[str, ...]
+    host: str
+    public_ip: str = ""
+    tag: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +170,12 @@ class Network(Protocol):
         A group not named allows nothing. Established flows go on.
         """
 
+    async def set_remotes(self, hosts: Sequence[str], remotes: Sequence[RemotePort]) -> None:
+        """Make these the other hosts of this network, and these the instances on them, all of them.
+
+        Without a tunnel in the settings there are none, and NetError says so.
+        """
+
     async def assign_public(self, public_ip: str, private_ip: str) -> None:
         """Lead the public address to the private one, away from wherever either led before."""
 
@@ -158,6 +201,11 @@ class Network(Protocol):
         """Take away all that is ours from this host."""
 
 
+def tunnel_of(bridge: str) -> str:
+    """The device by which packets to guests of other hosts leave."""
+    return f"{bridge}x"
+
+
 def way_back(bridge: str) -> str:
     """The device by which a guest's packets to its neighbours leave."""
     return f"{bridge}m"
@@ -178,10 +226,44 @@ def check_port(settings: NetworkSettings, port: Port) -> None:
     _matched(_HOSTNAME, port.hostname, "host name")
     for group_id in port.group_ids:
         check_group_id(group_id)
-    address, subnet = ipv4(port.private_ip), settings.subnet
-    reserved = (subnet.network_address, subnet.broadcast_address, settings.gateway)
-    if address not in subnet or address in reserved:
-        raise NetError(f"{address} is no guest address of {subnet}")
+    address, network = ipv4(port.private_ip), network_of(settings, port)
+    reserved = (network.network_address, network.broadcast_address, gateway_of(settings, port))
+    if address not in network or address in reserved:
+        raise NetError(f"{address} is no guest address of {network}")
+
+
+def network_of(settings: NetworkSettings, port: Port) -> IPv4Network:
+    """The addresses that the guest believes to be on its link. Raises NetError."""
+    if settings.mode == "EDGE":
+        if port.network or port.tag:
+            raise NetError(f"mode EDGE has one network; {port.instance_id} wants {port.network} {port.tag}")
+        return settings.subnet
+    try:
+        network = IPv4Network(port.network)
+    except ValueError as error:
+        raise NetError(f"{port.network[:40]!r} is no network of a group") from error
+    own = network.subnet_of(settings.subnet) and settings.gateway not in network
+    if not own or network.prefixlen > 30 or not 1 <= port.tag <= 4094:
+        raise NetError(f"{network} with the tag {port.tag} is no network of a group in {settings.subnet}")
+    return network
+
+
+def gateway_of(settings: NetworkSettings, port: Port) -> IPv4Address:
+    """Where the guest sends what is not for its link: the second address of its network."""
+    return settings.gateway if settings.mode == "EDGE" else network_of(settings, port)[1]
+
+
+def check_remote(settings: NetworkSettings, remote: RemotePort) -> None:
+    """Refuse what must never reach the kernel. Raises NetError."""
+    device_of(remote.instance_id)
+    _matched(_MAC, remote.mac, "MAC")
+    for group_id in remote.group_ids:
+        check_group_id(group_id)
+    if ipv4(remote.private_ip) not in settings.subnet:
+        raise NetError(f"{remote.private_ip} is not in {settings.subnet}")
+    if remote.public_ip:
+        check_public(settings, remote.public_ip)
+    ipv4(remote.host)
 
 
 def check_free(plugged: Iterable[Port], port: Port) -> None:

@@ -11,7 +11,15 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network
 
-from euca_box.net.network import LARGEST_PORT, NetworkSettings, Port, Rule, SecurityGroup, protocol_number
+from euca_box.net.network import (
+    LARGEST_PORT,
+    NetworkSettings,
+    Port,
+    RemotePort,
+    Rule,
+    SecurityGroup,
+    protocol_number,
+)
 
 Table = str  # "bridge" or "inet": the family; both tables have one name
 
@@ -21,12 +29,18 @@ class NetworkState:
     """What should be on this host: ports by instance id, groups by id, public -> private address.
 
     `strangers` are taps on our bridge that nothing is known of; they are guarded, so that they cannot speak.
+    `remotes` are instances on the other `hosts`, by instance id. `guest_links` are the devices that guests'
+    packets come in and go out by, `trunks` the ports of segments that lead to other hosts.
     """
 
     ports: Mapping[str, Port] = field(default_factory=dict)
     groups: Mapping[str, SecurityGroup] = field(default_factory=dict)
     public: Mapping[str, str] = field(default_factory=dict)
     strangers: frozenset[str] = frozenset()
+    hosts: frozenset[str] = frozenset()
+    remotes: Mapping[str, RemotePort] = field(default_factory=dict)
+    guest_links: frozenset[str] = frozenset()
+    trunks: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +64,16 @@ def build_ruleset(state: NetworkState) -> Ruleset:
             f"{public} : {private}" for public, private in state.public.items()
         ),
         ("inet", "public_of"): frozenset(f"{private} : {public}" for public, private in state.public.items()),
+        ("inet", "remote_private_of"): frozenset(
+            f"{r.public_ip} : {r.private_ip}" for r in state.remotes.values() if r.public_ip
+        ),
+        ("inet", "remote"): frozenset(r.private_ip for r in state.remotes.values()),
+        ("inet", "hosts"): state.hosts,
+        ("inet", "gateways"): frozenset(str(IPv4Network(p.network)[1]) for p in ports if p.network),
+        ("inet", "guest_links"): frozenset(f'"{name}"' for name in state.guest_links),
     }
+    if state.trunks:
+        elements["bridge", "trunks"] = frozenset(f'"{name}"' for name in state.trunks)
     chains: dict[str, tuple[str, ...]] = {}
     for group_id, members in _members(state).items():
         elements["inet", _members_set(group_id)] = frozenset(members)
@@ -61,9 +84,11 @@ def build_ruleset(state: NetworkState) -> Ruleset:
             _rule_text(rule, "ct original ip daddr") for rule in group.egress
         )
     for port in ports:
-        for way in ("in", "out"):
+        for way, peer_field in (("in", "ip saddr"), ("out", "ip daddr")):
+            # In the MANAGED modes the members of a group reach each other (Eucalyptus 1.6).
+            own = (f"{peer_field} {port.network} accept",) if port.network else ()
             jumps = tuple(f"jump {_chain(way, group_id)}" for group_id in port.group_ids)
-            chains[_chain(way, port.instance_id)] = jumps
+            chains[_chain(way, port.instance_id)] = own + jumps
     return Ruleset(elements, chains)
 
 
@@ -99,7 +124,7 @@ def _changes(table: str, old: Ruleset, new: Ruleset) -> Iterator[str]:
     gone_chains = sorted(old.chains.keys() - new.chains.keys())
     yield from (f"flush chain inet {table} {chain}" for chain in gone_chains)
     yield from (f"delete chain inet {table} {chain}" for chain in gone_chains)
-    for family, name in old.elements.keys() - new.elements.keys():
+    for family, name in old.elements.keys() - new.elements.keys() - {("bridge", "trunks")}:
         yield f"delete set {family} {table} {name}"
 
 
@@ -117,7 +142,8 @@ def _members(state: NetworkState) -> dict[str, list[str]]:
         for rule in (*group.ingress, *group.egress):
             if rule.group_id is not None:
                 members.setdefault(rule.group_id, [])
-    for port in state.ports.values():
+    everybody: list[Port | RemotePort] = [*state.ports.values(), *state.remotes.values()]
+    for port in everybody:
         for group_id in port.group_ids:
             members.setdefault(group_id, []).append(port.private_ip)
     return members

@@ -7,12 +7,12 @@ A port's file is written before its tap is made and goes after it, so that no ta
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from euca_box.net.network import NetError, Port, Rule, SecurityGroup
+from euca_box.net.network import NetError, Port, RemotePort, Rule, SecurityGroup
 from euca_box.net.ruleset import NetworkState
 
 
@@ -28,10 +28,18 @@ class SavedState:
             self._ports.mkdir(parents=True, exist_ok=True, mode=0o700)
             ports = [_port(read_json(path)) for path in sorted(self._ports.glob("i-*.json"))]
             groups = [_group(item) for item in read_json(self._directory / "groups.json") or []]
+            others = read_json(self._directory / "remotes.json") or {}
+            remotes = [_remote(item) for item in others.get("remotes", ())]
             public = dict(read_json(self._directory / "public.json") or {})
         except (OSError, ValueError, TypeError, KeyError) as error:
             raise NetError(f"the saved network in {self._directory} cannot be read: {error}") from error
-        return NetworkState({p.instance_id: p for p in ports}, {g.group_id: g for g in groups}, public)
+        return NetworkState(
+            {p.instance_id: p for p in ports},
+            {g.group_id: g for g in groups},
+            public,
+            hosts=frozenset(others.get("hosts", ())),
+            remotes={r.instance_id: r for r in remotes},
+        )
 
     def save_port(self, port: Port) -> None:
         write_json(self._ports / f"{port.instance_id}.json", asdict(port))
@@ -48,6 +56,10 @@ class SavedState:
     def save_public(self, public: Mapping[str, str]) -> None:
         write_json(self._directory / "public.json", dict(public))
 
+    def save_remotes(self, hosts: Iterable[str], remotes: Iterable[RemotePort]) -> None:
+        value = {"hosts": sorted(hosts), "remotes": [asdict(remote) for remote in remotes]}
+        write_json(self._directory / "remotes.json", value)
+
     def forget_all(self) -> None:
         for path in (*self._ports.glob("i-*.json"), *self._directory.glob("*.json")):
             path.unlink(missing_ok=True)
@@ -55,6 +67,10 @@ class SavedState:
 
 def _port(values: Any) -> Port:
     return Port(**{**values, "group_ids": tuple(values["group_ids"])})
+
+
+def _remote(values: Any) -> RemotePort:
+    return RemotePort(**{**values, "group_ids": tuple(values["group_ids"])})
 
 
 def _group(values: Any) -> SecurityGroup:

@@ -25,9 +25,10 @@ _WAY_BACK = {
 }
 
 
-def set_bridge_sysctls(bridge: str) -> list[str]:
+def set_bridge_sysctls(bridge: str, *, proxy_arp: bool = True) -> list[str]:
     """Routing, proxy ARP, no IPv6. The names of those that were otherwise. Raises NetError."""
     names = {name.format(device=bridge): value for name, value in _BRIDGE.items()}
+    names[f"ipv4/conf/{bridge}/proxy_arp"] = "1" if proxy_arp else "0"
     changed = [name for name, value in names.items() if _write_sysctl(name, value)]
     if _write_sysctl("ipv4/ip_forward", "1"):
         log.warning(

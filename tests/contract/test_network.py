@@ -211,3 +211,10 @@ async def test_the_network_in_memory_fails_when_told_to_and_only_once() -> None:
     with pytest.raises(NetError, match="no more taps"):
         await network.plug(port_of(1))
     await network.plug(port_of(1))
+
+
+async def test_other_hosts_need_a_tunnel(network: Network) -> None:
+    await network.set_remotes([], [])
+
+    with pytest.raises(NetError, match="no tunnel"):
+        await network.set_remotes(["198.51.100.9"], [])

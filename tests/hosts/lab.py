@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tempfile
 import uuid
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network
@@ -86,6 +87,28 @@ class Place:
     def hold(self, address: object, port: int) -> "Held":
         return Held(self, str(address), port)
 
+    def count(self, mark: bytes, device: str = "eth0", seconds: float = 0.8) -> Callable[[], int]:
+        """Begin to count frames with these bytes in them; the answer tells how many came."""
+        command = ("count", mark.hex(), str(seconds), device)
+        counter = self.start(sys.executable, str(HERE / "probe.py"), *command)
+
+        def read() -> int:
+            assert counter.stdout is not None
+            return int(counter.stdout.readline())
+
+        return read
+
+    def send_datagrams(self, address: object, port: int, data: bytes, count: int = 20) -> None:
+        self.run(
+            sys.executable,
+            str(HERE / "probe.py"),
+            "datagrams",
+            str(count),
+            str(address),
+            str(port),
+            data.hex(),
+        )
+
     def pings(self, address: object) -> bool:
         answer = self.run("ping", "-c1", "-W1", "-n", str(address), fails=True)
         return "1 received" in answer
@@ -137,8 +160,9 @@ class Guest(Place):
 
     def configure(self) -> "Guest":
         """As DHCP would: address in the subnet, default route by the gateway."""
-        self.ip("addr", "add", f"{self.address}/{SUBNET.prefixlen}", "dev", "eth0")
-        self.ip("route", "add", "default", "via", str(GATEWAY))
+        network = IPv4Network(self.port.network) if self.port.network else SUBNET
+        self.ip("addr", "add", f"{self.address}/{network.prefixlen}", "dev", "eth0")
+        self.ip("route", "add", "default", "via", str(network[1]))
         return self
 
     def send_frames(self, frame: bytes, count: int = 20) -> None:
@@ -151,12 +175,27 @@ Kept = TypeVar("Kept", bound=Place)
 class Lab:
     """`host` runs the network; `outside` is a machine on the uplink's LAN 198.51.100.0/24."""
 
-    def __init__(self, *, uplink: bool = False, prepare: bool = True) -> None:
+    def __init__(
+        self,
+        *,
+        uplink: bool = False,
+        prepare: bool = True,
+        lan: Place | None = None,
+        number: int = 1,
+        **changes: Any,
+    ) -> None:
+        """`lan`: a machine whose bridge `lan` is the network of several hosts; this one is 198.51.100.number.
+        `changes`: of the settings."""
         self._ends = ExitStack()
         name = f"eb{uuid.uuid4().hex[:6]}"
         self.host = self._keep(Place(name))
-        self.outside = self._keep(Place(f"{name}-out"))
-        self._wire_outside()
+        self.address = f"198.51.100.{number}"
+        if lan is None:
+            self.outside = self._keep(Place(f"{name}-out"))
+            self._wire_outside()
+        else:
+            self.outside = lan
+            self._wire_lan(name)
         self.directory = Path(tempfile.mkdtemp(prefix="euca-net-"))
         self._ends.callback(shutil.rmtree, self.directory, ignore_errors=True)
         self.settings = NetworkSettings(
@@ -170,6 +209,7 @@ class Lab:
             uplink="up0" if uplink else None,
             dns=("127.0.0.1",),
         )
+        self.settings = replace(self.settings, **changes)
         self.directory.chmod(0o755)
         self.agent: subprocess.Popen[bytes] | None = None
         self.last_seconds = 0.0
@@ -231,6 +271,13 @@ class Lab:
     def _keep(self, place: Kept) -> Kept:
         self._ends.callback(place.end)
         return place
+
+    def _wire_lan(self, name: str) -> None:
+        port = f"l{name}"
+        self.host.ip("link", "add", "up0", "type", "veth", "peer", "name", port, "netns", self.outside.name)
+        self.host.ip("addr", "add", f"{self.address}/24", "dev", "up0")
+        self.host.ip("link", "set", "up0", "up")
+        self.outside.ip("link", "set", port, "master", "lan", "up")
 
     def _wire_outside(self) -> None:
         self.host.ip("link", "add", "up0", "type", "veth", "peer", "name", "up0", "netns", self.outside.name)

@@ -5,6 +5,7 @@ serve tcp|udp PORT        answers each with the address it sees; prints "ready",
 dial tcp|udp IP PORT [SOURCE]   prints the answer, or "none"
 hold IP PORT              dials once, then for each line on stdin asks again and prints the answer
 frames COUNT HEX          sends the frame COUNT times from eth0
+datagrams COUNT IP PORT HEX     sends the UDP datagram COUNT times
 count HEX SECONDS         prints "ready", then how many frames that contain HEX arrived at eth0
 """
 
@@ -69,6 +70,12 @@ def frames(count: str, data: str) -> None:
         raw.send(bytes.fromhex(data))
 
 
+def datagrams(count: str, address: str, port: str, data: str) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        for _ in range(int(count)):
+            sock.sendto(bytes.fromhex(data), (address, int(port)))
+
+
 def count(data: str, seconds: str, device: str = "eth0") -> None:
     raw = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
     raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 22)
@@ -86,4 +93,12 @@ def count(data: str, seconds: str, device: str = "eth0") -> None:
 
 
 if __name__ == "__main__":
-    {"serve": serve, "dial": dial, "hold": hold, "frames": frames, "count": count}[sys.argv[1]](*sys.argv[2:])
+    modes = {
+        "serve": serve,
+        "dial": dial,
+        "hold": hold,
+        "frames": frames,
+        "datagrams": datagrams,
+        "count": count,
+    }
+    modes[sys.argv[1]](*sys.argv[2:])

@@ -3,7 +3,6 @@
 Of the one nothing arrives, of the other everything.
 """
 
-import socket
 import struct
 import subprocess
 import sys
@@ -13,40 +12,11 @@ import pytest
 
 from euca_box.net.network import Rule
 
+from .frames import BROADCAST, MARK, arp, ether, ip_udp
 from .lab import GATEWAY, HERE, METADATA_PORT, SG, SUBNET, Guest, Lab, group
 
 pytestmark = pytest.mark.net
 COUNT = 50
-MARK = b"spoof-test-mark!"
-BROADCAST = "ff:ff:ff:ff:ff:ff"
-
-
-def ether(source: str, destination: str, kind: int, payload: bytes) -> bytes:
-    return _mac(destination) + _mac(source) + struct.pack("!H", kind) + payload
-
-
-def ip_udp(source: str, destination: str, ports: tuple[int, int], payload: bytes = MARK) -> bytes:
-    udp = struct.pack("!HHHH", *ports, 8 + len(payload), 0) + payload
-    head = struct.pack(
-        "!BBHHHBBH4s4s",
-        *(0x45, 0, 20 + len(udp), 1, 0, 64, 17, 0),
-        socket.inet_aton(source),
-        socket.inet_aton(destination),
-    )
-    words = struct.unpack("!10H", head)
-    total = sum(words)
-    total = (total & 0xFFFF) + (total >> 16)
-    check = ~((total & 0xFFFF) + (total >> 16)) & 0xFFFF
-    return head[:10] + struct.pack("!H", check) + head[12:] + udp
-
-
-def arp(operation: int, sender: tuple[str, str], target_ip: str) -> bytes:
-    head = struct.pack("!HHBBH", 1, 0x0800, 6, 4, operation)
-    return head + _mac(sender[0]) + socket.inet_aton(sender[1]) + bytes(6) + socket.inet_aton(target_ip)
-
-
-def _mac(text: str) -> bytes:
-    return bytes.fromhex(text.replace(":", ""))
 
 
 class Neighbours:

@@ -1,0 +1,58 @@
+"""The only door to pyroute2: an open netlink socket, and errors in our words."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from errno import ENODEV, ENOENT, ESRCH
+
+from pyroute2 import IPRoute, NetlinkError
+
+from euca_box.net.network import NetError
+
+__all__ = ["Netlink", "NetlinkError", "absent_is_fine", "told"]
+
+_ABSENT = (ENODEV, ENOENT, ESRCH)
+
+
+class Netlink:
+    """Raises NetError from every method when the kernel refuses."""
+
+    def __init__(self) -> None:
+        with told("open netlink"):
+            self.ip = IPRoute()
+
+    def close(self) -> None:
+        self.ip.close()
+
+    def index_of(self, device: str) -> int | None:
+        with told(f"look for {device}"):
+            try:
+                return int(self.ip.link("get", ifname=device)[0]["index"])
+            except NetlinkError as error:
+                if error.code == ENODEV:
+                    return None
+                raise
+
+    def required(self, device: str) -> int:
+        index = self.index_of(device)
+        if index is None:
+            raise NetError(f"there is no interface {device}")
+        return index
+
+
+@contextmanager
+def told(what: str) -> Iterator[None]:
+    """What pyroute2 and the system say becomes a NetError that says what was tried."""
+    try:
+        yield
+    except (NetlinkError, OSError) as error:
+        raise NetError(f"cannot {what}: {error}") from error
+
+
+@contextmanager
+def absent_is_fine() -> Iterator[None]:
+    """For deletions: what is not there need not be deleted."""
+    try:
+        yield
+    except NetlinkError as error:
+        if error.code not in _ABSENT:
+            raise
