@@ -72,6 +72,7 @@ def test_create_image_of_a_stopped_instance_which_cannot_start_meanwhile(box, ec
     with box.imaging_held():
         image_id = ec2.create_image(InstanceId=running, Name="of stopped")["ImageId"]
         assert refused(ec2.start_instances, InstanceIds=[running])[0] == "IncorrectInstanceState"
+        box.until(lambda: "% is done" in image(ec2, image_id).get("StateReason", {}).get("Message", ""))
     found, rows = made(box, image_id)
     assert found["State"] == "available"
     assert [row["size_bytes"] for row in rows] == [len(WHOLE_DISK + b"stopped")]

@@ -125,3 +125,11 @@ def test_a_start_that_is_killed_ends_with_one_guest_on_the_same_disk(tmp_path, f
     killed_twice(tmp_path, "start", first, second)
     assert node(tmp_path, "start") == (0, [RUNNING])
     assert (starts(tmp_path), disk.stat().st_ino) == (2, before)
+
+
+def test_the_copy_of_a_disk_that_a_killed_node_left_is_removed(tmp_path):
+    left = tmp_path / "nc" / "imaging" / "emi-12345678"
+    left.mkdir(parents=True)
+    (left / "copy.qcow2").write_bytes(b"half")
+    node(tmp_path, "run")
+    assert not left.exists()

@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 
 LOOK_SECONDS = 5.0
 RETRY_SECONDS = 2.0
-WAIT_SECONDS = 20.0  # how long a question for progress is held open
+WAIT_SECONDS = 2.0  # how long a question for progress is held open; as old as what users see can be
 FLUSH_SECONDS = 60.0
 REGISTERING_SECONDS = 600.0  # Walrus may know an image that long before its row is here
 

@@ -9,6 +9,7 @@ from euca_box.images.manifest import SUFFIX
 from euca_box.messages import ec2_images as ec2
 from euca_box.messages.base import Call
 from euca_box.messages.ec2_common import ProductCode, Returned
+from euca_box.messages.ec2_instances import StateReason
 from euca_box.messages.walrus import CheckedImage, CheckImage
 from euca_box.model import ids
 from euca_box.model.ec2_errors import (
@@ -193,7 +194,15 @@ async def describe_images(clc: "Clc", call: Call, op: ec2.DescribeImages) -> ec2
         next_token=op.next_token,
         ids_given=bool(op.image_ids),
     )
-    return ec2.DescribeImagesResult(tuple(clc.views.image(r) for r in shown), token)
+    return ec2.DescribeImagesResult(tuple(_view(clc, r) for r in shown), token)
+
+
+def _view(clc: "Clc", record: Image) -> ec2.Image:
+    """Of a pending one with how far it is, which EC2 has no other place for."""
+    view, percent = clc.views.image(record), clc.image_progress.get(record.image_id)
+    if record.state is not ImageState.PENDING or percent is None:
+        return view
+    return replace(view, state_reason=StateReason("pending", f"{percent} % is done."))
 
 
 def visible(clc: "Clc", account: str, image_id: str) -> Image:

@@ -1,8 +1,8 @@
 """What carries our marks and belongs to no instance: left by a crash between two lines, or a failed removal.
 
-Domains, ports, addresses and sockets of nobody are taken away. A disk is taken away only when its instance
-was terminated here: of one that this node never heard of the row may be lost, and then the disk is all there
-is. The ledger remembers what was found and what was done.
+Domains, ports, addresses and sockets of nobody are taken away, and copies of disks that nobody makes.
+A disk is taken away only when its instance was terminated here: of one that this node never heard of the row
+may be lost, and then the disk is all there is. The ledger remembers what was found and what was done.
 """
 
 import logging
@@ -47,6 +47,10 @@ async def sweep(nc: "Nc") -> None:
         for folder in _of_nobody(nc, path):
             await nc.workbench.remove(folder)
             await _note(nc, "sockets", folder.name, REMOVED)
+    for folder in nc.workbench.folders(nc.settings.folder / "imaging"):
+        if folder.name not in nc.imaging:
+            await nc.workbench.remove(folder)
+            await _note(nc, "copy", folder.name, REMOVED)
     for folder in _of_nobody(nc, nc.settings.folder / "instances"):
         if folder.name in nc.tombstones:
             await nc.workbench.remove(folder)
