@@ -212,7 +212,12 @@ class App:
                 group.create_task(server.run_server(api, listener, wait, engine))
             for listener in self.consoles:
                 group.create_task(
-                    server.run_server(console_app(self.ask, self.status), listener, wait, engine)
+                    server.run_server(
+                        console_app(self.ask, self.status, self.config.api.metrics_from),
+                        listener,
+                        wait,
+                        engine,
+                    )
                 )
             if self.metadata is not None:
                 signer = IdentitySigner(*self.data.identity)

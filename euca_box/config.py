@@ -43,6 +43,14 @@ def shaped(pattern: str, words: str) -> Check:
     return check
 
 
+def _networks(texts: list[str]) -> None:
+    for text in texts:
+        try:
+            ipaddress.ip_network(text)
+        except ValueError:
+            raise ValueError(f'must be networks like "10.0.0.0/8"; {text!r} is none') from None
+
+
 def _targets(targets: list[str]) -> None:
     for target in targets:
         if not re.fullmatch(r"[A-Za-z0-9_-]{1,80}=https?://[^\s/]\S*", target):
@@ -116,6 +124,11 @@ class Api:
         "Also believe SOAP messages signed with RSA-SHA1, and those of S3 over plain HTTP.",
     )
     domain: str = setting("", "Host name under which buckets are BUCKET.DOMAIN. Empty: path style only.")
+    metrics_from: list[str] = setting(
+        ["127.0.0.0/8", "::1/128"],
+        "Networks whose hosts may read /metrics on the console's port; for others there is no such page.",
+        check=_networks,
+    )
     website_domain: str = setting(
         "",
         "Host name under which buckets are web sites, BUCKET.WEBSITE_DOMAIN; another than domain.",
