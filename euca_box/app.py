@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import logging
 import random
+import shutil
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
@@ -38,12 +39,15 @@ from euca_box.api.soap.s3 import S3Soap
 from euca_box.auth import secrets
 from euca_box.auth.keyring import Keyring
 from euca_box.auth.notary import Notary
+from euca_box.blockstore.daemon import PROGRAM
+from euca_box.blockstore.engine import BlockEngine
+from euca_box.blockstore.files import FileEngine
 from euca_box.bridge import Bridge
 from euca_box.bus.bus import Bus
 from euca_box.bus.memory import MemoryTransport
 from euca_box.config import Config
 from euca_box.datadir import DataDir, host_name
-from euca_box.drivers import Drivers, guest_uids, open_drivers
+from euca_box.drivers import Drivers, guest_uids, open_drivers, usable_uid
 from euca_box.initialise import host_addresses
 from euca_box.kvm.accelerator import Accelerator
 from euca_box.messages.base import Call, Op, system_call
@@ -58,6 +62,7 @@ from euca_box.objects.sqlite.index import SqliteIndex
 from euca_box.roles.cc import role as cc_role
 from euca_box.roles.clc import role as clc_role
 from euca_box.roles.nc import role as nc_role
+from euca_box.roles.sc import role as sc_role
 from euca_box.roles.walrus import role as walrus_role
 from euca_box.roles.walrus.vault import ObjectVault
 from euca_box.store.bridged_store import BridgedStore
@@ -71,6 +76,7 @@ MIGRATIONS = {
     "clc": clc_role.MIGRATIONS,
     "walrus": walrus_role.MIGRATIONS,
     "cc": cc_role.MIGRATIONS,
+    "sc": sc_role.MIGRATIONS,
     "nc": nc_role.MIGRATIONS,
 }
 
@@ -313,6 +319,8 @@ class App:
     ) -> None:
         if role == "nc" and drivers is not None:
             await nursery.start(nc_role.run, self._nc(store, drivers), self.transport)
+        elif role == "sc":
+            await nursery.start(sc_role.run, self._sc(store), self.transport)
         elif role == "cc":
             await nursery.start(cc_role.run, self._cc(store), self.transport)
         elif role == "walrus" and objects is not None:
@@ -360,6 +368,21 @@ class App:
         )
         return cc_role.Cc(zone, store, self.bus, time.time)
 
+    def _sc(self, store: BridgedStore) -> sc_role.Sc:
+        sc = self.config.sc
+        zone = sc_role.ScSettings(
+            zone=self.config.cloud.zone,
+            max_volume_gib=sc.max_volume_gib,
+            max_total_gib=sc.max_total_gib,
+            reserved_disk_gib=sc.reserved_disk_gib,
+            make_seconds=self.config.cloud.volume_seconds,
+        )
+        return sc_role.Sc(zone, store, self.bus, self._engine(), time.time)
+
+    def _engine(self) -> BlockEngine:
+        uid = usable_uid(self.config.sc.storage_uid)
+        return FileEngine(self.data.path / "sc", self.data.run_dir / "sc", uid)
+
     async def _walrus(self, store: BridgedStore, objects: Objects) -> walrus_role.Walrus:
         walrus = walrus_role.WalrusSettings(
             endpoint=self.endpoint,
@@ -398,6 +421,10 @@ class App:
             image_seconds=cloud.image_seconds,
             max_images=cloud.max_images,
             terminated_seconds=cloud.terminated_seconds,
+            max_volumes=cloud.max_volumes,
+            max_volumes_gib=cloud.max_volumes_gib,
+            volume_seconds=cloud.volume_seconds,
+            attach_seconds=cloud.attach_seconds,
             vpc_cidr=str(self.plan.subnet) if self.plan else clc_role.ClcSettings.vpc_cidr,
             subnet_cidr=str(self.plan.subnet) if self.plan else clc_role.ClcSettings.subnet_cidr,
         )
@@ -425,10 +452,10 @@ def roles_that_can_run(config: Config, *, root: bool) -> tuple[tuple[str, ...], 
     """The roles of the config that run here, and why the others do not."""
     wanted = settings.roles_of(config.roles)
     left_out = {}
-    if "sc" in wanted:
-        left_out["sc"] = "volumes are not in this version"
+    if "sc" in wanted and shutil.which(PROGRAM) is None:
+        left_out["sc"] = f"needs {PROGRAM} (Debian's package qemu-utils)"
     if not root:
-        left_out |= {role: "needs root" for role in ("cc", "nc") if role in wanted}
+        left_out |= {role: "needs root" for role in ("cc", "sc", "nc") if role in wanted}
     return tuple(role for role in wanted if role not in left_out), left_out
 
 

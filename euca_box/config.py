@@ -177,6 +177,16 @@ class Cloud:
     image_seconds: float = setting(
         3600.0, "An image that is still pending after this is given up.", check=at_least(10)
     )
+    max_volumes: int = setting(100, "Volumes an account may have.", check=at_least(0))
+    max_volumes_gib: int = setting(
+        0, "What all volumes of an account may have together. 0: any size.", check=at_least(0)
+    )
+    volume_seconds: float = setting(
+        3600.0, "A volume that is still creating after this is given up.", check=at_least(10)
+    )
+    attach_seconds: float = setting(
+        120.0, "A volume that is still attaching after this is given up.", check=at_least(5)
+    )
     terminated_seconds: float = setting(
         3600.0, "How long a terminated instance stays in the listing.", check=at_least(0)
     )
@@ -255,6 +265,26 @@ class Cc:
     poll_seconds: float = setting(6.0, "How often the nodes are asked what they run.", check=at_least(0.1))
     cooling_seconds: float = setting(
         60.0, "How long a private address rests before it is used again.", check=at_least(0)
+    )
+
+
+@attrs.frozen
+class Sc:
+    """Storage controller"""
+
+    max_volume_gib: int = setting(1024, "Largest size of a volume.", check=at_least(1, 65536))
+    max_total_gib: int = setting(
+        0,
+        "What all volumes of the zone may have together. 0: any size; they take what is written.",
+        check=at_least(0),
+    )
+    reserved_disk_gib: int = setting(
+        2, "No volume or snapshot is made when no more than this is free.", check=at_least(0)
+    )
+    storage_uid: int = setting(
+        1_899_999_999,
+        "User that storage daemons run as, which no account of the host has. 0: as we do.",
+        check=at_least(0),
     )
 
 
@@ -354,6 +384,7 @@ class Config:
     network: Network = attrs.field(factory=Network)
     walrus: Walrus = attrs.field(factory=Walrus)
     cc: Cc = attrs.field(factory=Cc)
+    sc: Sc = attrs.field(factory=Sc)
     nc: Nc = attrs.field(factory=Nc)
     log: Log = attrs.field(factory=Log)
     vm_types: dict[str, VmType] = attrs.field(

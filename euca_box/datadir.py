@@ -74,8 +74,9 @@ class DataDir:
             for name in PRIVATE:
                 (self.path / name).mkdir(exist_ok=True)
                 (self.path / name).chmod(0o700)
-            (self.path / "nc").mkdir(exist_ok=True)
-            (self.path / "nc").chmod(0o711)
+            for name in ("nc", "sc"):  # QEMU and storage daemons pass through to what is theirs
+                (self.path / name).mkdir(exist_ok=True)
+                (self.path / name).chmod(0o711)
             self.run_dir.mkdir(parents=True, exist_ok=True)
             self.run_dir.chmod(0o711)
         except OSError as error:

@@ -49,15 +49,27 @@ def choose_accelerator(config: Config) -> Accelerator:
     return found
 
 
-def guest_uids(first: int, mapped: Path = Path("/proc/self/uid_map")) -> int:
+UID_MAP = Path("/proc/self/uid_map")
+
+
+def usable_uid(uid: int, mapped: Path = UID_MAP) -> int | None:
+    """The user for storage daemons; None (as we do) where the namespace lacks it, or we are not root."""
+    return uid if uid and os.geteuid() == 0 and _is_mapped(uid, 1, mapped) else None
+
+
+def guest_uids(first: int, mapped: Path = UID_MAP) -> int:
     """The first of the guests' users; 0 where a user namespace has too few numbers, or we are not root."""
     if not first or os.geteuid() != 0:
         return 0
-    ranges = [line.split() for line in mapped.read_text().splitlines()]
-    if any(int(low) <= first and first + SPAN <= int(low) + int(count) for low, _, count in ranges):
+    if _is_mapped(first, SPAN, mapped):
         return first
     log.warning("no users of their own for guests: this user namespace has no uid %d. All run as one.", first)
     return 0
+
+
+def _is_mapped(first: int, count: int, mapped: Path) -> bool:
+    ranges = [line.split() for line in mapped.read_text().splitlines()]
+    return any(int(low) <= first and first + count <= int(low) + int(size) for low, _, size in ranges)
 
 
 def _lock_bridge(bridge: str) -> None:

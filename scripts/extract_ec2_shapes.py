@@ -70,6 +70,13 @@ ACTIONS = [
     "ResetImageAttribute",
     "DescribeImageAttribute",
     "ConfirmProductInstance",
+    "CreateVolume",
+    "DeleteVolume",
+    "AttachVolume",
+    "DetachVolume",
+    "DescribeVolumeAttribute",
+    "ModifyVolumeAttribute",
+    "EnableVolumeIO",
     "DescribeVolumes",
     "DescribeVolumeStatus",
     "DescribeSnapshots",
@@ -91,13 +98,7 @@ ACTIONS = [
 
 # Read as far as their parameters go, then refused: the storage that they need is still to come.
 READ_ONLY = [
-    "CreateVolume",
-    "DeleteVolume",
-    "AttachVolume",
-    "DetachVolume",
     "ModifyVolume",
-    "DescribeVolumeAttribute",
-    "ModifyVolumeAttribute",
     "CreateSnapshot",
     "DeleteSnapshot",
     "CopySnapshot",

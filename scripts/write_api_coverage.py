@@ -32,6 +32,8 @@ from euca_box.roles.clc import (
     statuses,
     storage,
     tags,
+    volume_statuses,
+    volumes,
     vpcs,
 )
 
@@ -90,8 +92,8 @@ FILTERS: dict[str, Iterable[str]] = {
     "DescribeSecurityGroups": [*groups.FILTERS, "vpc-id"],
     "DescribeAddresses": addresses.FILTERS,
     "DescribeSecurityGroupRules": group_rules.FILTERS,
-    "DescribeVolumes": storage.VOLUME_FILTERS,
-    "DescribeVolumeStatus": storage.STATUS_FILTERS,
+    "DescribeVolumes": volumes.all_filters(NOBODY),
+    "DescribeVolumeStatus": volume_statuses.FILTERS,
     "DescribeSnapshots": storage.SNAPSHOT_FILTERS,
     "DescribeBundleTasks": bundle_tasks.FILTERS,
     "DescribeAvailabilityZones": places.ZONE_FILTERS,
@@ -115,6 +117,7 @@ TAGGED = (
     "DescribeKeyPairs",
     "DescribeSecurityGroups",
     "DescribeTags",
+    "DescribeVolumes",
 )
 
 # Where the function has a shorter name than the operation.

@@ -17,6 +17,7 @@ MACHINE_TYPE = "pc"
 UEFI_MACHINE_TYPE = "q35"  # PCI Express, as the instances of EC2 that boot by UEFI have it
 # QEMU's cache of translated code; without a limit a guest of 128 MiB took 354 MB (TCG only).
 TCG_CACHE_MIB = 32
+SPARE_PORTS = 24  # for disks that are attached while a q35 guest runs, beside those it starts with
 SOCKET_PATH_BYTES = 107  # sun_path of unix(7), less the final NUL
 _PARSER = etree.XMLParser(resolve_entities=False, no_network=True, remove_comments=True)
 
@@ -57,6 +58,22 @@ def backup_xml(target: Path) -> str:
     )
     root = _element("domainbackup", _element("disks", disk), mode="push")
     return etree.tostring(root, encoding="unicode")
+
+
+def disk_xml(disk: Disk) -> str:
+    """For virDomainAttachDevice."""
+    return etree.tostring(_disk(disk), encoding="unicode")
+
+
+def disk_elements(xml: str) -> dict[str, tuple[str, str]]:
+    """Serial -> target and the element as it stands in the XML of a domain that runs."""
+    found = {}
+    for disk in etree.fromstring(xml.encode(), _PARSER).iterfind("devices/disk"):
+        serial, target = disk.findtext("serial"), disk.find("target")
+        if serial and target is not None:
+            text = etree.tostring(disk, encoding="unicode", with_tail=False)
+            found[serial] = target.get("dev", ""), text
+    return found
 
 
 def _domain(machine: Machine, accelerator: Accelerator) -> etree._Element:
@@ -140,6 +157,7 @@ def _devices(machine: Machine) -> etree._Element:
     serial = _element("source", mode="bind", path=str(machine.serial_socket))
     return _element(
         "devices",
+        *(_spare_ports() if machine.uefi is not None else ()),
         *(_disk(disk) for disk in machine.disks),
         *(_nic(nic) for nic in machine.nics),
         _element("controller", type="usb", model="none"),
@@ -152,7 +170,14 @@ def _devices(machine: Machine) -> etree._Element:
     )
 
 
+def _spare_ports() -> list[etree._Element]:
+    """q35 takes a device that comes later only in a port that was there at the start; pc has free slots."""
+    return [_element("controller", type="pci", model="pcie-root-port") for _ in range(SPARE_PORTS)]
+
+
 def _disk(disk: Disk) -> etree._Element:
+    if disk.export:
+        return _exported(disk)
     return _element(
         "disk",
         _element(
@@ -163,6 +188,19 @@ def _disk(disk: Disk) -> etree._Element:
         _element("target", dev=disk.target, bus="virtio"),
         _element("serial", disk.serial),
         type="file",
+        device="disk",
+    )
+
+
+def _exported(disk: Disk) -> etree._Element:
+    host = _element("host", transport="unix", socket=str(disk.path))
+    return _element(
+        "disk",
+        _element("driver", name="qemu", type="raw", cache="none", discard="unmap", error_policy="stop"),
+        _element("source", host, protocol="nbd", name=disk.export),
+        _element("target", dev=disk.target, bus="virtio"),
+        _element("serial", disk.serial),
+        type="network",
         device="disk",
     )
 

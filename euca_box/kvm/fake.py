@@ -14,6 +14,7 @@ from euca_box.kvm.accelerator import Accelerator
 from euca_box.kvm.domain_xml import domain_xml, labels_of
 from euca_box.kvm.hypervisor import (
     EVENTS_WAITING,
+    Disk,
     Domain,
     DomainEvent,
     DomainExists,
@@ -49,6 +50,7 @@ class FakeHypervisor:
         self.copy_seconds = 0.0
         self.copy_fails: str | None = None  # the same for the next copy of a disk
         self.disk_content = b"what a guest has on its disk"
+        self.clinging: set[tuple[str, str]] = set()  # guests that do not let go of a disk, by its serial
         self.machines: dict[str, Machine] = {}  # what exists now, by name
         self._cores = cores
         self._memory_mib = memory_mib
@@ -114,6 +116,27 @@ class FakeHypervisor:
         await trio.sleep(self.copy_seconds)
         self._guest(name)  # it may have gone meanwhile
         self._write(target)
+
+    async def attach_disk(self, name: str, disk: Disk) -> None:
+        await self._enter()
+        self._ask(name)
+        here = self._guest(name).machine.disks
+        if any(d.serial == disk.serial for d in here):
+            return
+        if any(d.target == disk.target for d in here):
+            raise KvmError(f"the target {disk.target} is taken")
+        self._plug(name, (*here, disk))
+
+    async def detach_disk(self, name: str, serial: str) -> None:
+        await self._enter()
+        self._ask(name)
+        here = self._guest(name).machine.disks
+        if (name, serial) not in self.clinging:
+            self._plug(name, tuple(d for d in here if d.serial != serial))
+
+    async def disks(self, name: str) -> dict[str, str]:
+        await self._enter()
+        return {disk.serial: disk.target for disk in self._guest(name).machine.disks}
 
     async def domains(self) -> list[Domain]:
         await self._enter()
@@ -188,6 +211,11 @@ class FakeHypervisor:
         if self.broken is not None:
             reason, self.broken = self.broken, None
             raise KvmError(reason)
+
+    def _plug(self, name: str, disks: tuple[Disk, ...]) -> None:
+        machine = replace(self._guest(name).machine, disks=disks)
+        self._guests[name] = replace(self._guest(name), machine=machine)
+        self.machines[name] = machine
 
     def _ask(self, name: str) -> None:
         if name in self.hung:

@@ -50,12 +50,13 @@ EventKind = Literal["started", "stopped", "crashed", "paused", "resumed", "reboo
 
 @dataclass(frozen=True, slots=True)
 class Disk:
-    path: Path
+    path: Path  # of a file; with `export`, of the unix socket of an NBD server
     format: DiskFormat
     target: str  # "vda"; the guest numbers its disks by slot, so identify one by its serial
     serial: str
     # The whole chain below path, nearest first; written down, so that QEMU never guesses a format.
     backing: tuple[tuple[Path, DiskFormat], ...] = ()
+    export: str = ""  # the name of an NBD export
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +141,21 @@ class Hypervisor(Protocol):
 
         Raises NoSuchDomain, KvmError.
         """
+
+    async def attach_disk(self, name: str, disk: Disk) -> None:
+        """Plug it in while the domain runs. One with this serial that is there already is fine.
+
+        Raises NoSuchDomain, KvmError.
+        """
+
+    async def detach_disk(self, name: str, serial: str) -> None:
+        """Ask the guest to let go of the disk; returns before it has. One that is not there is fine.
+
+        Raises NoSuchDomain, KvmError.
+        """
+
+    async def disks(self, name: str) -> dict[str, str]:
+        """Serial -> target of the disks that the domain has now. Raises NoSuchDomain."""
 
     async def domains(self) -> list[Domain]: ...
 

@@ -19,11 +19,12 @@ from euca_box.kvm import calls
 from euca_box.kvm.accelerator import Accelerator
 from euca_box.kvm.calls import Calls
 from euca_box.kvm.cgroups import Cgroups
-from euca_box.kvm.domain_xml import backup_xml, domain_xml, labels_of
+from euca_box.kvm.domain_xml import backup_xml, disk_elements, disk_xml, domain_xml, labels_of
 from euca_box.kvm.embed import prepare_root, qemu_group
 from euca_box.kvm.hypervisor import (
     ANSWER_SECONDS,
     EVENTS_WAITING,
+    Disk,
     Domain,
     DomainEvent,
     DomainExists,
@@ -163,6 +164,16 @@ class LibvirtHypervisor:
                 await self._run(lambda: self._find(name).abortJob(), domain=name)
             raise
 
+    async def attach_disk(self, name: str, disk: Disk) -> None:
+        await self._run(lambda: self._attach(name, disk), domain=name)
+
+    async def detach_disk(self, name: str, serial: str) -> None:
+        await self._run(lambda: self._detach(name, serial), domain=name)
+
+    async def disks(self, name: str) -> dict[str, str]:
+        found = await self._run(lambda: disk_elements(self._find(name).XMLDesc(0)), domain=name)
+        return {serial: target for serial, (target, _) in found.items()}
+
     async def domains(self) -> list[Domain]:
         return await self._run(self._list)
 
@@ -290,6 +301,17 @@ class LibvirtHypervisor:
         domain = self._find(name)
         if _STATES[domain.state()[0]] is DomainState.PAUSED:
             domain.resume()
+
+    def _attach(self, name: str, disk: Disk) -> None:
+        domain = self._find(name)
+        if disk.serial not in disk_elements(domain.XMLDesc(0)):
+            domain.attachDeviceFlags(disk_xml(disk), libvirt.VIR_DOMAIN_AFFECT_LIVE)
+
+    def _detach(self, name: str, serial: str) -> None:
+        domain = self._find(name)
+        found = disk_elements(domain.XMLDesc(0)).get(serial)
+        if found is not None:
+            domain.detachDeviceFlags(found[1], libvirt.VIR_DOMAIN_AFFECT_LIVE)
 
     def _begin_copy(self, name: str, target: Path) -> None:
         domain = self._find(name)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from euca_box.messages.base import Done, Op
 from euca_box.messages.ec2_common import GroupIdentifier, ProductCode
-from euca_box.messages.ec2_instances import InstanceMetadataOptions
+from euca_box.messages.ec2_instances import InstanceBlockDeviceMapping, InstanceMetadataOptions
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class InstanceAttribute:
     """The one that was asked for; the others are None."""
 
     instance_id: str
-    block_device_mappings: tuple[str, ...] | None = None
+    block_device_mappings: tuple[InstanceBlockDeviceMapping, ...] | None = None
     disable_api_termination: AttributeBooleanValue | None = None
     ena_support: AttributeBooleanValue | None = None
     ebs_optimized: AttributeBooleanValue | None = None

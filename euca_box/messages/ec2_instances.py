@@ -109,6 +109,20 @@ class NetworkInterface:
 
 
 @dataclass(frozen=True)
+class EbsInstanceBlockDevice:
+    attach_time: datetime
+    delete_on_termination: bool
+    status: str
+    volume_id: str
+
+
+@dataclass(frozen=True)
+class InstanceBlockDeviceMapping:
+    device_name: str
+    ebs: EbsInstanceBlockDevice
+
+
+@dataclass(frozen=True)
 class Instance:
     instance_id: str
     image_id: str
@@ -131,6 +145,7 @@ class Instance:
     architecture: str = "x86_64"
     root_device_type: str = "instance-store"
     root_device_name: str = "/dev/sda1"
+    block_device_mappings: tuple[InstanceBlockDeviceMapping, ...] = ()
     virtualization_type: str = "hvm"
     hypervisor: str = "xen"  # EC2 knows ovm and xen, and says xen of KVM too
     client_token: str = ""
@@ -141,7 +156,6 @@ class Instance:
     security_groups: tuple[GroupIdentifier, ...] = ()
     network_interfaces: tuple[NetworkInterface, ...] = ()
     product_codes: tuple[ProductCode, ...] = ()
-    block_device_mappings: tuple[str, ...] = ()
     metadata_options: InstanceMetadataOptions = InstanceMetadataOptions()
     boot_mode: str | None = None
 

@@ -1,4 +1,4 @@
-"""What EC2 asks about volumes and snapshots while there are none: truly nothing.
+"""What EC2 asks about snapshots while there are none: truly nothing.
 
 What would make one is refused in `not_offered.py`.
 """
@@ -7,34 +7,6 @@ from dataclasses import dataclass
 
 from euca_box.messages.base import Op
 from euca_box.messages.ec2_common import Filter
-
-
-@dataclass(frozen=True)
-class DescribeVolumesResult:
-    volumes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class DescribeVolumes(Op[DescribeVolumesResult], role="clc"):
-    volume_ids: tuple[str, ...] = ()
-    filters: tuple[Filter, ...] = ()
-    max_results: int | None = None
-    next_token: str | None = None
-    dry_run: bool = False
-
-
-@dataclass(frozen=True)
-class DescribeVolumeStatusResult:
-    volume_statuses: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class DescribeVolumeStatus(Op[DescribeVolumeStatusResult], role="clc"):
-    volume_ids: tuple[str, ...] = ()
-    filters: tuple[Filter, ...] = ()
-    max_results: int | None = None
-    next_token: str | None = None
-    dry_run: bool = False
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 
 from euca_box.model.images import ImageData
 from euca_box.model.instances import ExtraDisk, NodeState, Reason, VmType
+from euca_box.model.volumes import VolumeReport, VolumeWish
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,7 @@ class InstanceSpec:
     extra_disks: tuple[ExtraDisk, ...] = ()
     boot_mode: str = ""  # legacy-bios, uefi, uefi-preferred; empty: BIOS
     product_codes: tuple[str, ...] = ()
+    volumes: tuple[VolumeWish, ...] = ()  # that shall be attached
 
     @property
     def all_disk_gib(self) -> int:
@@ -73,6 +75,7 @@ class InstanceChanges:
     tags: tuple[tuple[str, str], ...] = ()
     metadata_tags: str = "disabled"
     monitoring: bool = False
+    volumes: tuple[VolumeWish, ...] = ()
 
 
 def changed_spec(spec: InstanceSpec, changes: InstanceChanges) -> InstanceSpec:
@@ -99,6 +102,7 @@ def changed_spec(spec: InstanceSpec, changes: InstanceChanges) -> InstanceSpec:
         ramdisk=ramdisk,
         user_data=changes.user_data,
         tags=changes.tags,
+        volumes=changes.volumes,
     )
 
 
@@ -126,6 +130,7 @@ class InstanceReport:
     generation: int = 0  # of the newest wish that its node knows
     starts: int = 0
     health: str = ""  # what is wrong with one that runs
+    volumes: tuple[VolumeReport, ...] = ()  # that it has, is to have, or has not let go of yet
 
 
 @dataclass(frozen=True)

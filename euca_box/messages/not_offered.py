@@ -4,8 +4,7 @@ They are answered with UnsupportedOperation after the signature was checked, wha
 """
 
 _STORAGE = """
-    CreateVolume DeleteVolume AttachVolume DetachVolume ModifyVolume DescribeVolumeAttribute
-    ModifyVolumeAttribute DescribeVolumesModifications EnableVolumeIO CreateSnapshot CreateSnapshots
+    ModifyVolume DescribeVolumesModifications CreateSnapshot CreateSnapshots
     DeleteSnapshot CopySnapshot ModifySnapshotAttribute DescribeSnapshotAttribute ResetSnapshotAttribute
 """
 _NETWORK = """
@@ -24,7 +23,7 @@ _NETWORK = """
 """
 
 NOT_OFFERED: dict[str, str] = {
-    **{action: f"{action} comes with the storage controller." for action in _STORAGE.split()},
+    **{action: f"{action} is not supported by the storage controller." for action in _STORAGE.split()},
     **{
         action: f"{action} is not supported: there is one default VPC with one subnet for all accounts."
         for action in _NETWORK.split()

@@ -17,6 +17,7 @@ from euca_box.messages import (
     ec2_statuses,
     ec2_storage,
     ec2_tags,
+    ec2_volumes,
     ec2_vpcs,
 )
 from euca_box.messages.base import Op
@@ -36,6 +37,7 @@ _MODULES = (
     ec2_places,
     ec2_statuses,
     ec2_tags,
+    ec2_volumes,
     ec2_vpcs,
 )
 

@@ -125,6 +125,52 @@ class InvalidVolumeNotFound(ClientFault):
         super().__init__(f"The volume '{volume_id}' does not exist.")
 
 
+class VolumeInUse(ClientFault):
+    code = "VolumeInUse"
+
+    def __init__(self, volume_id: str, instance_id: str) -> None:
+        super().__init__(f"{volume_id} is already attached to an instance: {instance_id}")
+
+
+class IncorrectVolumeState(ClientFault):
+    """EC2 says IncorrectState of a volume, too."""
+
+    code = "IncorrectState"
+
+    def __init__(self, volume_id: str, state: str) -> None:
+        super().__init__(f"The volume '{volume_id}' is '{state}'.")
+
+
+class InvalidAttachmentNotFound(ClientFault):
+    code = "InvalidAttachment.NotFound"
+
+    def __init__(self, volume_id: str) -> None:
+        super().__init__(f"The volume '{volume_id}' is not attached as it is said in the request.")
+
+
+class AttachmentLimitExceeded(ClientFault):
+    code = "AttachmentLimitExceeded"
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"An instance has {limit} volumes at most.")
+
+
+class VolumeLimitExceeded(ClientFault):
+    code = "VolumeLimitExceeded"
+
+
+class InsufficientVolumeCapacity(ServerFault):
+    code = "InsufficientVolumeCapacity"
+    http_status = 500
+
+
+class InvalidZoneNotFound(ClientFault):
+    code = "InvalidZone.NotFound"
+
+    def __init__(self, zone: str) -> None:
+        super().__init__(f"The zone '{zone[:64]}' does not exist.")
+
+
 class InvalidSnapshotNotFound(ClientFault):
     code = "InvalidSnapshot.NotFound"
 

@@ -7,6 +7,7 @@ import enum
 from dataclasses import dataclass
 
 from euca_box.model.machine import Machine
+from euca_box.model.volumes import Attachment
 
 
 class InstanceState(enum.StrEnum):
@@ -172,5 +173,6 @@ class Instance:
     extra_disks: tuple[ExtraDisk, ...] = ()
     boot_mode: str = ""  # of its image
     product_codes: tuple[str, ...] = ()  # of its image
+    volumes: tuple[Attachment, ...] = ()
     health: str = ""  # what is wrong with it while it runs, in words; empty: nothing that its node saw
     tags: tuple[tuple[str, str], ...] = ()

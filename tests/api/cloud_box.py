@@ -32,6 +32,7 @@ import trio
 from botocore.exceptions import ClientError
 
 from euca_box.app import App, roles_that_can_run
+from euca_box.blockstore.fake import FakeEngine
 from euca_box.config import Config
 from euca_box.datadir import DataDir
 from euca_box.drivers import Drivers
@@ -115,6 +116,7 @@ class BoxApp(App):
     """`walrus`, `clc` and `nc` are the roles themselves, for tests that look behind the doors."""
 
     fakes: Drivers
+    engine: FakeEngine
     walrus: Walrus
     clc: Clc
     nc: Nc
@@ -130,6 +132,10 @@ class BoxApp(App):
     def _clc(self, *args: Any) -> Clc:
         self.clc = super()._clc(*args)
         return self.clc
+
+    def _engine(self) -> FakeEngine:
+        self.engine = FakeEngine()
+        return self.engine
 
     @contextlib.asynccontextmanager
     async def _drivers(self) -> AsyncIterator[Drivers | None]:
@@ -322,6 +328,21 @@ class CloudBox:
     def until_state(self, instance_id: str, state: str, user: str = "alice") -> dict[str, Any]:
         self.until(lambda: self.instance(instance_id, user)["State"]["Name"] == state)
         return self.instance(instance_id, user)
+
+    def until_volume(self, volume_id: str, state: str, user: str = "alice") -> dict[str, Any]:
+        """`in-use` is when it is attached, and no longer on its way."""
+
+        def look() -> dict[str, Any]:
+            found: dict[str, Any] = self.ec2(user).describe_volumes(VolumeIds=[volume_id])["Volumes"][0]
+            return found
+
+        def is_there() -> bool:
+            volume = look()
+            attached = [a["State"] for a in volume["Attachments"]] in ([], ["attached"])
+            return bool(volume["State"] == state and attached)
+
+        self.until(is_there)
+        return look()
 
     def terminate(self, instance_ids: list[str], user: str = "alice") -> None:
         """Ended, and nothing left of them."""

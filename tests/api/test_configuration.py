@@ -59,7 +59,8 @@ def test_what_runs_is_registered(box: CloudBox) -> None:
     )
     [walrus] = described(box, "DescribeWalruses")
     assert walrus["euca:name"] == "walrus"
-    assert described(box, "DescribeStorageControllers") == []
+    [storage] = described(box, "DescribeStorageControllers")
+    assert (storage["euca:name"], storage["euca:state"]) == ("us-east-1a", "ENABLED")
     [node] = described(box, "DescribeNodes", path="/services/configuration/")
     assert (node["euca:clusterName"], node["euca:state"]) == ("us-east-1a", "ENABLED")
 

@@ -18,7 +18,7 @@ from tests.api.cloud_box import KERNEL, RAMDISK, WHOLE_DISK, filters, running_cl
 from tests.api.ec2_raw import FORM, Raw, pairs_of, quoted, send
 
 GOOD, NOTHING = "good", ""  # NOTHING: a success that finds nothing and changes nothing
-LISTED = "Instances Images KeyPairs SecurityGroups SecurityGroupRules Addresses Tags"
+LISTED = "Volumes Instances Images KeyPairs SecurityGroups SecurityGroupRules Addresses Tags"
 ACCOUNTS = ("alice", "mallory", "admin")
 SHARED = ("public", "shared")  # images of alice: everybody's, and mallory's by a launch permission
 
@@ -62,6 +62,7 @@ NOUNS = {
     "acl": _noun("InvalidNetworkAclID", "acl", "InvalidNetworkAclId.Malformed", "acl-00000001"),
     "options": _noun("InvalidDhcpOptionsID", "dopt", "InvalidDhcpOptionsId.Malformed", "dopt-00000001"),
     "volume": _noun("InvalidVolume", "vol", "InvalidVolumeID.Malformed"),
+    "attached": _noun("InvalidVolume", "vol", "InvalidVolumeID.Malformed"),
     "snapshot": _noun("InvalidSnapshot", "snap", "InvalidSnapshotID.Malformed"),
     "bundle": _noun("InvalidBundleID", "bun", VALUE),
 }
@@ -214,7 +215,7 @@ ROWS = [
     *(
         row(action, noun, **TAGGED)(ResourceId__1=f"{{{noun}}}", Tag__1__Key="k")
         for action in ("CreateTags", "DeleteTags")
-        for noun in ("instance", "image", "group", "allocation")
+        for noun in ("instance", "image", "group", "allocation", "volume")
     ),
     row("CreateTags", "key_id", reaches=True, malformed="InvalidKeyPairID.Malformed")(
         ResourceId__1="{key_id}", Tag__1__Key="k"
@@ -239,9 +240,22 @@ ROWS = [
     row("DescribeReservedInstances")(),
     row("DescribeReservedInstancesOfferings")(),
     row("DescribeAccountAttributes")(),
+    # Volumes
+    row("CreateVolume")(AvailabilityZone="us-east-1a", Size="1"),
+    row("DeleteVolume", "volume", reaches=True)(VolumeId="{volume}"),
+    row("DescribeVolumes", "volume", reaches=True)(VolumeId__1="{volume}"),
+    row("DescribeVolumeStatus", "volume", reaches=True)(VolumeId__1="{volume}"),
+    row("DescribeVolumeAttribute", "volume", reaches=True)(VolumeId="{volume}", Attribute="autoEnableIO"),
+    row("ModifyVolumeAttribute", "volume", reaches=True)(VolumeId="{volume}", AutoEnableIO__Value="true"),
+    row("EnableVolumeIO", "volume", reaches=True)(VolumeId="{volume}"),
+    row("AttachVolume", "volume", reaches=True)(
+        VolumeId="{volume}", InstanceId="{instance}", Device="/dev/sdf"
+    ),
+    row("AttachVolume", "instance", reaches=True)(
+        VolumeId="{volume}", InstanceId="{instance}", Device="/dev/sdf"
+    ),
+    row("DetachVolume", "attached", reaches=True)(VolumeId="{attached}"),
     # What nobody has
-    row("DescribeVolumes", "volume")(VolumeId__1="{volume}"),
-    row("DescribeVolumeStatus", "volume")(VolumeId__1="{volume}"),
     row("DescribeSnapshots", "snapshot")(SnapshotId__1="{snapshot}"),
     row("DescribeBundleTasks", "bundle")(BundleId__1="{bundle}"),
 ]
@@ -269,13 +283,20 @@ def make_things(box, user: str) -> dict[str, str]:
     held = ec2.allocate_address()
     association = ec2.associate_address(AllocationId=held["AllocationId"], InstanceId=instance)
     spare = ec2.allocate_address()
+    volume, attached = (
+        ec2.create_volume(AvailabilityZone="us-east-1a", Size=1)["VolumeId"] for _ in range(2)
+    )
+    box.until_volume(volume, "available", user)
+    box.until_volume(attached, "available", user)
+    ec2.attach_volume(VolumeId=attached, InstanceId=instance, Device="/dev/sdg")
+    box.until_volume(attached, "in-use", user)
     return {
         "instance": instance, "stopped": stopped, "interface": "eni-" + instance.partition("-")[2],
         "image": image, "kernel": kernel, "ramdisk": ramdisk, "location": f"images-{user}/disk",
         "key": key["KeyName"], "key_id": key["KeyPairId"], "group": group, "group_name": f"web of {user}",
         "rule": rule_in["SecurityGroupRuleId"], "rule_out": rule_out["SecurityGroupRuleId"],
         "allocation": spare["AllocationId"], "association": association["AssociationId"],
-        "public_ip": held["PublicIp"],
+        "public_ip": held["PublicIp"], "volume": volume, "attached": attached,
     }  # fmt: skip
 
 

@@ -253,9 +253,9 @@ BAD = {
         pairs_of("CreateVolume", AvailabilityZone="a", TagSpecification__1__Tag="x"),
         "InvalidParameterValue",
     ),
-    "a volume": (
-        pairs_of("CreateVolume", AvailabilityZone="a", Size="1", TagSpecification__1__Tag__1__Key="k"),
-        "UnsupportedOperation",
+    "a volume of a zone that is not there": (
+        pairs_of("CreateVolume", AvailabilityZone="a", Size="1"),
+        "InvalidZone.NotFound",
     ),
     "an action that EC2 has": (pairs_of("CreateFleet"), "UnsupportedOperation"),
     "reserved instances that nobody has": (

@@ -61,6 +61,7 @@ def test_every_action_answers_in_the_shape_of_the_model(box):
     call_attributes(ec2, instance)
     call_stops(box, ec2, instance)
     call_bundles(box, ec2, instance)
+    call_volumes(box, ec2, instance)
     for action in sorted(EC2_ACTIONS.keys() - called):
         if action.startswith("Describe"):
             getattr(ec2, ec2_method(ec2, action))()
@@ -70,6 +71,25 @@ def test_every_action_answers_in_the_shape_of_the_model(box):
     ec2.delete_key_pair(KeyPairId=key["KeyPairId"])
     ec2.deregister_image(ImageId=image)
     assert called == set(EC2_ACTIONS)
+
+
+def call_volumes(box, ec2, instance):
+    volume = ec2.create_volume(
+        AvailabilityZone="us-east-1a", Size=1, TagSpecifications=tagged("volume", a="b")
+    )["VolumeId"]
+    box.until_volume(volume, "available")
+    ec2.attach_volume(VolumeId=volume, InstanceId=instance, Device="/dev/sdf")
+    box.until_volume(volume, "in-use")
+    ec2.describe_instances(InstanceIds=[instance])
+    ec2.describe_instance_attribute(InstanceId=instance, Attribute="blockDeviceMapping")
+    ec2.describe_volume_status(VolumeIds=[volume])
+    for name in ("autoEnableIO", "productCodes"):
+        ec2.describe_volume_attribute(VolumeId=volume, Attribute=name)
+    ec2.modify_volume_attribute(VolumeId=volume, AutoEnableIO={"Value": True})
+    ec2.enable_volume_io(VolumeId=volume)
+    ec2.detach_volume(VolumeId=volume)
+    box.until_volume(volume, "available")
+    ec2.delete_volume(VolumeId=volume)
 
 
 def call_addresses(ec2, instance):

@@ -19,15 +19,19 @@ import trio
 from euca_box.auth.keyring import Keyring
 from euca_box.auth.notary import Notary
 from euca_box.auth.secrets import Sealer
+from euca_box.blockstore.engine import Connection
+from euca_box.blockstore.fake import FakeEngine
 from euca_box.bus.bus import Bus, Desk
 from euca_box.bus.memory import MemoryTransport
 from euca_box.images.inject import InjectError
 from euca_box.kvm.fake import FakeHypervisor
 from euca_box.kvm.firmware import Firmware
 from euca_box.messages import ec2_instances as ec2
+from euca_box.messages import ec2_volumes
 from euca_box.messages.base import Call, Done
 from euca_box.messages.walrus import GetImageUrl, ImageUrl, SyncPrincipals
 from euca_box.model.accounts import Principal
+from euca_box.model.ec2_errors import InvalidVolumeNotFound
 from euca_box.model.images import Image, ImageData, ImageType
 from euca_box.model.instances import VmType
 from euca_box.net.fake import FakeNetwork
@@ -35,6 +39,7 @@ from euca_box.net.network import NetworkSettings
 from euca_box.roles.cc import role as cc_role
 from euca_box.roles.clc import role as clc_role
 from euca_box.roles.nc import role as nc_role
+from euca_box.roles.sc import role as sc_role
 from euca_box.store.sync_store import SyncStore
 
 ALICE = Principal("111111111111", "alice", "a" * 64, "alice")
@@ -99,6 +104,9 @@ class FakeWorkbench:
     def uefi(self, variables, uid):
         return self.firmware and Firmware(self.firmware, variables)
 
+    def qemu_user(self):
+        return None
+
     def make_folder(self, path):
         pass
 
@@ -157,9 +165,11 @@ class Cloud:
             )
         )
         self.workbench = FakeWorkbench()
+        self.engine = FakeEngine()
         self.stores = {
             "clc": SyncStore(clc_role.MIGRATIONS),
             "cc": SyncStore(cc_role.MIGRATIONS),
+            "sc": SyncStore(sc_role.MIGRATIONS),
             "nc": SyncStore(nc_role.MIGRATIONS),
         }
         self._nursery = nursery
@@ -206,6 +216,9 @@ class Cloud:
             ),
             self.stores["nc"], bus, self.hypervisor, self.network, self.workbench, self.now,
         )  # fmt: skip
+        self.sc = sc_role.Sc(
+            sc_role.ScSettings(zone="z1", max_volume_gib=100), self.stores["sc"], bus, self.engine, self.now
+        )
         self._scope, self._stopped = trio.CancelScope(), trio.Event()
         await self._nursery.start(self._run, transport)
         if not self.clc.images.all():
@@ -218,6 +231,7 @@ class Cloud:
                 async with trio.open_nursery() as roles:
                     await roles.start(transport.serve, "walrus", Desk(FakeWalrus(), WALRUS))
                     await roles.start(nc_role.run, self.nc, transport)
+                    await roles.start(sc_role.run, self.sc, transport)
                     await roles.start(cc_role.run, self.cc, transport)
                     await roles.start(clc_role.run, self.clc, transport)
                     task_status.started()
@@ -267,6 +281,35 @@ class Cloud:
     async def state_of(self, instance_id) -> str:
         return (await self.describe(instance_id)).state.name
 
+    async def create_volume(self, size=1, **more) -> str:
+        made = await self.ask(ec2_volumes.CreateVolume("z1", size, **more))
+        await self.until_volume(made.volume_id, "available")
+        return made.volume_id
+
+    async def volume(self, volume_id, principal=ALICE) -> ec2_volumes.Volume:
+        return (await self.ask(ec2_volumes.DescribeVolumes((volume_id,)), principal)).volumes[0]
+
+    async def until_volume(self, volume_id, state, seconds=300) -> ec2_volumes.Volume:
+        """`attached` is a state, too; `gone` is what is not listed."""
+        with trio.fail_after(seconds):
+            while await self._volume_state(volume_id) != state:
+                await trio.sleep(0.5)
+        return None if state == "gone" else await self.volume(volume_id)
+
+    async def _volume_state(self, volume_id) -> str:
+        try:
+            found = await self.volume(volume_id)
+        except InvalidVolumeNotFound:
+            return "gone"
+        attached = [a.state for a in found.attachments]
+        return attached[0] if attached else found.state
+
+    def connection(self, instance_id, volume_id) -> Connection | None:
+        """Where the QEMU of the guest finds the volume; None when it is not plugged in."""
+        machine = self.hypervisor.machines.get(instance_id)
+        found = [d for d in machine.disks if d.serial == volume_id] if machine else []
+        return Connection(found[0].path, found[0].export) if found else None
+
     async def until(self, instance_id, state, seconds=300) -> ec2.Instance:
         with trio.fail_after(seconds):
             while (instance := await self.describe(instance_id)).state.name != state:
@@ -284,6 +327,7 @@ class Cloud:
             *await self.network.ports(),
             *(await self.network.public_addresses()),
             *self.workbench.made,
+            *await self.engine.exported(),
             *[row["ip"] for row in taken],
         ]
 

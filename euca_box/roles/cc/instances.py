@@ -135,4 +135,5 @@ def _report(cc: "Cc", placed: "Placed") -> InstanceReport:
         generation=stops.generation_of(placed, seen),
         starts=seen.starts if seen else 0,
         health=seen.health if seen else "",
+        volumes=seen.volumes if seen else (),
     )

@@ -24,7 +24,7 @@ from euca_box.model.images import ImageType
 from euca_box.model.instances import Instance, InstanceState
 from euca_box.roles.clc import admission, groups, images, instances, stops
 from euca_box.roles.clc.rules import stop_if_dry_run
-from euca_box.roles.clc.views import product_codes_view
+from euca_box.roles.clc.views import mappings_view, product_codes_view
 from euca_box.store.store import Statement, insert, one
 
 if TYPE_CHECKING:
@@ -146,8 +146,8 @@ def _described(clc: "Clc", record: Instance, attribute: str) -> ec2.InstanceAttr
             return replace(shown, instance_initiated_shutdown_behavior=text(record.shutdown_behavior))
         case "rootDeviceName":
             return replace(shown, root_device_name=text(record.root_device_name))
-        case "blockDeviceMapping":  # of volumes; the root disk is an instance store
-            return replace(shown, block_device_mappings=())
+        case "blockDeviceMapping":  # of volumes; the root disk may be an instance store
+            return replace(shown, block_device_mappings=mappings_view(record))
         case "productCodes":
             return replace(shown, product_codes=product_codes_view(record.product_codes))
         case "sourceDestCheck":  # the network lets no guest speak with another address

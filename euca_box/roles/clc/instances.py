@@ -35,6 +35,13 @@ if TYPE_CHECKING:
 
 FILTERS = {
     "architecture": lambda r: "x86_64",
+    "block-device-mapping.attach-time": lambda r: [
+        datetime.fromtimestamp(a.at, UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z") for a in r.volumes
+    ],
+    "block-device-mapping.delete-on-termination": lambda r: [a.delete_on_termination for a in r.volumes],
+    "block-device-mapping.device-name": lambda r: [a.device for a in r.volumes],
+    "block-device-mapping.status": lambda r: [a.state.value for a in r.volumes],
+    "block-device-mapping.volume-id": lambda r: [a.volume_id for a in r.volumes],
     "availability-zone": lambda r: r.zone,
     "client-token": lambda r: r.client_token,
     "dns-name": lambda r: r.public_ip or r.private_ip,

@@ -23,7 +23,7 @@ from euca_box.model.instances import (
     server_error,
 )
 from euca_box.observe.failpoints import fp
-from euca_box.roles.clc import stops
+from euca_box.roles.clc import attachments, stops
 from euca_box.roles.clc.firewall import send_groups
 from euca_box.roles.clc.instances import wish_gone
 
@@ -140,6 +140,7 @@ async def _running(clc: "Clc", report: InstanceReport) -> None:
         if report.starts < current.starts:
             return None  # from before it was stopped
         state = INSTANCE.after(current.state, InstanceEvent.STARTED) if started else current.state
+        current = attachments.taken(current, report.generation, report.volumes)
         return replace(
             current,
             state=state,
@@ -151,6 +152,8 @@ async def _running(clc: "Clc", report: InstanceReport) -> None:
             health=report.health,
         )
 
+    for volume in report.volumes:
+        clc.attach_problems[volume.volume_id] = volume.reason
     await clc.instances.change(report.instance_id, run)
     if started:
         log.info(
@@ -173,6 +176,7 @@ async def _gone(clc: "Clc", instance_id: str) -> None:
 
     if await clc.instances.change(instance_id, gone) is not None:
         log.info("%s is terminated", instance_id)
+        clc.volume_bell.ring()
 
 
 async def _give_up(clc: "Clc", record: Instance, reason: Reason) -> None:

@@ -17,6 +17,7 @@ from euca_box.roles.clc.address_loop import push_addresses
 from euca_box.roles.clc.bundle_loop import bundle_instances
 from euca_box.roles.clc.firewall import send_groups
 from euca_box.roles.clc.image_loop import flush_images, make_images
+from euca_box.roles.clc.volume_loop import settle_exports, work_on_volumes
 from euca_box.store.store import Statement
 
 if TYPE_CHECKING:
@@ -92,6 +93,8 @@ async def sweep(clc: "Clc") -> None:
     while True:
         now = clc.now()
         for record in clc.instances.all():
+            if record.volumes:
+                continue  # they are still to be released
             if record.ended_at is not None and now - record.ended_at > clc.settings.terminated_seconds:
                 await _note_launch(clc, record)
                 clc.views.forget(record.reservation_id)
@@ -124,5 +127,7 @@ LOOPS: dict[str, Callable[["Clc"], Awaitable[None]]] = {
     "make images": make_images,
     "bundle instances": bundle_instances,
     "flush images": flush_images,
+    "work on volumes": work_on_volumes,
+    "settle exports": settle_exports,
     "sweep": sweep,
 }

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from weakref import WeakValueDictionary
 
 import trio
 
@@ -32,6 +33,7 @@ from euca_box.messages import (
     ec2_statuses,
     ec2_storage,
     ec2_tags,
+    ec2_volumes,
     ec2_vpcs,
     iam,
     sts,
@@ -43,9 +45,11 @@ from euca_box.model.ids import NewId, id_maker
 from euca_box.model.images import Image
 from euca_box.model.instances import Instance, VmType
 from euca_box.model.keypairs import KeyPair
+from euca_box.model.volumes import Volume
 from euca_box.roles.clc import (
     account,
     addresses,
+    attaching,
     attributes,
     bundle_tasks,
     certificates,
@@ -68,8 +72,11 @@ from euca_box.roles.clc import (
     user_certificates,
     users,
     vm_types,
+    volume_statuses,
+    volumes,
     vpcs,
 )
+from euca_box.roles.clc.attachments import AttachmentIndex
 from euca_box.roles.clc.census import Census
 from euca_box.roles.clc.records import Records
 from euca_box.roles.clc.views import Views
@@ -97,6 +104,11 @@ class ClcSettings:
     image_seconds: float = 3600.0
     max_images: int = 100
     terminated_seconds: float = 3600.0
+    volume_seconds: float = 3600.0
+    attach_seconds: float = 120.0
+    detach_seconds: float = 60.0
+    max_volumes: int = 100
+    max_volumes_gib: int = 0
     vpc_cidr: str = "172.31.0.0/16"
     subnet_cidr: str = "172.31.0.0/20"
     # one default VPC and subnet for all accounts of this zone
@@ -126,8 +138,9 @@ class Clc:
         self.new_id: NewId = id_maker(randomness, settings.id_digits)
         self.randomness = randomness
         self.census = Census()
+        self.attachments = AttachmentIndex()
         self.instances: Records[Instance] = Records(
-            store, "instance", Instance, lambda r: r.instance_id, self.census.note
+            store, "instance", Instance, lambda r: r.instance_id, self._note
         )
         self.images: Records[Image] = Records(store, "image", Image, lambda r: r.image_id)
         self.key_pairs: Records[KeyPair] = Records(store, "key_pair", KeyPair, lambda r: r.key_pair_id)
@@ -138,11 +151,15 @@ class Clc:
         self.bundle_tasks: Records[BundleTask] = Records(
             store, "bundle_task", BundleTask, lambda r: r.bundle_id
         )
+        self.volumes: Records[Volume] = Records(store, "volume", Volume, lambda r: r.volume_id)
         self.views = Views(settings, self.groups, self.addresses)
         self.vm_types = {vm.name: vm for vm in settings.vm_types}
         self.launch_bell = Bell()
         self.image_bell = Bell()
         self.bundle_bell = Bell()
+        self.volume_bell = Bell()
+        self.attach_problems: dict[str, str] = {}  # volume -> why its node has not attached it yet
+        self._volume_locks: WeakValueDictionary[str, trio.Lock] = WeakValueDictionary()
         self.image_news = trio.Event()  # an image is no longer pending
         self.image_progress: dict[str, int] = {}  # of pending ones, in percent
         self.groups_bell = Bell()
@@ -161,11 +178,24 @@ class Clc:
     def cc(self) -> str:
         return f"cc@{self.settings.zone}"
 
+    @property
+    def sc(self) -> str:
+        return f"sc@{self.settings.zone}"
+
+    def volume_lock(self, volume_id: str) -> trio.Lock:
+        """Held while it is decided who gets the volume, or that it goes."""
+        return self._volume_locks.setdefault(volume_id, trio.Lock())
+
+    def _note(self, before: Instance | None, after: Instance | None) -> None:
+        self.census.note(before, after)
+        self.attachments.note(before, after)
+
     async def load(self) -> None:
         """Read the rows; make the first administrator when there is none."""
         await self.instances.load()
         await self.images.load()
         await self.bundle_tasks.load()
+        await self.volumes.load()
         await self.key_pairs.load()
         await self.groups.load()
         await self.addresses.load()
@@ -216,8 +246,15 @@ OPERATIONS: Operations = {
     ec2_image_attributes.ResetImageAttribute: image_attributes.reset_image_attribute,
     ec2_image_attributes.DescribeImageAttribute: image_attributes.describe_image_attribute,
     ec2_image_attributes.ConfirmProductInstance: image_attributes.confirm_product_instance,
-    ec2_storage.DescribeVolumes: storage.describe_volumes,
-    ec2_storage.DescribeVolumeStatus: storage.describe_volume_status,
+    ec2_volumes.CreateVolume: volumes.create_volume,
+    ec2_volumes.DeleteVolume: volumes.delete_volume,
+    ec2_volumes.DescribeVolumes: volumes.describe_volumes,
+    ec2_volumes.AttachVolume: attaching.attach_volume,
+    ec2_volumes.DetachVolume: attaching.detach_volume,
+    ec2_volumes.DescribeVolumeStatus: volume_statuses.describe_volume_status,
+    ec2_volumes.DescribeVolumeAttribute: volume_statuses.describe_volume_attribute,
+    ec2_volumes.ModifyVolumeAttribute: volume_statuses.modify_volume_attribute,
+    ec2_volumes.EnableVolumeIO: volume_statuses.enable_volume_io,
     ec2_storage.DescribeSnapshots: storage.describe_snapshots,
     ec2_bundle_tasks.BundleInstance: bundle_tasks.bundle_instance,
     ec2_bundle_tasks.CancelBundleTask: bundle_tasks.cancel_bundle_task,

@@ -26,7 +26,7 @@ from euca_box.model.instances import (
     server_error,
 )
 from euca_box.observe.failpoints import fp
-from euca_box.roles.clc import instances, places, views
+from euca_box.roles.clc import attachments, instances, places, views
 from euca_box.roles.clc.firewall import send_groups
 from euca_box.roles.clc.image_copies import is_imaged
 from euca_box.roles.clc.rules import stop_if_dry_run
@@ -229,6 +229,7 @@ async def changes_of(clc: "Clc", record: Instance) -> InstanceChanges | None:
         ramdisk=ramdisk.data if ramdisk else None,
         user_data=bytes(row["data"]) if row else b"",
         tags=record.tags,
+        volumes=attachments.wishes(record),
     )
 
 
@@ -258,7 +259,7 @@ async def _halted(clc: "Clc", record: Instance, report: InstanceReport) -> None:
         if current.state is not InstanceState.STOPPING or report.generation < current.generation:
             return None
         state = INSTANCE.after(current.state, InstanceEvent.HALTED)
-        return replace(_with_address(clc, current, report), state=state)
+        return replace(attachments.halted(_with_address(clc, current, report)), state=state)
 
     if await clc.instances.change(record.instance_id, halted) is not None:
         log.info("%s is stopped", record.instance_id)

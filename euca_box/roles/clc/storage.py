@@ -1,4 +1,4 @@
-"""Volumes and snapshots as they are without a storage controller: none exist."""
+"""Snapshots as they are while none can be made: none exist."""
 
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
@@ -7,7 +7,7 @@ from euca_box.messages import ec2_storage as ec2
 from euca_box.messages.base import Call
 from euca_box.messages.ec2_common import Filter
 from euca_box.model import ids
-from euca_box.model.ec2_errors import InvalidSnapshotNotFound, InvalidVolumeNotFound
+from euca_box.model.ec2_errors import InvalidSnapshotNotFound
 from euca_box.model.errors import ClientFault
 from euca_box.model.filters import filtered
 from euca_box.model.paging import page
@@ -21,36 +21,10 @@ def _names(words: str) -> dict[str, Callable[[object], None]]:
     return dict.fromkeys(words.split(), lambda record: None)
 
 
-VOLUME_FILTERS = _names(
-    "attachment.attach-time attachment.delete-on-termination attachment.device attachment.instance-id "
-    "attachment.status availability-zone create-time encrypted fast-restored multi-attach-enabled size "
-    "snapshot-id status volume-id volume-type"
-)
-STATUS_FILTERS = _names(
-    "action.code action.description action.event-id availability-zone event.description event.event-id "
-    "event.event-type event.not-after event.not-before volume-status.details-name "
-    "volume-status.details-status volume-status.status"
-)
 SNAPSHOT_FILTERS = _names(
     "description encrypted owner-alias owner-id progress snapshot-id start-time status storage-tier "
     "volume-id volume-size"
 )
-
-
-async def describe_volumes(clc: "Clc", call: Call, op: ec2.DescribeVolumes) -> ec2.DescribeVolumesResult:
-    _none(op.volume_ids, "vol", InvalidVolumeNotFound, op.filters, VOLUME_FILTERS)
-    _check_page(op.max_results, op.next_token)
-    stop_if_dry_run(op.dry_run)
-    return ec2.DescribeVolumesResult()
-
-
-async def describe_volume_status(
-    clc: "Clc", call: Call, op: ec2.DescribeVolumeStatus
-) -> ec2.DescribeVolumeStatusResult:
-    _none(op.volume_ids, "vol", InvalidVolumeNotFound, op.filters, STATUS_FILTERS)
-    _check_page(op.max_results, op.next_token)
-    stop_if_dry_run(op.dry_run)
-    return ec2.DescribeVolumeStatusResult()
 
 
 async def describe_snapshots(

@@ -16,6 +16,7 @@ from euca_box.model.ec2_errors import (
     InvalidGroupNotFound,
     InvalidInstanceIDNotFound,
     InvalidKeyPairNotFound,
+    InvalidVolumeNotFound,
 )
 from euca_box.model.errors import (
     EucaError,
@@ -70,6 +71,7 @@ KINDS = (
     ),
     Kind("key-pair", ("key",), lambda clc: clc.key_pairs, InvalidKeyPairNotFound),
     Kind("security-group", ("sg",), lambda clc: clc.groups, InvalidGroupNotFound),
+    Kind("volume", ("vol",), lambda clc: clc.volumes, InvalidVolumeNotFound),
     Kind("elastic-ip", ("eipalloc",), lambda clc: clc.addresses, InvalidAllocationIDNotFound),
 )
 

@@ -91,6 +91,7 @@ class Views:
             private_ip_address=private_ip,
             public_ip_address=public_ip,
             root_device_name=record.root_device_name,
+            block_device_mappings=() if gone else mappings_view(record),
             boot_mode=record.boot_mode or None,
             product_codes=product_codes_view(record.product_codes),
             client_token=record.client_token,
@@ -184,6 +185,22 @@ def product_codes_view(codes: Iterable[str]) -> tuple[ProductCode, ...]:
 
 def tags_view(tags: Iterable[tuple[str, str]]) -> tuple[Tag, ...]:
     return tuple(Tag(key, value) for key, value in tags)
+
+
+def mappings_view(record: Instance) -> tuple[ec2_instances.InstanceBlockDeviceMapping, ...]:
+    """The volumes that it has."""
+    return tuple(
+        ec2_instances.InstanceBlockDeviceMapping(
+            attachment.device,
+            ec2_instances.EbsInstanceBlockDevice(
+                time_view(attachment.at),
+                attachment.delete_on_termination,
+                attachment.state.value,
+                attachment.volume_id,
+            ),
+        )
+        for attachment in record.volumes
+    )
 
 
 def host_name(private_ip: str) -> str:

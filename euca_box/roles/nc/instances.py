@@ -14,6 +14,7 @@ from euca_box.model.ec2_errors import IncorrectInstanceState, InvalidInstanceIDN
 from euca_box.model.errors import IncorrectState, Unavailable
 from euca_box.model.instances import USER_REQUEST, NodeState
 from euca_box.observe.failpoints import fp
+from euca_box.roles.nc import volumes
 from euca_box.roles.nc.guest_users import choose_uid
 from euca_box.store.store import Statement
 
@@ -126,4 +127,5 @@ def _report(nc: "Nc", resident: "Resident") -> InstanceReport:
         generation=resident.spec.generation,
         starts=resident.spec.starts,
         health=nc.health.get(resident.spec.instance_id, "") if state is NodeState.EXTANT else "",
+        volumes=volumes.reports(nc, resident),
     )

@@ -9,7 +9,7 @@ import trio
 from euca_box.kvm.hypervisor import KvmError
 from euca_box.model.instances import CRASHED, GUEST_SHUTDOWN, NODE_RESTARTED, Reason
 from euca_box.net.network import NetError
-from euca_box.roles.nc import consoles, health, leftovers, staging, stops, usage
+from euca_box.roles.nc import consoles, health, leftovers, staging, stops, usage, volumes
 from euca_box.store.store import Statement
 from euca_box.tasks import Bell
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 LOOK_SECONDS = 5.0
+VOLUME_SECONDS = 2.0  # how often a volume that is on its way is looked at, at least
 RETRY_SECONDS = 2.0
 EVENT_SECONDS = 2.0
 GONE_SECONDS = 600.0  # how long the end of an instance is reported
@@ -110,6 +111,7 @@ async def _keep(nc: "Nc", instance_id: str) -> None:
     """A started instance: adopt it after a restart, then wait until it ends or shall end or change."""
     plugged = nc.residents[instance_id]
     await staging.plug(nc, plugged)
+    pause = LOOK_SECONDS * 6
     while _is_as(nc.residents[instance_id], plugged):
         await _compare(nc)
         if instance_id not in nc.running:
@@ -123,7 +125,11 @@ async def _keep(nc: "Nc", instance_id: str) -> None:
             return
         if instance_id not in nc.consoles:
             await consoles.connect(nc, instance_id)
-        await nc.bells[instance_id].wait(LOOK_SECONDS * 6)
+        if await volumes.settle(nc, instance_id):
+            pause = LOOK_SECONDS * 6
+        else:
+            pause = 0.2 if pause > VOLUME_SECONDS else min(2 * pause, VOLUME_SECONDS)
+        await nc.bells[instance_id].wait(pause)
 
 
 async def _why_ended(nc: "Nc", instance_id: str) -> Reason:

@@ -23,6 +23,7 @@ from euca_box.messages.instance_spec import InstanceSpec, Placement
 from euca_box.messages.walrus import GetDecryptedImage, GetImageUrl
 from euca_box.model.images import ImageData
 from euca_box.model.instances import Reason
+from euca_box.model.volumes import VolumeReport, VolumeWish
 from euca_box.net.network import Network
 from euca_box.roles.nc import (
     addresses,
@@ -82,6 +83,7 @@ class Resident:
     launched: bool = False
     keyed: bool = False  # its root disk reads from a copy of the image with the SSH key
     uid: int | None = None  # who its QEMU runs as; None: the one user of all
+    held: tuple[VolumeWish, ...] = ()  # volumes that it has, or that are being attached or let go of
 
 
 class Nc:
@@ -116,6 +118,9 @@ class Nc:
         self.seen_running: set[str] = set()  # by this process: the end of others was not theirs
         self.ends: dict[str, str] = {}  # how domains ended, by the hypervisor's events: stopped, crashed
         self.health: dict[str, str] = {}  # what is wrong with guests that run, in words
+        self.volume_reports: dict[str, dict[str, VolumeReport]] = {}  # instance -> volume -> how it is
+        # (instance, volume) -> since when, and when the guest was last asked to let go of it
+        self.detaching: dict[tuple[str, str], tuple[float, float]] = {}
         self.steps: dict[str, str] = {}  # what a starting instance is waiting for
         self.bells: dict[str, Bell] = {}
         self.imaging: dict[str, imaging.Task] = {}
@@ -137,6 +142,10 @@ class Nc:
     @property
     def address(self) -> str:
         return f"nc@{self.settings.host}"
+
+    def sc_of(self, spec: InstanceSpec) -> str:
+        """The storage controller of the zone."""
+        return f"sc@{spec.zone}"
 
     def folder_of(self, instance_id: str) -> Path:
         return self.settings.folder / "instances" / instance_id

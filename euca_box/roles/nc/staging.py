@@ -15,7 +15,7 @@ from euca_box.model.errors import EucaError
 from euca_box.model.instances import Reason, server_error
 from euca_box.net.network import NetError, Port, device_of
 from euca_box.observe.failpoints import fp
-from euca_box.roles.nc import checkpoint, consoles
+from euca_box.roles.nc import checkpoint, consoles, volumes
 from euca_box.roles.nc.cache import CacheError
 from euca_box.roles.nc.metadata import host_name
 from euca_box.roles.nc.workbench import DiskKind
@@ -53,6 +53,9 @@ async def start(nc: "Nc", resident: "Resident") -> None:
     nc.step(instance_id, "makes its disk")
     disks = await _disks(nc, resident, base)
     fp("nc.start.after-disk")
+    if spec.volumes:
+        nc.step(instance_id, "gets its volumes")
+        disks = (*disks, *await volumes.disks_for_start(nc, instance_id, disks))
     nc.step(instance_id, "is plugged into the network")
     await plug(nc, resident)
     fp("nc.start.after-plug")
@@ -85,6 +88,7 @@ async def finish(nc: "Nc", resident: "Resident") -> None:
     await nc.hypervisor.destroy(instance_id)
     nc.running.discard(instance_id)
     fp("nc.finish.after-destroy")
+    await volumes.release(nc, instance_id)
     await consoles.disconnect(nc, instance_id)
     if resident.placement.public_ip is not None:
         here = await nc.network.public_addresses()

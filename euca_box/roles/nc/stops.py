@@ -14,7 +14,7 @@ from euca_box.model.errors import Unavailable
 from euca_box.model.instances import Reason
 from euca_box.net.network import NetError
 from euca_box.observe.failpoints import fp
-from euca_box.roles.nc import consoles, staging
+from euca_box.roles.nc import consoles, staging, volumes
 
 if TYPE_CHECKING:
     from euca_box.roles.nc.role import Nc, Resident
@@ -67,6 +67,7 @@ async def halt(nc: "Nc", resident: "Resident") -> None:
     await nc.hypervisor.destroy(instance_id)
     nc.running.discard(instance_id)
     fp("nc.halt.after-destroy")
+    await volumes.release(nc, instance_id)
     await consoles.disconnect(nc, instance_id)
     here = await nc.network.public_addresses()
     for public_ip, private_ip in here.items():

@@ -54,6 +54,9 @@ class Workbench(Protocol):
     def uefi(self, variables: Path, uid: int | None) -> Firmware | None:
         """The firmware of this host, with the guest's variables in this file, made when it is not there."""
 
+    def qemu_user(self) -> int | None:
+        """Who the QEMU of a guest without a user of its own runs as."""
+
     def make_folder(self, path: Path) -> None:
         """One of ours, that QEMU may pass through."""
 
@@ -177,6 +180,9 @@ class HostWorkbench:
         await trio.to_thread.run_sync(
             send.send_form, url, ca_file, fields, data, limiter=self.limiter, abandon_on_cancel=True
         )
+
+    def qemu_user(self) -> int | None:
+        return self.qemu_uid
 
     def make_folder(self, path: Path) -> None:
         path.mkdir(parents=True, exist_ok=True, mode=0o711)

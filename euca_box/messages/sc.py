@@ -1,0 +1,98 @@
+"""What the CLC and the nodes ask a storage controller. Names as in Eucalyptus' SC, with Sc before them."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from euca_box.messages.base import Done, Op
+
+
+@dataclass(frozen=True)
+class Storage:
+    """What a storage controller has. `max_total_gib` 0: no limit but the disk."""
+
+    volumes: int
+    volumes_gib: int
+    max_volume_gib: int
+    max_total_gib: int
+    free_bytes: int
+
+
+@dataclass(frozen=True)
+class ScDescribeStorage(Op[Storage], role="sc", timeout=10):
+    """Sizes and limits."""
+
+
+@dataclass(frozen=True)
+class StoredVolume:
+    """A volume as the storage controller has it. `generation`: of its newest attachment."""
+
+    volume_id: str
+    size_gib: int
+    state: Literal["making", "ready", "failed", "deleting"]
+    percent: int = 100
+    reason: str = ""
+    exported: bool = False
+    generation: int = 0
+
+
+@dataclass(frozen=True)
+class ScCreateVolume(Op[StoredVolume], role="sc", timeout=50):
+    """Have the volume, of zeros or of a snapshot; waits for it up to wait_seconds. Twice is harmless.
+
+    IncorrectState for an id that was deleted here; InsufficientVolumeCapacity where it does not fit.
+    """
+
+    volume_id: str
+    size_gib: int
+    snapshot_id: str = ""
+    wait_seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class ScDeleteVolume(Op[Done], role="sc", timeout=60):
+    """Cut off its holder and free its bytes: done when this answers. An unknown id is remembered, so that a
+    late ScCreateVolume is refused."""
+
+    volume_id: str
+
+
+@dataclass(frozen=True)
+class StoredVolumes:
+    volumes: tuple[StoredVolume, ...]
+
+
+@dataclass(frozen=True)
+class ScDescribeVolumes(Op[StoredVolumes], role="sc", timeout=20):
+    """All volumes of the zone."""
+
+
+@dataclass(frozen=True)
+class VolumeConnection:
+    """An NBD export by its name behind a unix socket of this host."""
+
+    socket: str
+    export: str
+
+
+@dataclass(frozen=True)
+class ScExportVolume(Op[VolumeConnection], role="sc", timeout=40):
+    """Export it to the attachment of this generation, for a QEMU of this user. Twice is harmless.
+
+    An older holder is cut off first. IncorrectState when a newer one has it, InvalidVolumeNotFound.
+    """
+
+    volume_id: str
+    generation: int
+    uid: int | None = None
+
+
+@dataclass(frozen=True)
+class ScUnexportVolume(Op[Done], role="sc", timeout=40):
+    """Cut off the holder of this generation; a newer one is left alone. Twice is harmless.
+
+    `fence`: this generation never gets it again.
+    """
+
+    volume_id: str
+    generation: int
+    fence: bool = False

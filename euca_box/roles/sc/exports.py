@@ -1,0 +1,78 @@
+"""Who may write to a volume: one attachment at a time, by its generation. The row is committed first."""
+
+import logging
+from typing import TYPE_CHECKING
+
+from euca_box.blockstore.engine import EngineError, StaleGeneration
+from euca_box.messages import sc as messages
+from euca_box.messages.base import Call, Done
+from euca_box.model.ec2_errors import InvalidVolumeNotFound
+from euca_box.model.errors import IncorrectState, Unavailable
+from euca_box.observe.failpoints import fp
+
+if TYPE_CHECKING:
+    from euca_box.roles.sc.role import Sc
+
+log = logging.getLogger(__name__)
+
+
+async def export_volume(sc: "Sc", call: Call, op: messages.ScExportVolume) -> messages.VolumeConnection:
+    async with sc.lock(op.volume_id):
+        kept = sc.volumes.get(op.volume_id)
+        if kept is None or kept.state == "deleting":
+            raise InvalidVolumeNotFound(op.volume_id)
+        if kept.state != "ready":
+            raise IncorrectState(f"{op.volume_id} is not ready: {kept.reason or kept.state}")
+        if op.generation < kept.generation:
+            raise IncorrectState(f"{op.volume_id} is held by a newer attachment.")
+        await sc.mark(op.volume_id, exported=True, generation=op.generation, uid=op.uid)
+        fp("sc.export.after-commit")
+        try:
+            found = await sc.engine.export(op.volume_id, op.generation, op.uid)
+        except StaleGeneration as error:
+            raise IncorrectState(f"{error}.") from error
+        except EngineError as error:
+            log.warning("%s is not exported: %s", op.volume_id, error)
+            raise Unavailable(f"The storage controller cannot export {op.volume_id} now.") from error
+        fp("sc.export.after-engine")
+        return messages.VolumeConnection(str(found.socket), found.export)
+
+
+async def unexport_volume(sc: "Sc", call: Call, op: messages.ScUnexportVolume) -> Done:
+    async with sc.lock(op.volume_id):
+        kept = sc.volumes.get(op.volume_id)
+        if kept is None or op.generation < kept.generation:
+            return Done()
+        await sc.mark(op.volume_id, exported=False, generation=op.generation + int(op.fence))
+        fp("sc.unexport.after-commit")
+        try:
+            await sc.engine.unexport(op.volume_id)
+        except EngineError as error:
+            log.warning("%s is not cut off: %s", op.volume_id, error)
+            raise Unavailable(f"The storage controller cannot cut off {op.volume_id} now.") from error
+    return Done()
+
+
+async def settle(sc: "Sc") -> None:
+    """Exports as the rows say: what died comes back for its holder, what nobody holds is cut off."""
+    there = await sc.engine.exported()
+    for volume_id, kept in list(sc.volumes.items()):
+        wanted = kept.generation if kept.exported and kept.state == "ready" else None
+        if there.get(volume_id) == wanted:
+            continue
+        async with sc.lock(volume_id):
+            await _settle_one(sc, volume_id)
+
+
+async def _settle_one(sc: "Sc", volume_id: str) -> None:
+    kept = sc.volumes.get(volume_id)
+    if kept is None or kept.state != "ready":
+        return
+    try:
+        if kept.exported:
+            await sc.engine.export(volume_id, kept.generation, kept.uid)
+            log.warning("%s is exported again to its attachment %d", volume_id, kept.generation)
+        else:
+            await sc.engine.unexport(volume_id)
+    except EngineError as error:
+        log.warning("%s: %s", volume_id, error)

@@ -1,0 +1,118 @@
+"""The Storage Controller of a zone: its volumes and snapshots, and who may write to them.
+
+Rows say what shall be; the engine says what is. A task for each volume or snapshot that is on its way makes
+them agree. What a guest writes to does not pass through this process: storage daemons outlive it.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from weakref import WeakValueDictionary
+
+import trio
+
+from euca_box.blockstore.engine import BlockEngine
+from euca_box.bus.bus import Bus, Desk, Operations
+from euca_box.bus.memory import MemoryTransport
+from euca_box.bus.results import StoredResults
+from euca_box.messages import base, sc
+from euca_box.roles.sc import exports, loops, volumes
+from euca_box.roles.sc.volumes import Kept
+from euca_box.store.store import Statement, Store
+from euca_box.tasks import Bell, supervise
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+@dataclass(frozen=True)
+class ScSettings:
+    zone: str
+    max_volume_gib: int = 1024
+    max_total_gib: int = 0
+    reserved_disk_gib: int = 2
+    make_seconds: float = 3600.0
+
+
+class Sc:
+    def __init__(
+        self, settings: ScSettings, store: Store, bus: Bus, engine: BlockEngine, now: Callable[[], float]
+    ) -> None:
+        self.settings = settings
+        self.store = store
+        self.bus = bus
+        self.engine = engine
+        self.now = now
+        self.results = StoredResults(store, now)
+        self.volumes: dict[str, Kept] = {}
+        self.tombstones: set[str] = set()
+        self.progress: dict[str, int] = {}  # of volumes that are made, in percent
+        self.working: set[str] = set()  # volumes and snapshots that have a task
+        self.kept_files: set[str] = set()  # volumes that nobody here knows: told once
+        self.bell = Bell()
+        self.news = trio.Event()
+        self.creating = trio.Lock()
+        self._locks: WeakValueDictionary[str, trio.Lock] = WeakValueDictionary()
+
+    @property
+    def address(self) -> str:
+        return f"sc@{self.settings.zone}"
+
+    def lock(self, volume_id: str) -> trio.Lock:
+        """Held while who has the volume is changed, in the row and at the engine."""
+        return self._locks.setdefault(volume_id, trio.Lock())
+
+    async def load(self) -> None:
+        for row in await self.store.read("SELECT record FROM volume ORDER BY rowid"):
+            kept = base.decode(row["record"], Kept)
+            self.volumes[kept.volume_id] = kept
+        self.tombstones = {row["id"] for row in await self.store.read("SELECT id FROM tombstone")}
+
+    def changed(self) -> None:
+        """Wake whoever waits for a volume or snapshot."""
+        self.news.set()
+        self.news = trio.Event()
+
+    async def keep(self, kept: Kept, *more: Statement) -> Kept:
+        await self.store.write(
+            Statement(
+                "INSERT INTO volume (id, record) VALUES (?, ?) "
+                "ON CONFLICT (id) DO UPDATE SET record = excluded.record",
+                (kept.volume_id, base.encode(kept)),
+            ),
+            *more,
+        )
+        self.volumes[kept.volume_id] = kept
+        self.changed()
+        return kept
+
+    async def mark(self, volume_id: str, *more: Statement, **changes: object) -> Kept:
+        return await self.keep(replace(self.volumes[volume_id], **changes), *more)  # type: ignore[arg-type]
+
+    async def forget(self, volume_id: str) -> None:
+        await self.store.write(Statement("DELETE FROM volume WHERE id = ?", (volume_id,)))
+        self.volumes.pop(volume_id, None)
+        self.changed()
+
+
+async def run(
+    role: Sc, transport: MemoryTransport, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+) -> None:
+    """Answer and loop until cancelled; exports go on."""
+    await role.load()
+    desk = Desk(role, OPERATIONS, role.results)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(transport.serve, role.address, desk)
+        for name, loop in loops.LOOPS.items():
+            nursery.start_soon(supervise, f"sc {name}", partial(loop, role))
+        task_status.started()
+
+
+OPERATIONS: Operations = {
+    sc.ScDescribeStorage: volumes.describe_storage,
+    sc.ScCreateVolume: volumes.create_volume,
+    sc.ScDeleteVolume: volumes.delete_volume,
+    sc.ScDescribeVolumes: volumes.describe_volumes,
+    sc.ScExportVolume: exports.export_volume,
+    sc.ScUnexportVolume: exports.unexport_volume,
+}

@@ -1,0 +1,176 @@
+"""Volumes of the zone: made and deleted by tasks, which repeat until it is done or hopeless."""
+
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import trio
+
+from euca_box.blockstore.engine import EngineError, NoSpace
+from euca_box.messages import sc as messages
+from euca_box.messages.base import Call, Done
+from euca_box.model.ec2_errors import InsufficientVolumeCapacity
+from euca_box.model.errors import EucaError, IncorrectState, InvalidParameterValue
+from euca_box.observe.failpoints import fp
+from euca_box.store.store import Statement
+
+if TYPE_CHECKING:
+    from euca_box.roles.sc.role import Sc
+
+log = logging.getLogger(__name__)
+
+GIB = 1024**3
+RETRY_SECONDS = 2.0
+DISK_FULL = "the disk of the storage controller is full"
+
+
+Step = Callable[["Sc", "Kept"], Awaitable[None]]
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A volume of this storage controller. `exported`: the attachment `generation` holds it, as `uid`."""
+
+    volume_id: str
+    size_gib: int
+    state: Literal["making", "ready", "failed", "deleting"]
+    deadline: float
+    snapshot_id: str = ""
+    reason: str = ""
+    exported: bool = False
+    generation: int = 0
+    uid: int | None = None
+
+    @property
+    def size_bytes(self) -> int:
+        return self.size_gib * GIB
+
+
+async def describe_storage(sc: "Sc", call: Call, op: messages.ScDescribeStorage) -> messages.Storage:
+    reserved = sc.settings.reserved_disk_gib * GIB
+    return messages.Storage(
+        volumes=len(sc.volumes),
+        volumes_gib=sum(kept.size_gib for kept in sc.volumes.values()),
+        max_volume_gib=sc.settings.max_volume_gib,
+        max_total_gib=sc.settings.max_total_gib,
+        free_bytes=max(await sc.engine.free_bytes() - reserved, 0),
+    )
+
+
+async def create_volume(sc: "Sc", call: Call, op: messages.ScCreateVolume) -> messages.StoredVolume:
+    """Commit that it shall be; its task does the rest."""
+    if op.volume_id in sc.tombstones:
+        raise IncorrectState(f"{op.volume_id} was deleted.")
+    async with sc.creating:
+        if op.volume_id not in sc.volumes:
+            await _check_room(sc, op)
+            deadline = sc.now() + sc.settings.make_seconds
+            await sc.keep(Kept(op.volume_id, op.size_gib, "making", deadline, op.snapshot_id))
+            fp("sc.create.after-commit")
+            sc.bell.ring()
+    with trio.move_on_after(op.wait_seconds):
+        while (kept := sc.volumes.get(op.volume_id)) is not None and kept.state == "making":
+            await sc.news.wait()
+    if (kept := sc.volumes.get(op.volume_id)) is None:
+        raise IncorrectState(f"{op.volume_id} was deleted.")
+    return view(sc, kept)
+
+
+async def delete_volume(sc: "Sc", call: Call, op: messages.ScDeleteVolume) -> Done:
+    """Commit that it shall go and that the id never comes back; answer when nothing is left."""
+    tombstone = Statement(
+        "INSERT INTO tombstone (id, at) VALUES (?, ?) ON CONFLICT (id) DO NOTHING", (op.volume_id, sc.now())
+    )
+    sc.tombstones.add(op.volume_id)
+    async with sc.lock(op.volume_id):
+        if op.volume_id not in sc.volumes:
+            await sc.store.write(tombstone)
+            return Done()
+        await sc.mark(op.volume_id, tombstone, state="deleting", exported=False)
+    fp("sc.delete.after-commit")
+    sc.bell.ring()
+    while op.volume_id in sc.volumes:
+        await sc.news.wait()
+    return Done()
+
+
+async def describe_volumes(sc: "Sc", call: Call, op: messages.ScDescribeVolumes) -> messages.StoredVolumes:
+    return messages.StoredVolumes(tuple(view(sc, kept) for kept in sc.volumes.values()))
+
+
+def view(sc: "Sc", kept: Kept) -> messages.StoredVolume:
+    percent = sc.progress.get(kept.volume_id, 0) if kept.state == "making" else 100
+    return messages.StoredVolume(
+        kept.volume_id, kept.size_gib, kept.state, percent, kept.reason, kept.exported, kept.generation
+    )
+
+
+async def work_on(sc: "Sc", volume_id: str) -> None:
+    """From its row to a volume, or to nothing; a crash of this process is a pause."""
+    try:
+        while (kept := sc.volumes.get(volume_id)) is not None and kept.state in ("making", "deleting"):
+            if kept.state == "deleting":
+                await _try(sc, kept, _delete)
+            else:
+                await _try(sc, kept, _make)
+    finally:
+        sc.working.discard(volume_id)
+        sc.progress.pop(volume_id, None)
+
+
+async def _try(sc: "Sc", kept: Kept, step: Step) -> None:
+    """One try; what failed is tried again until the deadline of a volume that is made."""
+    try:
+        await step(sc, kept)
+        return
+    except NoSpace:
+        why, hopeless = DISK_FULL, True
+    except (EngineError, OSError) as error:
+        why, hopeless = str(error), False
+    except EucaError as error:
+        why, hopeless = error.message, error.side == "Client"
+    except Exception:
+        log.exception("%s: a step failed", kept.volume_id)
+        why, hopeless = "an internal error", False
+    log.warning("%s: %s", kept.volume_id, why)
+    if kept.state == "making" and (hopeless or sc.now() > kept.deadline):
+        await _fail(sc, kept.volume_id, why)
+    else:
+        await trio.sleep(RETRY_SECONDS)
+
+
+async def _make(sc: "Sc", kept: Kept) -> None:
+    await sc.engine.create(kept.volume_id, kept.size_bytes)
+    fp("sc.create.after-engine")
+    async with sc.lock(kept.volume_id):
+        if sc.volumes[kept.volume_id].state == "making":
+            await sc.mark(kept.volume_id, state="ready")
+    log.info("%s is ready", kept.volume_id)
+
+
+async def _delete(sc: "Sc", kept: Kept) -> None:
+    async with sc.lock(kept.volume_id):
+        await sc.engine.delete(kept.volume_id)
+        fp("sc.delete.after-engine")
+        await sc.forget(kept.volume_id)
+    log.info("%s is deleted", kept.volume_id)
+
+
+async def _fail(sc: "Sc", volume_id: str, reason: str) -> None:
+    """It stays, in error, until it is deleted; its bytes go now."""
+    async with sc.lock(volume_id):
+        if sc.volumes[volume_id].state == "making":
+            await sc.engine.delete(volume_id)
+            await sc.mark(volume_id, state="failed", reason=reason)
+
+
+async def _check_room(sc: "Sc", op: messages.ScCreateVolume) -> None:
+    settings = sc.settings
+    if not 1 <= op.size_gib <= settings.max_volume_gib:
+        raise InvalidParameterValue(f"Volumes have 1 to {settings.max_volume_gib} GiB here.")
+    total_gib = sum(kept.size_gib for kept in sc.volumes.values()) + op.size_gib
+    if settings.max_total_gib and total_gib > settings.max_total_gib:
+        raise InsufficientVolumeCapacity(f"All volumes together have {settings.max_total_gib} GiB at most.")
+    if await sc.engine.free_bytes() <= settings.reserved_disk_gib * GIB:
+        raise InsufficientVolumeCapacity("The disk of the storage controller is full.")
