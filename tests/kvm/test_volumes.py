@@ -1,0 +1,219 @@
+"""Volumes of real guests: attached hot, written, detached, attached elsewhere; what dies comes back.
+
+The writer in the guest numbers its records and waits for each to be on the disk, so that a record that it has
+counted and that is not there later was lost.
+"""
+
+import os
+import signal
+import subprocess
+import time
+
+import pytest
+
+from tests.kvm import test_first_guest
+from tests.kvm.test_first_guest import Cloud, group_id, images, key, launch, running_cloud, ssh
+
+pytestmark = test_first_guest.pytestmark
+__all__ = ["group_id", "images", "key"]  # fixtures of this module, too
+
+ZONE = "us-east-1a"
+# $1 the device; counts in /run/count; each record is a block of 512 bytes that begins with its number.
+WRITER = """
+n=0; : > /run/count
+while [ ! -e /run/stop ]; do
+  n=$((n+1)); printf '%-511s\\n' $n | dd of=$1 bs=512 seek=$n conv=notrunc oflag=direct 2>/dev/null || break
+  echo $n > /run/count
+done
+echo ended > /run/ended
+"""
+
+
+class OwnCloud(Cloud):
+    """Beside that of the other tests."""
+
+    bridge = "ebr12"
+    private, public = "10.93.0", "10.94.0"
+
+
+@pytest.fixture(scope="module")
+def cloud():
+    with running_cloud(OwnCloud) as c:
+        yield c
+
+
+@pytest.fixture(scope="module")
+def guests(cloud, images, key, group_id):
+    found = launch(cloud, images["emi"], group_id, count=2)
+    for guest in found:
+        ssh(key, guest["PublicIpAddress"], "true")
+    return found
+
+
+@pytest.fixture
+def volume(cloud, guests):
+    made = cloud.ec2.create_volume(AvailabilityZone=ZONE, Size=1)["VolumeId"]
+    until(cloud, made, "available")
+    yield made
+    found = cloud.ec2.describe_volumes(VolumeIds=[made])["Volumes"][0]
+    if found["Attachments"]:
+        detach(cloud, made)
+    cloud.ec2.delete_volume(VolumeId=made)
+
+
+def state_of(cloud, volume) -> str:
+    found = cloud.ec2.describe_volumes(VolumeIds=[volume])["Volumes"][0]
+    return found["Attachments"][0]["State"] if found["Attachments"] else found["State"]
+
+
+def until(cloud, volume, state, seconds=60) -> None:
+    deadline = time.monotonic() + seconds
+    while (now := state_of(cloud, volume)) != state:
+        assert time.monotonic() < deadline, f"{volume} is {now}, not {state}\n{cloud.output()[-3000:]}"
+        time.sleep(0.05)
+
+
+def attach(cloud, volume, guest, device="/dev/sdf") -> None:
+    cloud.ec2.attach_volume(VolumeId=volume, InstanceId=guest["InstanceId"], Device=device)
+    until(cloud, volume, "attached")
+
+
+def detach(cloud, volume, **more) -> None:
+    cloud.ec2.detach_volume(VolumeId=volume, **more)
+    until(cloud, volume, "available")
+
+
+def run(key, guest, command) -> str:
+    return ssh(key, guest["PublicIpAddress"], command)
+
+
+def disk_of(key, guest, volume) -> str:
+    """The device that the guest gave the volume, found by its serial number."""
+    look = (
+        f"for i in $(seq 100); do d=$(grep -lx {volume} /sys/block/vd*/serial 2>/dev/null); "
+        '[ -n "$d" ] && break; sleep 0.1; done; echo $d'
+    )
+    return "/dev/" + run(key, guest, look).split("/")[3]
+
+
+def daemon_of(volume) -> int:
+    found = subprocess.run(
+        ["pgrep", "-f", f"qemu-storage-daemon.*{volume}"], capture_output=True, text=True, check=True
+    )
+    return int(found.stdout.split()[0])
+
+
+def begin_writer(key, guest, disk) -> None:
+    run(key, guest, f"rm -f /run/stop /run/ended; cat > /run/writer <<'E'\n{WRITER}\nE")
+    run(key, guest, f"sh /run/writer {disk} >/dev/null 2>&1 &")
+
+
+def counted(key, guest) -> int:
+    return int(run(key, guest, "cat /run/count").strip() or 0)
+
+
+def end_writer(key, guest) -> int:
+    """How many records it was told are written."""
+    run(key, guest, "touch /run/stop; while [ ! -e /run/ended ]; do sleep 0.1; done; rm /run/ended")
+    return counted(key, guest)
+
+
+def records_of(key, guest, disk, count) -> list[int]:
+    read = f"dd if={disk} bs=512 skip=1 count={count} iflag=direct 2>/dev/null | tr -d ' '"
+    return [int(line) for line in run(key, guest, read).split()]
+
+
+def test_what_one_guest_wrote_another_reads(cloud, guests, key, volume):
+    first, second = guests
+    attach(cloud, volume, first)
+    disk = disk_of(key, first, volume)
+    wrote = run(
+        key,
+        first,
+        f"dd if=/dev/urandom of={disk} bs=1M count=8 conv=fsync 2>/dev/null; "
+        f"dd if={disk} bs=1M count=8 2>/dev/null | sha256sum",
+    )
+    detach(cloud, volume)
+    assert volume not in run(key, first, "cat /sys/block/vd*/serial")
+    attach(cloud, volume, second)
+    disk = disk_of(key, second, volume)
+    assert run(key, second, f"dd if={disk} bs=1M count=8 2>/dev/null | sha256sum") == wrote
+    daemon = subprocess.run(
+        ["ps", "-o", "uid=", "-p", str(daemon_of(volume))], capture_output=True, text=True
+    )
+    assert int(daemon.stdout) == 1_899_999_999
+
+
+def test_a_volume_is_there_again_after_a_stop_and_a_start(cloud, guests, images, key, group_id, volume):
+    [guest] = launch(cloud, images["emi"], group_id)
+    attach(cloud, volume, guest)
+    disk = disk_of(key, guest, volume)
+    run(key, guest, f"echo kept | dd of={disk} conv=fsync 2>/dev/null")
+    cloud.ec2.stop_instances(InstanceIds=[guest["InstanceId"]])
+    cloud.wait_state([guest["InstanceId"]], "stopped")
+    assert (
+        subprocess.run(["pgrep", "-f", f"qemu-storage-daemon.*{volume}"], capture_output=True).stdout == b""
+    )
+    cloud.ec2.start_instances(InstanceIds=[guest["InstanceId"]])
+    [guest] = cloud.wait_state([guest["InstanceId"]], "running")
+    assert run(key, guest, f"head -c 5 {disk_of(key, guest, volume)}") == "kept\n"
+    cloud.terminate([guest["InstanceId"]])
+    until(cloud, volume, "available")
+
+
+def test_a_killed_storage_daemon_is_back_in_seconds_and_nothing_that_was_written_is_lost(
+    cloud, guests, key, volume
+):
+    guest = guests[0]
+    attach(cloud, volume, guest)
+    disk = disk_of(key, guest, volume)
+    begin_writer(key, guest, disk)
+    for _ in range(3):
+        before = counted(key, guest)
+        os.kill(daemon_of(volume), signal.SIGKILL)
+        deadline = time.monotonic() + 30
+        while counted(key, guest) <= before + 50:
+            assert time.monotonic() < deadline, cloud.output()[-3000:]
+            time.sleep(0.2)
+    count = end_writer(key, guest)
+    assert records_of(key, guest, disk, count) == list(range(1, count + 1))
+
+
+def test_a_killed_euca_box_disturbs_no_writer_and_adopts_what_is_attached(cloud, guests, key, volume):
+    guest = guests[0]
+    attach(cloud, volume, guest)
+    disk = disk_of(key, guest, volume)
+    begin_writer(key, guest, disk)
+    daemon = daemon_of(volume)
+    cloud.kill()
+    before = counted(key, guest)
+    time.sleep(1)
+    assert counted(key, guest) > before  # while no euca-box runs
+    cloud.start()
+    assert state_of(cloud, volume) == "attached"
+    assert daemon_of(volume) == daemon
+    count = end_writer(key, guest)
+    assert records_of(key, guest, disk, count) == list(range(1, count + 1))
+    detach(cloud, volume)
+
+
+def test_a_forced_detach_frees_the_volume_whatever_the_guest_does(cloud, guests, key, volume):
+    first, second = guests
+    attach(cloud, volume, first)
+    disk = disk_of(key, first, volume)
+    run(key, first, f"echo first | dd of={disk} conv=fsync 2>/dev/null")
+    detach(cloud, volume, Force=True)
+    attach(cloud, volume, second)
+    assert run(key, second, f"head -c 6 {disk_of(key, second, volume)}") == "first\n"
+
+
+def test_nothing_is_left(cloud, guests):
+    cloud.terminate([guest["InstanceId"] for guest in guests])
+    assert cloud.leftovers() == []
+    deadline = time.monotonic() + 10
+    while cloud.ec2.describe_volumes()["Volumes"]:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    assert list((cloud.data.path / "sc" / "volumes").iterdir()) == []
+    argv = ["pgrep", "-f", f"qemu-storage-daemon.*{cloud.data.path}"]
+    assert subprocess.run(argv, capture_output=True).stdout == b""
