@@ -393,7 +393,7 @@ class App:
             scrub_mib_per_second=self.config.walrus.scrub_mib_per_second,
             scrub_days=self.config.walrus.scrub_days,
         )
-        vault = ObjectVault(objects, self.bridge)
+        vault = ObjectVault(objects, self.bridge, lambda: self.walrus_keyring.grants)
         return walrus_role.Walrus(
             walrus, store, vault, self.walrus_keyring, _lender(), self._sealer(), time.time
         )

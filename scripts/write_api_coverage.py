@@ -16,8 +16,7 @@ from typing import Any, get_args, get_type_hints
 
 from euca_box.api.ec2 import shapes
 from euca_box.api.s3 import routes
-from euca_box.messages import sts
-from euca_box.messages.base import Op
+from euca_box.messages.iam_registry import IAM_ACTIONS, STS_ACTIONS
 from euca_box.messages.not_offered import NOT_OFFERED
 from euca_box.messages.registry import EC2_ACTIONS
 from euca_box.roles.clc import (
@@ -275,17 +274,23 @@ def _configuration() -> Iterator[str]:
 
 
 def _sts() -> list[str]:
-    actions = [
-        name
-        for name, kind in vars(sts).items()
-        if isinstance(kind, type) and issubclass(kind, Op) and kind is not Op
-    ]
     return [
         "## STS and IAM",
         "",
-        f"STS: {_code(actions)}. Every other action of STS, and all of IAM, answers `InvalidAction`:",
-        "users are made by the operator with `euca-box user`.",
+        f"STS 2011-06-15: {_code(STS_ACTIONS)}.",
+        "",
+        f"IAM 2010-05-08: {_code(name for name in sorted(IAM_ACTIONS) if name not in _EUARE)}.",
+        "",
+        f"For the administrator of the cloud, as in Eucalyptus 3: {_code(_EUARE)}; with `DelegateAccount`",
+        "any action of IAM is about that account.",
+        "",
+        "Policies of users, groups and roles decide over EC2, S3, IAM and STS. Every other action",
+        "answers `InvalidAction`, every other parameter `ValidationError`: there are no permissions boundaries, no",
+        "SAML and OpenID providers, no server certificates, no service-linked roles and no MFA devices.",
     ]
+
+
+_EUARE = ("CreateAccount", "DeleteAccount", "ListAccounts")
 
 
 def _code(names: Iterable[str]) -> str:

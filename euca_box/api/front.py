@@ -21,7 +21,9 @@ CREDENTIAL = b"Credential="
 LONGEST_CREDENTIAL = 512  # a stranger's header must cost a moment, whatever stands in it
 
 _SCOPE = re.compile(rb"[^/,\s]+/\d{8}/[^/,\s]*/([^/,\s]+)/aws4_request")
-_STS_ACTION = re.compile(rb"(?:^|&)Action=(?:GetCallerIdentity|AssumeRole|GetSessionToken)(?:&|$)")
+_STS_ACTION = re.compile(
+    rb"(?:^|&)Action=(?:GetCallerIdentity|AssumeRole|GetSessionToken|GetFederationToken)(?:&|$)"
+)
 
 
 class Front:

@@ -37,6 +37,7 @@ AUTH_PARAMETERS = frozenset(
         "SecurityToken",
     }
 )
+LONGEST_AGENT = 256
 SERVICES = {"ec2", "iam", "sts"}
 
 
@@ -55,6 +56,7 @@ class Query:
     signed: SignedRequest
     request_id: str
     source_ip: str
+    secure: bool = False
 
     def parameters(self) -> list[tuple[str, str]]:
         """Without those of the signature; X-Amz- is of presigned requests."""
@@ -91,7 +93,7 @@ async def read_query(scope: Scope, receive: Receive) -> Query:
         scope["method"], scope["raw_path"], pairs, headers, hashlib.sha256(body).hexdigest()
     )
     client = scope.get("client") or ("", 0)
-    return Query(signed, str(uuid.uuid4()), str(client[0]))
+    return Query(signed, str(uuid.uuid4()), str(client[0]), scope.get("scheme") == "https")
 
 
 def believe(
@@ -120,7 +122,15 @@ def believe(
 
 
 def _call(query: Query, key: AccessKey) -> Call:
-    return Call(key.principal, query.request_id, source_ip=query.source_ip, access_key_id=key.access_key_id)
+    agent = next((value for name, value in query.signed.headers if name == "user-agent"), "")
+    return Call(
+        key.principal,
+        query.request_id,
+        source_ip=query.source_ip,
+        access_key_id=key.access_key_id,
+        secure=query.secure,
+        user_agent=agent[:LONGEST_AGENT],
+    )
 
 
 async def answer(

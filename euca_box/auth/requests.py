@@ -173,7 +173,8 @@ def _session_key(keyring: Keyring, access_key_id: str, token: str, now: datetime
         claim = sessions.open_token(keyring.session_key, access_key_id, token)
     except sessions.BadToken:
         raise refusal from None
-    parent = keyring.find(claim.parent_access_key_id)
+    named = claim.parent_access_key_id
+    parent = keyring.find_role(named) if claim.is_of_role else keyring.find(named)
     if parent is None:
         raise refusal
     if claim.expires_at <= now.timestamp():

@@ -71,9 +71,9 @@ def _make_key(path: Path) -> bytes:
     return key
 
 
-def new_access_key_id(prefix: str = "AKIA") -> str:
+def new_access_key_id(prefix: str = "AKIA", length: int = 16) -> str:
     """`AKIA` and 16 characters, as AWS writes it: tools check the length. Temporary ones begin with ASIA."""
-    return prefix + "".join(secrets.choice(ALPHABET) for _ in range(16))
+    return prefix + "".join(secrets.choice(ALPHABET) for _ in range(length))
 
 
 def new_secret() -> str:

@@ -62,10 +62,18 @@ class Results(Protocol):
 class Desk:
     """A role's side of the bus: finds the operation in the table, runs it once for each op id."""
 
-    def __init__(self, role: object, operations: Operations, results: Results | None = None) -> None:
+    def __init__(
+        self,
+        role: object,
+        operations: Operations,
+        results: Results | None = None,
+        check: Callable[[Any, Call, Op[Any]], Awaitable[None]] | None = None,
+    ) -> None:
+        """`check(role, call, op)` is asked first and raises what refuses the call."""
         self._role = role
         self._operations = operations
         self._results = results
+        self._check = check
         self._running: dict[str, trio.Event] = {}
 
     async def answer(self, op: Op[R], call: Call) -> R:
@@ -88,6 +96,8 @@ class Desk:
         function = self._operations.get(type(op))
         if function is None:
             raise InvalidAction(type(op).__name__)
+        if self._check is not None:
+            await self._check(self._role, call, op)
         if self._results is None or not op.mutates or call.op_id is None:
             return await function(self._role, call, op)  # type: ignore[no-any-return]
         while (running := self._running.get(call.op_id)) is not None:

@@ -25,12 +25,26 @@ user_command.add_command(certificate_command)
 @click.argument("name")
 @click.option("--account", help="Account id or name. Without it the user gets an account of its own.")
 @click.option("--email", default="", help="Address of the user.")
+@click.option(
+    "--policy",
+    "policies",
+    multiple=True,
+    metavar="NAME",
+    help="With --account: what the user may, such as AdministratorAccess or ReadOnlyAccess.",
+)
 @common.output_option
 @common.data_dir_option
-def add(name: str, account: str | None, email: str, output: str, data_dir: Path | None) -> None:
-    """Make a user with an access key."""
+def add(
+    name: str,
+    account: str | None,
+    email: str,
+    policies: tuple[str, ...],
+    output: str,
+    data_dir: Path | None,
+) -> None:
+    """Make a user with an access key. In an account of its own it may everything."""
     data = common.data_dir_of(data_dir)
-    made = common.ask(data, "AddUser", name=name, account=account, email=email)
+    made = common.ask(data, "AddUser", name=name, account=account, email=email, policies=policies)
     row = {field: made[field] for field in SHOWN}
     common.show_one(
         row,

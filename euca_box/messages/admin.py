@@ -23,11 +23,13 @@ class UserKeys:
 
 @dataclass(frozen=True)
 class AddUser(Op[UserKeys], role="clc"):
-    """Make a user and its first access key. Without an account it gets one of its own name."""
+    """Make a user and its first access key. Without an account it gets one of its own name, in which it may
+    everything; in another's account it may what `policies`, names of AWS's, allow."""
 
     name: str
     account: str | None = None
     email: str = ""
+    policies: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -35,6 +35,9 @@ class Call:
     op_id: str | None = None
     source_ip: str = ""
     access_key_id: str = ""  # that signed; empty for the console and for the cloud itself
+    delegate: str = ""  # the account that an administrator's call of IAM is about, if not his own
+    secure: bool = False  # it came over TLS
+    user_agent: str = ""
 
     @property
     def account(self) -> str:

@@ -3,8 +3,9 @@
 from dataclasses import dataclass, field
 
 from euca_box.messages.base import Done, Op
-from euca_box.model.accounts import AccessKey
+from euca_box.model.accounts import AccessKey, Principal
 from euca_box.model.images import ImageData, ImageType
+from euca_box.model.rights import Grants
 
 
 @dataclass(frozen=True)
@@ -286,8 +287,11 @@ class BeginScrub(Op[Done], role="walrus", timeout=30):
 
 @dataclass(frozen=True)
 class SyncPrincipals(Op[Done], role="walrus", timeout=20):
-    """Every access key of the cloud, pushed down by the CLC. An older version is ignored."""
+    """Every access key and role of the cloud and their policies, pushed down by the CLC. An older version
+    is ignored."""
 
     version: int
     keys: tuple[AccessKey, ...]
     session_key: bytes = field(default=b"", repr=False)  # opens the session tokens of STS
+    roles: tuple[Principal, ...] = ()
+    grants: Grants = field(default_factory=Grants)

@@ -18,11 +18,20 @@ class UserState(enum.StrEnum):
     DISABLED = "disabled"
 
 
+class PrincipalKind(enum.StrEnum):
+    USER = "user"
+    ROLE = "role"
+    FEDERATED = "federated"
+
+
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """A user, as the front ends need to know it to check signatures and rights.
+    """A user, or who has put on a role, as the front ends need to know it to check signatures and rights.
 
-    `canonical_id` (64 hex digits) and `display_name` are what S3 shows as Owner.
+    `canonical_id` (64 hex digits) and `display_name` are what S3 shows as Owner. `identity` is the id by
+    which policies are held (AIDA..., AROA...). `root`: its account's first user, who may everything in it
+    without a policy, as every user of 1.6.2 could; others may what policies allow (`model/rights.py`).
+    `session` names a session of a role or a federated user; `session_policies` narrow it.
     """
 
     account: str
@@ -32,6 +41,26 @@ class Principal:
     email: str = ""
     admin: bool = False
     enabled: bool = True
+    identity: str = ""
+    root: bool = True
+    path: str = "/"
+    kind: PrincipalKind = PrincipalKind.USER
+    session: str = ""
+    session_policies: tuple[str, ...] = ()
+
+    @property
+    def is_unlimited(self) -> bool:
+        """No policy of its own limits it: the root of its account."""
+        return self.root and self.kind is PrincipalKind.USER and not self.session_policies
+
+    @property
+    def user_id(self) -> str:
+        """What STS and `aws:userid` call it."""
+        if self.kind is PrincipalKind.FEDERATED:
+            return f"{self.account}:{self.session}"
+        if self.kind is PrincipalKind.ROLE:
+            return f"{self.identity}:{self.session}"
+        return self.account if self.admin else self.identity
 
 
 # Who signs the URLs by which nodes fetch images: Walrus itself. No user can have this account.
@@ -54,6 +83,10 @@ class AccessKey:
 
 def arn(principal: Principal) -> str:
     """The ARN of the caller (STS GetCallerIdentity): the account's admin is its root."""
-    if principal.admin and principal.user == "admin":
+    if principal.kind is PrincipalKind.ROLE:
+        return f"arn:aws:sts::{principal.account}:assumed-role/{principal.user}/{principal.session}"
+    if principal.kind is PrincipalKind.FEDERATED:
+        return f"arn:aws:sts::{principal.account}:federated-user/{principal.session}"
+    if principal.root and principal.user == "admin":
         return f"arn:aws:iam::{principal.account}:root"
-    return f"arn:aws:iam::{principal.account}:user/{principal.user}"
+    return f"arn:aws:iam::{principal.account}:user{principal.path}{principal.user}"

@@ -36,12 +36,13 @@ class PolicyError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Asker:
-    """Who asks, as policies name it. All empty: nobody who is known."""
+    """Who asks, as policies name it. All empty: nobody who is known. `role_arn`: of a role's session."""
 
     account: str = ""
     arn: str = ""
     canonical_id: str = ""
     service: str = ""
+    role_arn: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +82,10 @@ class Statement:
         if not self.principals:
             return True  # a policy of an identity: it is whose it is
         return any(_is_meant(kind, name, asker) for kind, name in self.principals) != self.not_principals
+
+    def is_direct(self, asker: Asker) -> bool:
+        names = {name for kind, name in self.principals if kind == "AWS"}
+        return bool(names & {_ANYONE, asker.arn, asker.role_arn or asker.arn})
 
     @property
     def is_public(self) -> bool:
@@ -127,6 +132,23 @@ class Policy:
             decision = Decision.ALLOW
         return decision
 
+    def condition_keys(self) -> frozenset[str]:
+        """The condition keys that it asks for, in lower case."""
+        return frozenset(c.key for statement in self.statements for c in statement.conditions)
+
+    def names_user(self, question: Question) -> bool:
+        """Does an Allow name the user itself, or everybody, and not only its account?
+
+        Then a user needs no policy of its own (IAM user guide, "Policy evaluation for requests within a
+        single account"); an Allow for the account only lets the account give it on.
+        """
+        return any(
+            statement.effect is Decision.ALLOW
+            and statement.applies(question)
+            and statement.is_direct(question.asker)
+            for statement in self.statements
+        )
+
     @property
     def is_public(self) -> bool:
         return any(statement.is_public for statement in self.statements)
@@ -157,6 +179,24 @@ def parse_policy(text: str, *, of_resource: bool) -> Policy:
     if len(sids) != len(set(sids)):
         raise PolicyError("Statement IDs (SID) in a single policy must be unique.")
     return Policy(text, statements)
+
+
+def parse_trust(text: str) -> Policy:
+    """The policy of a role that says who may put it on: principals, and no resource but the role itself.
+
+    Raises PolicyError.
+    """
+    document = _object(_json(text), "Policies must be valid JSON and the first byte must be '{'")
+    given = document.get("Statement")
+    statements = given if isinstance(given, list) else [given]
+    if any(isinstance(item, dict) and {"Resource", "NotResource"} & set(item) for item in statements):
+        raise PolicyError("Has prohibited field Resource")
+    with_resource = [{**item, "Resource": "*"} if isinstance(item, dict) else item for item in statements]
+    policy = parse_policy(json.dumps({**document, "Statement": with_resource}), of_resource=True)
+    names = (name.lower() for statement in policy.statements for name in statement.action_names)
+    if not all(name.startswith("sts:") for name in names):
+        raise PolicyError("AssumeRole policy may only specify STS AssumeRole actions.")
+    return policy
 
 
 def _json(text: str) -> Any:
@@ -304,5 +344,5 @@ def _is_meant(kind: str, name: str, asker: Asker) -> bool:
         return False
     match = _PRINCIPAL_ARN.fullmatch(name)
     if match is not None and match[2] != "root":
-        return name == asker.arn
+        return name in (asker.arn, asker.role_arn)
     return (match[1] if match else name) == asker.account

@@ -1,20 +1,22 @@
 """May this principal do that? The one place where rights on buckets and objects are decided.
 
-In order: a Deny of the bucket's policy, what the public access block takes away, an Allow of the
-policy, ownership, the ACL. Owner means account: all users of an account share its buckets. Nobody
-stands above it, the cloud's administrator included. Source: S3 user guide, "How Amazon S3 authorizes a
+In order: the policies of the user or role who asks, a Deny of the bucket's policy, what the public access
+block takes away, an Allow of the policy, ownership, the ACL. Owner means account: all users of an account
+share its buckets, as far as their own policies let them. Nobody stands above it, the cloud's administrator
+included. Source: S3 user guide, "How Amazon S3 authorizes a
 request", "Mapping of ACL permissions and access policy permissions".
 """
 
 import enum
 
-from euca_box.model.accounts import LENDER, LOGGER, LOGGER_SERVICE, Principal, arn
+from euca_box.model.accounts import LENDER, LOGGER, LOGGER_SERVICE, Principal
 from euca_box.model.acls import Acl, CannedAcl, Grant, Group, Permission
 from euca_box.model.bucket_settings import ObjectOwnership, PublicAccessBlock
 from euca_box.model.policies import Asker, Decision, Policy, Question
 from euca_box.model.policy_text import Context
+from euca_box.model.rights import asker, rights
 from euca_box.model.s3_errors import AccessControlListNotSupported, AccessDenied, NoSuchBucket
-from euca_box.objects.circumstances import CIRCUMSTANCES
+from euca_box.objects.circumstances import CIRCUMSTANCES, GRANTS
 from euca_box.objects.rows import ANONYMOUS, Bucket, Owner, StoredObject, owner_of
 
 
@@ -130,6 +132,15 @@ def is_allowed(
             return False
     owns_bucket = principal is not None and principal.account == bucket.owner.account
     policy = bucket.policy
+    own = Decision.ALLOW
+    if principal is not None and not principal.is_unlimited:
+        question = _question(principal, action, bucket, stored, key)
+        own = rights(principal, GRANTS.get()(), question)
+        named = owns_bucket and policy is not None and policy.names_user(question)
+        if own is Decision.DENY or (own is Decision.NOTHING and not named):
+            return False
+        if own is Decision.NOTHING and action in _OF_THE_POLICY:
+            return False
     if policy is not None and action not in _OF_THE_POLICY:
         decision = policy.decide(_question(principal, action, bucket, stored, key))
         if decision is Decision.DENY or (
@@ -138,7 +149,15 @@ def is_allowed(
             return False
         if decision is Decision.ALLOW and (stored is None or _is_of_bucket_owner(bucket, stored)):
             return True
-    return _by_ownership(principal, action, bucket, stored)
+    return own is Decision.ALLOW and _by_ownership(principal, action, bucket, stored)
+
+
+def is_allowed_for(principal: Principal | None, action: str, resource: str) -> bool:
+    """Do the policies of the user allow what is about no bucket that is there (ListBuckets, CreateBucket)?"""
+    if principal is None or principal.is_unlimited:
+        return True
+    question = Question(asker(principal), action, resource, CIRCUMSTANCES.get()())
+    return rights(principal, GRANTS.get()(), question) is Decision.ALLOW
 
 
 def authorize(
@@ -157,7 +176,11 @@ def authorize(
 def is_denied(principal: Principal | None, action: Action, bucket: Bucket, *, key: str) -> bool:
     """Does the policy forbid it, whatever else allows it?"""
     question = _question(principal, action, bucket, None, key)
-    return bucket.policy is not None and bucket.policy.decide(question) is Decision.DENY
+    if bucket.policy is not None and bucket.policy.decide(question) is Decision.DENY:
+        return True
+    if principal is None or principal.is_unlimited:
+        return False
+    return rights(principal, GRANTS.get()(), question) is Decision.DENY
 
 
 def _by_ownership(
@@ -255,9 +278,9 @@ def _question(
     if stored is not None and stored.tags:
         tags = {f"s3:existingobjecttag/{tag}".lower(): (value,) for tag, value in stored.tags.items()}
         context = {**context, **tags}
-    asker = Asker()
+    who = Asker()
     if principal == LOGGER:
-        asker = Asker(service=LOGGER_SERVICE)
+        who = Asker(service=LOGGER_SERVICE)
     elif principal is not None:
-        asker = Asker(principal.account, arn(principal), principal.canonical_id)
-    return Question(asker, action.value, f"{resource}/{name}" if of_object else resource, context)
+        who = asker(principal)
+    return Question(who, action.value, f"{resource}/{name}" if of_object else resource, context)

@@ -9,12 +9,15 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 
 from euca_box.model.policy_text import Context
+from euca_box.model.rights import Grants
 
 
 def _none() -> Context:
     return {}
 
 
+# What the policies of users and roles say. Where nobody set them, nobody has any.
+GRANTS: ContextVar[Callable[[], Grants]] = ContextVar("grants", default=Grants)
 CIRCUMSTANCES: ContextVar[Callable[[], Context]] = ContextVar("circumstances", default=_none)
 
 

@@ -49,6 +49,7 @@ from euca_box.roles.nc.role import Nc
 from euca_box.roles.nc.workbench import HostWorkbench
 from euca_box.roles.walrus.role import Walrus
 from tests.api.ec2_walker import walk_response
+from tests.api.query_walker import walk as walk_query
 
 SUBNET = IPv4Network("127.77.0.0/20")
 PUBLIC = tuple(f"198.51.100.{n}" for n in range(10, 100))
@@ -191,9 +192,38 @@ class CloudBox:
                 aws_secret_access_key=secret,
                 config=config,
             )
-            if service == "ec2":
-                walk_answers(self._clients[service, user])
+            walk_answers(self._clients[service, user], service)
         return self._clients[service, user]
+
+    def client_of(self, service: str, key: dict[str, str]) -> Any:
+        """A boto3 client with other credentials than a user's first: {AccessKeyId, SecretAccessKey, ...}."""
+        config = botocore.config.Config(s3={"addressing_style": "path"}, retries={"total_max_attempts": 1})
+        client = self._session.client(
+            service,
+            endpoint_url=self.url,
+            region_name="us-east-1",
+            aws_access_key_id=key["AccessKeyId"],
+            aws_secret_access_key=key["SecretAccessKey"],
+            aws_session_token=key.get("SessionToken"),
+            config=config,
+        )
+        walk_answers(client, service)
+        return client
+
+    def iam_user(self, name: str, *statements: dict[str, Any], owner: str = "alice") -> dict[str, str]:
+        """A user in the account of `owner`, with an inline policy of these statements; its key."""
+        iam = self.client("iam", owner)
+        iam.create_user(UserName=name)
+        if statements:
+            document = json.dumps({"Version": "2012-10-17", "Statement": list(statements)})
+            iam.put_user_policy(UserName=name, PolicyName="inline", PolicyDocument=document)
+        key: dict[str, str] = iam.create_access_key(UserName=name)["AccessKey"]
+        self.until_walrus_knows()
+        return key
+
+    def until_walrus_knows(self) -> None:
+        """All users and policies as they are now."""
+        self.until(lambda: self.app.walrus_keyring.version == self.app.keyring.version)
 
     def ec2(self, user: str = "alice") -> Any:
         return self.client("ec2", user)
@@ -409,15 +439,17 @@ def running_cloud(
         raise broken[0]
 
 
-def walk_answers(client: Any) -> None:
+def walk_answers(client: Any, service: str = "ec2") -> None:
     """Compare every answer that this client gets with the model."""
 
     def walk(response_dict: Any, event_name: str, **_: Any) -> None:
         if response_dict and response_dict["status_code"] == 200:
             operation = event_name.rpartition(".")[2]
-            walk_response(response_dict, client.meta.service_model.operation_model(operation))
+            model = client.meta.service_model.operation_model(operation)
+            walk_response(response_dict, model) if service == "ec2" else walk_query(response_dict, model)
 
-    client.meta.events.register("response-received.ec2", walk)
+    if service in ("ec2", "iam", "sts"):
+        client.meta.events.register(f"response-received.{service}", walk)
 
 
 def _is_up(box: CloudBox) -> bool:

@@ -5,6 +5,7 @@ import trio
 
 from euca_box.messages import admin
 from euca_box.messages import ec2_instances as ec2
+from euca_box.messages.base import SYSTEM
 from tests.sim.cloud import cloud
 
 pytestmark = pytest.mark.trio
@@ -12,7 +13,7 @@ SWEEP_SECONDS = 31
 
 
 async def ledger(c):
-    reply = await c.ask(admin.ListLeftovers())
+    reply = await c.ask(admin.ListLeftovers(), SYSTEM)
     return [(found.kind, found.name, found.deed) for found in reply.found]
 
 

@@ -5,6 +5,7 @@ import trio
 
 from euca_box.images.download import DownloadError
 from euca_box.messages import admin
+from euca_box.messages.base import SYSTEM
 from euca_box.model.ec2_errors import InvalidAMIIDNotFound
 from tests.sim.cloud import cloud
 
@@ -12,7 +13,7 @@ pytestmark = pytest.mark.trio
 
 
 async def states(c, *image_ids, wait_seconds=20.0):
-    reply = await c.ask(admin.CacheImages(image_ids, wait_seconds))
+    reply = await c.ask(admin.CacheImages(image_ids, wait_seconds), SYSTEM)
     return {row.image_id: row.state for row in reply.images}
 
 

@@ -26,7 +26,7 @@ from euca_box.auth.requests import AuthError
 from euca_box.model.errors import EucaError
 from euca_box.model.notifications import Cause
 from euca_box.model.s3_errors import S3Error, S3InternalError, S3NotImplemented
-from euca_box.objects.circumstances import CIRCUMSTANCES
+from euca_box.objects.circumstances import CIRCUMSTANCES, GRANTS
 from euca_box.objects.engine import Objects
 from euca_box.objects.notices import CAUSE
 
@@ -106,6 +106,7 @@ async def _answer(front: Front, request: S3Request) -> Response:
         refuse_hidden(request)
         if request.method == "OPTIONS":
             return preflight(front, request)
+        GRANTS.set(lambda: front.keyring.grants)
         CIRCUMSTANCES.set(lambda: circumstances_of(request, front.settings.now()))
         if request.is_website:
             return await serve_website(front, request)

@@ -17,7 +17,7 @@ from euca_box.model.s3_errors import (
     InvalidBucketAclWithObjectOwnership,
     InvalidLocationConstraint,
 )
-from euca_box.objects.acl import Action, authorize
+from euca_box.objects.acl import Action, authorize, is_allowed_for
 from euca_box.objects.rows import MIB, Bucket
 
 MOST_LISTED = 10_000
@@ -29,7 +29,7 @@ _CLASSIC = {"", "US", "us-east-1"}
 async def list_buckets(front: Front, request: S3Request) -> Response:
     """S3 API 2006-03-01, GET Service."""
     principal = request.principal
-    if principal is None:
+    if principal is None or not is_allowed_for(principal, "s3:ListAllMyBuckets", "*"):
         raise AccessDenied()
     prefix, limit, after = request.query.get("prefix"), _most_buckets(request), _after(request)
     region = request.query.get("bucket-region")
@@ -76,7 +76,8 @@ def _after(request: S3Request) -> str:
 async def create_bucket(front: Front, request: S3Request) -> Response:
     """S3 API 2006-03-01, PUT Bucket."""
     refuse_unknown(request)
-    if request.principal is None:
+    resource = f"arn:aws:s3:::{request.bucket}"
+    if request.principal is None or not is_allowed_for(request.principal, "s3:CreateBucket", resource):
         raise AccessDenied()
     document = await read_document(request, MIB)
     location = ""

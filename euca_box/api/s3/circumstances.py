@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from urllib.parse import parse_qsl
 
 from euca_box.api.s3.request import S3Request
-from euca_box.model.accounts import arn
 from euca_box.model.policy_text import Context
+from euca_box.model.rights import identity_context
 
 _QUERY = {
     "prefix": "s3:prefix",
@@ -55,11 +55,7 @@ def _signature(request: S3Request) -> dict[str, tuple[str, ...]]:
         return {"aws:principaltype": ("Anonymous",)}
     query = "X-Amz-Signature" in request.query or "Signature" in request.query
     return {
-        "aws:principaltype": ("User",),
-        "aws:username": (principal.user,),
-        "aws:userid": (principal.account,),
-        "aws:principalaccount": (principal.account,),
-        "aws:principalarn": (arn(principal),),
+        **identity_context(principal),
         "s3:signatureversion": ("AWS" if request.verified is None else "AWS4-HMAC-SHA256",),
         "s3:authtype": ("REST-QUERY-STRING" if query else "REST-HEADER",),
     }

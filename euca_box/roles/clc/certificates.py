@@ -65,7 +65,7 @@ async def _check_free(clc: "Clc", account: str, user: str, der: bytes) -> None:
 
 async def _kept(clc: "Clc", account: str, user: str, pem: str) -> Row:
     row: dict[str, Value] = {
-        "certificate_id": secrets.new_access_key_id("CERT"),
+        "certificate_id": secrets.new_access_key_id("CERT", 28),
         "account": account,
         "user": user,
         "pem": pem,

@@ -12,7 +12,7 @@ from euca_box.messages.walrus import SyncPrincipals
 from euca_box.model.errors import EucaError
 from euca_box.model.images import Image
 from euca_box.model.instances import Instance, InstanceState
-from euca_box.roles.clc import launches, stops
+from euca_box.roles.clc import iam_access_keys, launches, stops
 from euca_box.roles.clc.address_loop import push_addresses
 from euca_box.roles.clc.bundle_loop import bundle_instances
 from euca_box.roles.clc.firewall import send_groups
@@ -77,7 +77,10 @@ async def push_groups(clc: "Clc") -> None:
 async def push_principals(clc: "Clc") -> None:
     """All access keys to Walrus: on change, and again now and then (it may have been restored)."""
     while True:
-        op = SyncPrincipals(clc.keyring.version, tuple(clc.keyring.all_keys()), clc.keyring.session_key)
+        ring = clc.keyring
+        op = SyncPrincipals(
+            ring.version, tuple(ring.all_keys()), ring.session_key, tuple(ring.all_roles()), ring.grants
+        )
         try:
             await clc.bus.ask("walrus", op, system_call("principals"))
             clc.problems.pop("principals", None)
@@ -102,6 +105,7 @@ async def sweep(clc: "Clc") -> None:
                     record.instance_id,
                     Statement("DELETE FROM user_data WHERE instance_id = ?", (record.instance_id,)),
                 )
+        await iam_access_keys.write_uses(clc)
         await clc.store.write(
             Statement("DELETE FROM client_token WHERE at < ?", (now - TOKEN_SECONDS,)),
         )

@@ -4,10 +4,11 @@ What it can do is the table OPERATIONS at the end. What it does by itself is in 
 """
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 from weakref import WeakValueDictionary
 
 import trio
@@ -35,9 +36,9 @@ from euca_box.messages import (
     ec2_tags,
     ec2_volumes,
     ec2_vpcs,
-    iam,
     sts,
 )
+from euca_box.model.accounts import Principal
 from euca_box.model.addresses import Address
 from euca_box.model.bundle_tasks import BundleTask
 from euca_box.model.groups import SecurityGroup
@@ -45,12 +46,15 @@ from euca_box.model.ids import NewId, id_maker
 from euca_box.model.images import Image
 from euca_box.model.instances import Instance, VmType
 from euca_box.model.keypairs import KeyPair
+from euca_box.model.policies import Decision, Question
+from euca_box.model.rights import rights
 from euca_box.model.volumes import Volume
 from euca_box.roles.clc import (
     account,
     addresses,
     attaching,
     attributes,
+    authorisation,
     bundle_tasks,
     certificates,
     group_rules,
@@ -62,6 +66,7 @@ from euca_box.roles.clc import (
     keypairs,
     loops,
     monitoring,
+    people,
     places,
     prefetch,
     sessions,
@@ -69,7 +74,6 @@ from euca_box.roles.clc import (
     stops,
     storage,
     tags,
-    user_certificates,
     users,
     vm_types,
     volume_statuses,
@@ -172,6 +176,7 @@ class Clc:
         self.groups_version = 0
         self.sending_groups = trio.Lock()
         self.busy: set[str] = set()  # instances that a task is working on
+        self.key_uses: dict[str, tuple[float, str]] = {}  # access key -> when and for which service
         self.problems: dict[str, str] = {}  # where -> what an operator should read
 
     @property
@@ -189,6 +194,19 @@ class Clc:
     def _note(self, before: Instance | None, after: Instance | None) -> None:
         self.census.note(before, after)
         self.attachments.note(before, after)
+
+    def rights_of(self, principal: Principal, question: Question) -> Decision:
+        """What the caller's own policies say."""
+        return rights(principal, self.keyring.grants, question)
+
+    def owned_records(self) -> dict[str, Callable[[str], Iterable[Any]]]:
+        """What an account has that would go on without it, by its name for people."""
+        return {
+            "instances": lambda account: (i for i in self.instances.of(account) if i.ended_at is None),
+            "images": self.images.of,
+            "addresses": self.addresses.of,
+            "volumes": self.volumes.of,
+        }
 
     async def load(self) -> None:
         """Read the rows; make the first administrator when there is none."""
@@ -210,7 +228,7 @@ async def run(
     """Answer and loop until cancelled."""
     await clc.load()
     async with trio.open_nursery() as nursery:
-        await nursery.start(transport.serve, "clc", Desk(clc, OPERATIONS))
+        await nursery.start(transport.serve, "clc", Desk(clc, OPERATIONS, check=authorisation.check))
         for name, loop in loops.LOOPS.items():
             nursery.start_soon(supervise, f"clc {name}", partial(loop, clc))
         task_status.started()
@@ -294,10 +312,10 @@ OPERATIONS: Operations = {
     ec2_vpcs.DescribeNetworkInterfaces: vpcs.describe_network_interfaces,
     sts.GetCallerIdentity: users.get_caller_identity,
     sts.GetSessionToken: sessions.get_session_token,
-    iam.UploadSigningCertificate: user_certificates.upload,
-    iam.ListSigningCertificates: user_certificates.list_all,
-    iam.UpdateSigningCertificate: user_certificates.update,
-    iam.DeleteSigningCertificate: user_certificates.delete,
+    sts.AssumeRole: sessions.assume_role,
+    sts.GetFederationToken: sessions.get_federation_token,
+    sts.GetAccessKeyInfo: sessions.get_access_key_info,
+    **people.OPERATIONS,
     admin.AddUser: users.add_user,
     admin.GetUserKeys: users.get_user_keys,
     admin.ListUsers: users.list_users,

@@ -6,12 +6,14 @@ same for the administrator of the cloud, and issues them.
 
 from typing import TYPE_CHECKING
 
-from euca_box.messages import iam
+from euca_box.messages import iam_certificates as iam
 from euca_box.messages.base import Call, Done
+from euca_box.messages.moments import Moment
 from euca_box.model.ec2_errors import NoSuchEntity
-from euca_box.model.errors import AccessDeniedByPolicy, ValidationError
+from euca_box.model.errors import ValidationError
 from euca_box.roles.clc import certificates, users
-from euca_box.store.store import Conflict, Row, Statement, one
+from euca_box.roles.clc.identities import cut, user_of
+from euca_box.store.store import Conflict, Row, Statement
 
 if TYPE_CHECKING:
     from euca_box.roles.clc.role import Clc
@@ -22,22 +24,29 @@ _SHOWN = {"active": "Active", "inactive": "Inactive", "revoked": "Inactive"}
 _MINE = "WHERE certificate_id = ? AND account = ? AND user = ? AND state <> 'revoked'"
 
 
-async def upload(clc: "Clc", call: Call, op: iam.UploadSigningCertificate) -> iam.SigningCertificate:
-    """Raises Malformed-, DuplicateCertificate, LimitExceeded, NoSuchEntity, AccessDeniedByPolicy."""
+async def upload(
+    clc: "Clc", call: Call, op: iam.UploadSigningCertificate
+) -> iam.UploadSigningCertificateResult:
+    """Raises Malformed-, DuplicateCertificate, LimitExceeded, NoSuchEntity."""
     account, user = await _owner(clc, call, op.user_name)
-    return _view(await certificates.keep(clc, account, user, op.certificate_body.strip() + "\n"))
+    row = await certificates.keep(clc, account, user, op.certificate_body.strip() + "\n")
+    return iam.UploadSigningCertificateResult(_view(row))
 
 
-async def list_all(clc: "Clc", call: Call, op: iam.ListSigningCertificates) -> iam.SigningCertificates:
+async def list_all(
+    clc: "Clc", call: Call, op: iam.ListSigningCertificates
+) -> iam.ListSigningCertificatesResult:
     account, user = await _owner(clc, call, op.user_name)
     rows = await clc.store.read(
-        "SELECT * FROM signing_certificate WHERE account = ? AND user = ? ORDER BY created_at", account, user
-    )
-    return iam.SigningCertificates(tuple(map(_view, rows)))
+        "SELECT * FROM signing_certificate WHERE account = ? AND user = ? ORDER BY certificate_id",
+        account, user,
+    )  # fmt: skip
+    shown, marker = cut(rows, op, lambda row: row["certificate_id"])
+    return iam.ListSigningCertificatesResult(tuple(map(_view, shown)), marker is not None, marker)
 
 
 async def update(clc: "Clc", call: Call, op: iam.UpdateSigningCertificate) -> Done:
-    """Raises NoSuchEntity, ValidationError, AccessDeniedByPolicy."""
+    """Raises NoSuchEntity, ValidationError."""
     if op.status not in _STATES:
         raise ValidationError("Status is Active or Inactive.")
     change = f"UPDATE signing_certificate SET state = ? {_MINE}"  # noqa: S608
@@ -45,7 +54,7 @@ async def update(clc: "Clc", call: Call, op: iam.UpdateSigningCertificate) -> Do
 
 
 async def delete(clc: "Clc", call: Call, op: iam.DeleteSigningCertificate) -> Done:
-    """Raises NoSuchEntity, AccessDeniedByPolicy."""
+    """Raises NoSuchEntity."""
     change = f"DELETE FROM signing_certificate {_MINE}"  # noqa: S608
     return await _changed(clc, call, op.user_name, op.certificate_id, change)
 
@@ -63,17 +72,9 @@ async def _changed(
 
 
 async def _owner(clc: "Clc", call: Call, user_name: str | None) -> tuple[str, str]:
-    """Account and user. Another user of the account is an administrator's to name."""
-    if user_name in (None, call.principal.user):
-        return call.account, call.principal.user
-    if not call.admin:
-        raise AccessDeniedByPolicy("The certificates of another user are an administrator's to change.")
-    row = one(
-        await clc.store.read("SELECT name FROM user WHERE account = ? AND name = ?", call.account, user_name)
-    )
-    if row is None:
-        raise NoSuchEntity("user", (user_name or "")[:64])
-    return call.account, row["name"]
+    """Account and user. Raises NoSuchEntity."""
+    row = await user_of(clc, call, user_name)
+    return row["account"], row["name"]
 
 
 def _view(row: Row) -> iam.SigningCertificate:
@@ -82,5 +83,5 @@ def _view(row: Row) -> iam.SigningCertificate:
         certificate_id=row["certificate_id"],
         certificate_body=row["pem"],
         status=_SHOWN[row["state"]],
-        upload_date=row["created_at"],
+        upload_date=Moment(row["created_at"]),
     )

@@ -1,19 +1,25 @@
 """Users, accounts and access keys: who may ask, and how the front ends learn it."""
 
 import hashlib
+import os
 import re
 from typing import TYPE_CHECKING
 
-from euca_box.auth import bundle_keys, secrets
+import trio
+
+from euca_box.auth import bundle_keys, passwords, secrets
 from euca_box.auth.secrets import Sealer
 from euca_box.auth.wsse import Signer
 from euca_box.messages import admin, sts
 from euca_box.messages.base import Call, Done
 from euca_box.model import accounts
-from euca_box.model.accounts import AccessKey, Principal, UserState
+from euca_box.model.accounts import AccessKey, Principal, PrincipalKind, UserState
+from euca_box.model.aws_policies import AWS_POLICIES, PREFIX
 from euca_box.model.ec2_errors import EntityAlreadyExists, NoSuchEntity
 from euca_box.model.errors import InvalidParameterValue
-from euca_box.roles.clc import sessions
+from euca_box.model.rights import grants_of
+from euca_box.roles.clc import rights, sessions
+from euca_box.roles.clc.identities import USER, new_id
 from euca_box.store.store import Conflict, Row, Statement, Store, Value, insert, one
 
 if TYPE_CHECKING:
@@ -25,9 +31,8 @@ ADMIN = "admin"
 async def get_caller_identity(
     clc: "Clc", call: Call, op: sts.GetCallerIdentity
 ) -> sts.GetCallerIdentityResult:
-    principal = call.principal
-    user_id = principal.account if principal.admin else f"AIDA{principal.canonical_id[:16].upper()}"
-    return sts.GetCallerIdentityResult(accounts.arn(principal), user_id, principal.account)
+    who = call.principal
+    return sts.GetCallerIdentityResult(who.user_id, who.account, accounts.arn(who))
 
 
 async def make_admin(
@@ -36,10 +41,11 @@ async def make_admin(
     """The first administrator, with an access key. False when there is one already."""
     if await store.read("SELECT 1 FROM user WHERE admin = 1"):
         return False
-    hashed = secrets.hash_password(password) if password else ""
+    hashed = passwords.hashed(password) if password else ""
     await store.write(
         insert("account", {"account": account, "name": "eucalyptus", "created_at": now}),
-        *_user_rows(sealer, account, ADMIN, now, admin=True, password_hash=hashed),
+        user_row(account, ADMIN, now, root=True, admin=True, password_hash=hashed),
+        key_row(sealer, account, ADMIN, now),
     )
     return True
 
@@ -54,17 +60,31 @@ async def add_user(clc: "Clc", call: Call, op: admin.AddUser) -> admin.UserKeys:
         raise InvalidParameterValue(f"{op.email[:80]!r} is no e-mail address.")
     rows: list[Statement] = []
     if op.account is None:
-        account = await _new_account_id(clc)
+        account, owner = await new_account_id(clc), ""
         rows.append(insert("account", {"account": account, "name": op.name, "created_at": clc.now()}))
     else:
-        account = await _account_id(clc, op.account)
-    rows += _user_rows(clc.sealer, account, op.name, clc.now(), email=op.email)
+        account = await account_id(clc, op.account)
+        owner = await canonical_id_of(clc, account)
+    now = clc.now()
+    made = user_row(account, op.name, now, root=not owner, canonical_id=owner, email=op.email)
+    rows += [made, key_row(clc.sealer, account, op.name, now)]
+    rows += [_attached(account, op.name, policy) for policy in op.policies]
     try:
         await clc.store.write(*rows)
     except Conflict:
         raise EntityAlreadyExists("User", op.name) from None
     await refresh_keyring(clc)
     return await _keys_of(clc, account, op.name)
+
+
+def _attached(account: str, name: str, policy: str) -> Statement:
+    """One of AWS's policies for a new user. Raises InvalidParameterValue."""
+    if policy not in AWS_POLICIES:
+        raise InvalidParameterValue(
+            f"The policy {policy[:80]!r} is none of {', '.join(AWS_POLICIES)}; `aws iam` attaches others."
+        )
+    sql = "INSERT INTO attached_policy SELECT id, ? FROM user WHERE account = ? AND name = ?"
+    return Statement(sql, (PREFIX + policy, account, name))
 
 
 async def get_user_keys(clc: "Clc", call: Call, op: admin.GetUserKeys) -> admin.UserKeys:
@@ -107,20 +127,16 @@ async def set_user_state(clc: "Clc", call: Call, op: admin.SetUserState) -> Done
 
 async def set_password(clc: "Clc", call: Call, op: admin.SetPassword) -> Done:
     row = await find(clc, op.name)
-    await clc.store.write(
-        Statement(
-            "UPDATE user SET password_hash = ? WHERE account = ? AND name = ?",
-            (secrets.hash_password(op.password), row["account"], row["name"]),
-            expect=1,
-        )
-    )
+    hashed = await trio.to_thread.run_sync(passwords.hashed, op.password)
+    sql = "UPDATE user SET password_hash = ?, password_at = ?, password_reset = 0 WHERE id = ?"
+    await clc.store.write(Statement(sql, (hashed, clc.now(), row["id"]), expect=1))
     return Done()
 
 
 async def refresh_keyring(clc: "Clc") -> None:
-    """Read all keys into the CLC's own keyring under a new version, and have Walrus told."""
+    """Read all keys, roles and policies into the CLC's own keyring under a new version; have Walrus told."""
     rows = await clc.store.read(
-        "SELECT access_key.*, user.canonical_id, user.email, user.admin, user.state AS user_state "
+        "SELECT access_key.access_key_id, access_key.sealed_secret, access_key.state AS key_state, user.* "
         "FROM access_key JOIN user ON user.account = access_key.account AND user.name = access_key.user"
     )
     [[row]] = await clc.store.write(
@@ -130,65 +146,107 @@ async def refresh_keyring(clc: "Clc") -> None:
         )
     )
     keys = [_access_key(clc, r) for r in rows]
-    clc.keyring.replace(int(row["value"]), keys, await sessions.session_key(clc))
+    grants = grants_of(await rights.held(clc))
+    clc.keyring.replace(int(row["value"]), keys, await sessions.session_key(clc), await _roles(clc), grants)
     clc.keyring.replace_certificates(await _signers(clc))
     clc.principals_bell.ring()
+
+
+async def _roles(clc: "Clc") -> list[Principal]:
+    """Every role, as who puts it on will be known. S3 shows the account's own id as the owner."""
+    rows = await clc.store.read(
+        "SELECT iam_role.*, user.canonical_id, user.name AS owner FROM iam_role "
+        "JOIN user ON user.account = iam_role.account AND user.root = 1"
+    )
+    return [
+        Principal(
+            account=row["account"],
+            user=row["name"],
+            canonical_id=row["canonical_id"],
+            display_name=row["owner"],
+            identity=row["id"],
+            root=False,
+            path=row["path"],
+            kind=PrincipalKind.ROLE,
+        )
+        for row in rows
+    ]
+
+
+async def canonical_id_of(clc: "Clc", account: str) -> str:
+    """What S3 calls the account: that of its first user. Raises NoSuchEntity."""
+    rows = await clc.store.read("SELECT canonical_id FROM user WHERE account = ? AND root = 1", account)
+    if not rows:
+        raise NoSuchEntity("account", account[:32])
+    return str(rows[0]["canonical_id"])
 
 
 async def _signers(clc: "Clc") -> dict[bytes, Signer[AccessKey]]:
     """The signing certificates in use, for SOAP."""
     rows = await clc.store.read(
-        "SELECT signing_certificate.certificate_id, signing_certificate.pem, user.*, "
-        "user.state AS user_state FROM signing_certificate "
+        "SELECT signing_certificate.certificate_id, signing_certificate.pem, user.* FROM signing_certificate "
         "JOIN user ON user.account = signing_certificate.account AND user.name = signing_certificate.user "
         "WHERE signing_certificate.state = 'active'"
     )
     signers: dict[bytes, Signer[AccessKey]] = {}
     for row in rows:
         der, key = bundle_keys.read_certificate(row["pem"].encode())
-        signers[der] = Signer(key, AccessKey(row["certificate_id"], "", _principal(row, row["name"])))
+        signers[der] = Signer(key, AccessKey(row["certificate_id"], "", principal_of(row)))
     return signers
 
 
-def _principal(row: Row, name: str) -> Principal:
+def principal_of(row: Row) -> Principal:
     return Principal(
         account=row["account"],
-        user=name,
+        user=row["name"],
         canonical_id=row["canonical_id"],
-        display_name=name,
+        display_name=row["name"],
         email=row["email"],
         admin=bool(row["admin"]),
-        enabled=row["user_state"] == UserState.ACTIVE,
+        enabled=row["state"] == UserState.ACTIVE,
+        identity=row["id"],
+        root=bool(row["root"]),
+        path=row["path"],
     )
 
 
 def _access_key(clc: "Clc", row: Row) -> AccessKey:
-    principal = _principal(row, row["user"])
     secret = clc.sealer.open(row["sealed_secret"], row["access_key_id"])
-    return AccessKey(row["access_key_id"], secret, principal, enabled=row["state"] == UserState.ACTIVE)
+    enabled = row["key_state"] == UserState.ACTIVE
+    return AccessKey(row["access_key_id"], secret, principal_of(row), enabled)
 
 
-def _user_rows(
-    sealer: Sealer,
+def user_row(
     account: str,
     name: str,
     now: float,
     *,
-    email: str = "",
+    root: bool,
+    canonical_id: str = "",
     admin: bool = False,
+    email: str = "",
     password_hash: str = "",
-) -> tuple[Statement, Statement]:
-    key_id = secrets.new_access_key_id()
+    state: UserState = UserState.ACTIVE,
+) -> Statement:
+    """Without a `canonical_id` a new one: of an account's first user."""
     user: dict[str, Value] = {
         "account": account,
         "name": name,
-        "canonical_id": hashlib.sha256(f"{account}/{name}/{key_id}".encode()).hexdigest(),
+        "id": new_id(USER),
+        "root": int(root),
+        "canonical_id": canonical_id or hashlib.sha256(os.urandom(32)).hexdigest(),
         "email": email,
         "admin": int(admin),
-        "state": UserState.ACTIVE.value,
+        "state": state.value,
         "password_hash": password_hash,
         "created_at": now,
     }
+    return insert("user", user)
+
+
+def key_row(sealer: Sealer, account: str, name: str, now: float) -> Statement:
+    """A first access key for the user."""
+    key_id = secrets.new_access_key_id()
     key: dict[str, Value] = {
         "access_key_id": key_id,
         "account": account,
@@ -197,7 +255,7 @@ def _user_rows(
         "state": UserState.ACTIVE.value,
         "created_at": now,
     }
-    return insert("user", user), insert("access_key", key)
+    return insert("access_key", key)
 
 
 async def find(clc: "Clc", name: str) -> Row:
@@ -242,7 +300,7 @@ async def _keys_of(clc: "Clc", account: str, user: str) -> admin.UserKeys:
     )
 
 
-async def _account_id(clc: "Clc", account: str) -> str:
+async def account_id(clc: "Clc", account: str) -> str:
     row = one(
         await clc.store.read("SELECT account FROM account WHERE account = ? OR name = ?", account, account)
     )
@@ -251,7 +309,7 @@ async def _account_id(clc: "Clc", account: str) -> str:
     return str(row["account"])
 
 
-async def _new_account_id(clc: "Clc") -> str:
+async def new_account_id(clc: "Clc") -> str:
     while True:
         account = f"{clc.randomness.randrange(10**11, 10**12)}"
         if not await clc.store.read("SELECT 1 FROM account WHERE account = ?", account):

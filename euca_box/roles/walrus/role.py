@@ -14,7 +14,6 @@ from euca_box.auth.keyring import Keyring
 from euca_box.auth.secrets import Sealer
 from euca_box.bus.bus import Desk, Operations
 from euca_box.bus.memory import MemoryTransport
-from euca_box.messages import base
 from euca_box.messages import walrus as messages
 from euca_box.model.accounts import AccessKey
 from euca_box.roles.walrus import bundles, copies, hidden, images, loops, principals, scrubbing
@@ -65,13 +64,8 @@ class Walrus:
         self.tasks: trio.Nursery | None = None
 
     async def load(self) -> None:
-        """The keys that were pushed last, so that S3 works before the CLC is there."""
-        rows = await self.store.read("SELECT version, record FROM principal")
-        keys = [base.decode(row["record"], AccessKey) for row in rows]
-        meta = await self.store.read("SELECT value FROM meta WHERE name = ?", principals.SESSION_KEY)
-        session_key = bytes.fromhex(meta[0]["value"]) if meta else b""
         await self.stored.load()
-        principals.take(self, max((row["version"] for row in rows), default=0), keys, session_key)
+        await principals.load(self)
 
 
 async def run(

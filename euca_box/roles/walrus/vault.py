@@ -1,11 +1,13 @@
 """The object store as the Walrus role needs it: a look at an object's facts and bytes, from trio."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from euca_box.bridge import Bridge
 from euca_box.model.accounts import LENDER, Principal
+from euca_box.model.rights import Grants
 from euca_box.model.s3_errors import NoSuchKey
+from euca_box.objects.circumstances import GRANTS
 from euca_box.objects.completion import NamedPart
 from euca_box.objects.engine import Objects
 from euca_box.objects.hashing import sha256_of
@@ -75,12 +77,18 @@ class Vault(Protocol):
 class ObjectVault:
     """The real one: `Objects` lives in asyncio, so every call crosses the bridge."""
 
-    def __init__(self, objects: Objects, bridge: Bridge) -> None:
+    def __init__(self, objects: Objects, bridge: Bridge, grants: Callable[[], Grants] = Grants) -> None:
+        """`grants()`: the policies of users and roles, as Walrus knows them now."""
         self._objects = objects
         self._bridge = bridge
+        self._grants = grants
 
     async def stat(self, principal: Principal, bucket: str, key: str) -> ObjectFacts:
-        return await self._bridge.to_asyncio(self._objects.stat, principal, bucket, key)
+        return await self._bridge.to_asyncio(self._stat, principal, bucket, key)
+
+    async def _stat(self, principal: Principal, bucket: str, key: str) -> ObjectFacts:
+        GRANTS.set(self._grants)
+        return await self._objects.stat(principal, bucket, key)
 
     async def read_at(self, bucket: str, key: str, generation: int, offset: int, length: int) -> bytes:
         return await self._bridge.to_asyncio(self._objects.read_at, bucket, key, generation, offset, length)

@@ -3,21 +3,27 @@
 from dataclasses import dataclass
 
 from euca_box.messages.base import Done, Op
+from euca_box.messages.moments import Moment
 
 
 @dataclass(frozen=True)
 class SigningCertificate:
-    """`status` is Active or Inactive, `upload_date` in seconds since 1970."""
+    """`status` is Active or Inactive."""
 
     user_name: str
     certificate_id: str
     certificate_body: str
     status: str
-    upload_date: float
+    upload_date: Moment
 
 
 @dataclass(frozen=True)
-class UploadSigningCertificate(Op[SigningCertificate], role="clc", mutates=True):
+class UploadSigningCertificateResult:
+    certificate: SigningCertificate
+
+
+@dataclass(frozen=True)
+class UploadSigningCertificate(Op[UploadSigningCertificateResult], role="clc", mutates=True):
     """`user_name` None: the caller's own."""
 
     certificate_body: str
@@ -25,13 +31,17 @@ class UploadSigningCertificate(Op[SigningCertificate], role="clc", mutates=True)
 
 
 @dataclass(frozen=True)
-class SigningCertificates:
+class ListSigningCertificatesResult:
     certificates: tuple[SigningCertificate, ...]
+    is_truncated: bool = False
+    marker: str | None = None
 
 
 @dataclass(frozen=True)
-class ListSigningCertificates(Op[SigningCertificates], role="clc"):
+class ListSigningCertificates(Op[ListSigningCertificatesResult], role="clc"):
     user_name: str | None = None
+    marker: str | None = None
+    max_items: int | None = None
 
 
 @dataclass(frozen=True)
