@@ -285,8 +285,8 @@ def _sts() -> list[str]:
         "any action of IAM is about that account.",
         "",
         "Policies of users, groups and roles decide over EC2, S3, IAM and STS. Every other action",
-        "answers `InvalidAction`, every other parameter `ValidationError`: there are no permissions boundaries, no",
-        "SAML and OpenID providers, no server certificates, no service-linked roles and no MFA devices.",
+        "answers `InvalidAction`, every other parameter `ValidationError`: no permissions boundaries,",
+        "SAML and OpenID providers, server certificates, service-linked roles or MFA devices.",
     ]
 
 
