@@ -14,7 +14,7 @@ COMMANDS = {
     "init": "run",
     "run": "run",
     "status": "status",
-    "credentials": "users",
+    "credentials": "credentials",
     "user": "users",
     "image": "images",
     "vm-type": "vm_types",

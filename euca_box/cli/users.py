@@ -1,7 +1,5 @@
-"""`euca-box user ...` and `euca-box credentials`."""
+"""`euca-box user ...`, and the variables that clients read."""
 
-import json
-import shlex
 from pathlib import Path
 from typing import Any
 
@@ -84,25 +82,6 @@ def enable(name: str, data_dir: Path | None) -> None:
     click.echo(f"{name} is enabled")
 
 
-@click.command("credentials")
-@click.argument("user", default="admin")
-@click.option("--format", "form", type=click.Choice(["env", "aws", "json"]), default="env")
-@common.data_dir_option
-def credentials_command(user: str, form: str, data_dir: Path | None) -> None:
-    """Print a user's access key: for a shell (env), for ~/.aws (aws), or as JSON."""
-    data = common.data_dir_of(data_dir)
-    settings = environment(data, user)
-    if form == "json":
-        keys = common.ask(data, "GetUserKeys", name=user)
-        row = {field: keys[field] for field in SHOWN}
-        click.echo(json.dumps(row | {"endpoint_url": settings["AWS_ENDPOINT_URL"]}, indent=2))
-    elif form == "env":
-        for name, value in settings.items():
-            click.echo(f"export {name}={shlex.quote(value)}")
-    else:
-        click.echo(_profile(settings))
-
-
 def environment(data: Any, user: str = "admin") -> dict[str, str]:
     """The variables that the AWS CLI and SDKs read."""
     status = common.ask(data, "status")
@@ -117,26 +96,3 @@ def environment(data: Any, user: str = "admin") -> dict[str, str]:
     if status["api"].startswith("https"):
         found["AWS_CA_BUNDLE"] = str(data.path / "ca.pem")
     return found
-
-
-def _profile(found: dict[str, str]) -> str:
-    lines = [
-        "# ~/.aws/config",
-        "[profile euca-box]",
-        f"region = {found['AWS_DEFAULT_REGION']}",
-        f"endpoint_url = {found['AWS_ENDPOINT_URL']}",
-        "output = json",
-        "cli_pager =",
-    ]
-    if "AWS_CA_BUNDLE" in found:
-        lines.append(f"ca_bundle = {found['AWS_CA_BUNDLE']}")
-    lines += [
-        "s3 =",
-        "  addressing_style = path",
-        "",
-        "# ~/.aws/credentials",
-        "[euca-box]",
-        f"aws_access_key_id = {found['AWS_ACCESS_KEY_ID']}",
-        f"aws_secret_access_key = {found['AWS_SECRET_ACCESS_KEY']}",
-    ]
-    return "\n".join(lines)
