@@ -82,10 +82,15 @@ class RealCloud:
 
 
 @contextlib.contextmanager
-def real_cloud(data_dir: Path) -> Iterator[RealCloud]:
-    """Started, answering, and at the end stopped. Terminate instances before: guests outlive the process."""
+def real_cloud(data_dir: Path, more: dict[str, str] | None = None) -> Iterator[RealCloud]:
+    """Started, with `more` settings, answering, and at the end stopped.
+
+    Terminate instances before: guests outlive the process.
+    """
     settings = {f"EUCA_BOX__API__{name}": str(port) for name, port in PORTS.items()}
-    settings |= {"EUCA_BOX__API__LISTEN": '["127.0.0.1"]', "EUCA_BOX__NETWORK__BRIDGE": "ebench"}
+    settings |= {"EUCA_BOX__API__LISTEN": '["127.0.0.1"]', "EUCA_BOX__NETWORK__BRIDGE": "ebench"} | (
+        more or {}
+    )
     argv = [str(PROGRAM), "run", "--roles", "all", "--no-demo", "--data-dir", str(data_dir)]
     log = data_dir.with_name("output.log")
     with log.open("ab") as output:
