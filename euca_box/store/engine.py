@@ -10,6 +10,8 @@ from pathlib import Path
 
 from euca_box.store.store import Conflict, Row, Statement, StoreError, StoreFull, Value
 
+WAL_BYTES = 64 << 20  # what a burst made of the WAL beyond that is given back
+
 Batch = Sequence[Statement]
 Outcome = list[list[Row]] | StoreError
 
@@ -28,6 +30,22 @@ def prepare(db: sqlite3.Connection, path: str) -> None:
     [level] = db.execute("PRAGMA synchronous").fetchone()
     if level != 2:
         raise StoreError(f"{path}: synchronous=FULL was not taken ({level})")
+
+
+def leave_checkpoints(db: sqlite3.Connection) -> None:
+    """To somebody else: commits of this connection make none."""
+    db.execute("PRAGMA wal_autocheckpoint = 0")
+    db.execute(f"PRAGMA journal_size_limit = {WAL_BYTES}")
+
+
+def checkpoint(db: sqlite3.Connection) -> int:
+    """Carry what the WAL holds into the database, as far as no reader needs it; nobody waits for it.
+
+    Frames that the WAL then still begins with: 0 when all were carried and the next commit starts it anew
+    (SQLite manual, PRAGMA wal_checkpoint).
+    """
+    _, written, carried = db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+    return 0 if carried == written else int(written)
 
 
 def check(db: sqlite3.Connection, path: str) -> None:

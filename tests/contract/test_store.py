@@ -5,6 +5,7 @@ import sqlite3
 
 import pytest
 
+from euca_box.store import engine
 from euca_box.store.sqlite_store import open_store
 from euca_box.store.store import Conflict, Statement, StoreError, insert
 from euca_box.store.sync_store import SyncStore
@@ -178,3 +179,31 @@ async def test_a_migration_that_fails_changes_nothing(tmp_path, migrations):
     store = await open_store(tmp_path / "x.db", migrations)
     assert await store.read("SELECT * FROM other") == []
     await store.close()
+
+
+async def test_rows_are_carried_from_the_wal_into_the_file_although_nobody_waits_for_it(tmp_path, migrations):
+    path = tmp_path / "x.db"
+    store = await open_store(path, migrations)
+    await store.write(thing("carried"))
+    async with asyncio.timeout(10):
+        while b"carried" not in path.read_bytes():
+            await asyncio.sleep(0.01)
+    await store.close()
+    assert not path.with_name("x.db-wal").exists()
+
+
+def test_what_a_reader_still_needs_stays_in_the_wal_until_it_has_gone(tmp_path):
+    path = tmp_path / "x.db"
+    writer, reader, checkpointer = (sqlite3.connect(path) for _ in range(3))
+    for db in (writer, reader, checkpointer):
+        engine.prepare(db, str(path))
+    engine.leave_checkpoints(writer)
+    writer.execute("CREATE TABLE t (a text)")
+    reader.execute("BEGIN")
+    reader.execute("SELECT * FROM t").fetchall()
+    writer.execute("INSERT INTO t VALUES ('new')")
+    assert engine.checkpoint(checkpointer) > 0
+    reader.execute("COMMIT")
+    assert engine.checkpoint(checkpointer) == 0
+    for db in (writer, reader, checkpointer):
+        db.close()
