@@ -18,7 +18,7 @@ from euca_box.kvm.accelerator import Accelerator
 from euca_box.kvm.cgroups import Cgroups, find_cgroups
 from euca_box.kvm.hypervisor import Hypervisor
 from euca_box.kvm.libvirt_driver import open_libvirt
-from euca_box.net.edge import EdgeNetwork
+from euca_box.net.host_network import HostNetwork
 from euca_box.net.network import NetError, Network, NetworkSettings
 from euca_box.network_plan import NetworkPlan
 from euca_box.roles.nc.guest_users import SPAN
@@ -94,7 +94,7 @@ async def open_drivers(
     uid, bridge = config.nc.qemu_uid, config.network.bridge
     _lock_bridge(bridge)
     ranges = tuple((IPv4Address(ip), IPv4Address(ip)) for ip in plan.public_addresses)
-    network = EdgeNetwork(
+    network = HostNetwork(
         NetworkSettings(
             subnet=plan.subnet,
             gateway=plan.gateway,

@@ -16,7 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from euca_box.net.dhcp_release import release_lease
-from euca_box.net.network import NetError, NetworkSettings, Port, gateway_of, network_of
+from euca_box.net.network import ONE_NETWORK, NetError, NetworkSettings, Port, gateway_of, network_of
 
 log = logging.getLogger(__name__)
 
@@ -89,6 +89,13 @@ class DhcpServer:
         fresh.chmod(0o644)
         fresh.replace(path)
 
+    def forget_host(self, port: Port) -> None:
+        """As remove_host, where the site's bridge has no gateway of ours to tell."""
+        (self._hosts / port.instance_id).unlink(missing_ok=True)
+        pid = self._running()
+        if pid is not None:
+            os.kill(pid, signal.SIGHUP)
+
     def remove_host(self, port: Port, bridge: str) -> None:
         """The MAC is offered nothing, and the address is free for the next MAC at once."""
         (self._hosts / port.instance_id).unlink(missing_ok=True)
@@ -149,19 +156,20 @@ class DhcpServer:
             f"--user={_unprivileged_user()}",
             f"--interface={settings.bridge}{'*' if settings.mode == 'MANAGED' else ''}",
             "--except-interface=lo",
-            "--bind-interfaces" if settings.mode == "EDGE" else "--bind-dynamic",
+            "--bind-interfaces" if settings.mode in ONE_NETWORK else "--bind-dynamic",
+            *(["--port=0"] if settings.mode == "STATIC" else []),  # the site has its own name servers
             "--no-hosts",
             "--no-ping",
             "--quiet-dhcp",
             "--dhcp-authoritative",
             f"--dhcp-range={settings.subnet.network_address},static,{settings.subnet.netmask},{LEASE_SECONDS}",
             f"--dhcp-hostsdir={self._hosts}",
-            *([] if settings.mode == "EDGE" else [f"--dhcp-optsdir={self._options}"]),
+            *([] if settings.mode in ONE_NETWORK else [f"--dhcp-optsdir={self._options}"]),
             *([f"--dhcp-option=option:mtu,{self._mtu}"] if self._mtu else []),
             f"--dhcp-leasefile={self._directory / 'leases'}",
             f"--dhcp-lease-max={settings.subnet.num_addresses}",
             f"--dhcp-option=option:router,{settings.gateway}",
-            f"--dhcp-option=option:dns-server,{settings.gateway}",
+            *_resolvers_told(settings),
             f"--domain={settings.domain}",
             f"--local=/{settings.domain}/",
             "--domain-needed",
@@ -199,6 +207,13 @@ class DhcpServer:
         """A dnsmasq that has our pid file in its arguments; the kernel uses numbers again."""
         arguments = _command_line(pid)
         return arguments[:1] == ["dnsmasq"] and f"--pid-file={self._pid_file}" in arguments
+
+
+def _resolvers_told(settings: NetworkSettings) -> list[str]:
+    """Guests ask us, where we answer; without `dns` in mode STATIC they are told no name server."""
+    if settings.mode != "STATIC":
+        return [f"--dhcp-option=option:dns-server,{settings.gateway}"]
+    return [f"--dhcp-option=option:dns-server,{','.join(settings.dns)}"]
 
 
 def _tag_of(port: Port) -> str:

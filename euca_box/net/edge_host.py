@@ -158,6 +158,9 @@ class EdgeHost:
         self._sweep()
         forget_connections(ipv4(public_ip))
 
+    def learned(self) -> dict[str, str]:
+        return {instance_id: port.private_ip for instance_id, port in self.state.ports.items()}
+
     def repair(self) -> list[str]:
         """A flushed ruleset lets guests speak as anybody, so this is asked for every few seconds."""
         bridge, done = self.settings.bridge, []

@@ -1,4 +1,4 @@
-"""The network in memory, for roles under test: keeps the same promises as EdgeNetwork, touches nothing."""
+"""The network in memory, for roles under test: keeps the same promises as HostNetwork, touches nothing."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -29,6 +29,7 @@ class FakeNetwork:
     plugged: dict[str, Port] = field(default_factory=dict)
     groups: dict[str, SecurityGroup] = field(default_factory=dict)
     public: dict[str, str] = field(default_factory=dict)
+    heard: dict[str, str] = field(default_factory=dict)  # by ARP, in mode SYSTEM
     hosts: frozenset[str] = frozenset()
     remotes: dict[str, RemotePort] = field(default_factory=dict)
 
@@ -86,6 +87,11 @@ class FakeNetwork:
     async def public_addresses(self) -> dict[str, str]:
         self._ready()
         return dict(self.public)
+
+    async def learned(self) -> dict[str, str]:
+        self._ready()
+        known = {i: port.private_ip for i, port in self.plugged.items() if port.private_ip}
+        return known | {i: address for i, address in self.heard.items() if i in self.plugged}
 
     async def repair(self) -> list[str]:
         self._ready()

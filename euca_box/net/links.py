@@ -65,6 +65,26 @@ class Links(TrunkDevices):
             master = self.ip.link("get", index=index)[0].get_attr("IFLA_MASTER")
             return socket.if_indextoname(master) if master else None
 
+    def is_bridge(self, device: str) -> bool:
+        index = self.index_of(device)
+        if index is None:
+            return False
+        with told(f"look at {device}"):
+            info = self.ip.link("get", index=index)[0].get_attr("IFLA_LINKINFO")
+            return info is not None and info.get_attr("IFLA_INFO_KIND") == "bridge"
+
+    def addresses_of(self, device: str) -> list[IPv4Address]:
+        """The IPv4 addresses of the interface; none when it is not there."""
+        index = self.index_of(device)
+        if index is None:
+            return []
+        with told(f"look at {device}"):
+            found = self.ip.get_addr(index=index, family=socket.AF_INET)
+            return [IPv4Address(address.get_attr("IFA_LOCAL")) for address in found]
+
+    def has_address_in(self, device: str, network: IPv4Network) -> bool:
+        return any(address in network for address in self.addresses_of(device))
+
     def is_guarded_port(self, bridge: str, device: str, *, isolated: bool = True) -> bool:
         """Whether it is a port of the bridge, not learning, and up: as `attach_port` leaves it."""
         bridge_index, device_index = self.index_of(bridge), self.index_of(device)

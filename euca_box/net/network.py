@@ -1,8 +1,8 @@
 """What the roles may ask of a host's network: plug and unplug instances, security groups, public addresses.
 
 The words are EC2's (EC2 API 2016-11-15 IpPermission); the network knows nothing of accounts or quotas.
-Everything here is a pure value or a pure check; `edge.py` is the real network and `fake.py` the one in
-memory, both under one contract test.
+Everything here is a pure value or a pure check; `host_network.py` is the real network and `fake.py` the one
+in memory, both under one contract test.
 """
 
 import re
@@ -17,9 +17,11 @@ METADATA_ADDRESS = IPv4Address("169.254.169.254")  # where every guest looks for
 _INSTANCE_ID = re.compile(r"i-([0-9a-f]{8}|[0-9a-f]{17})")
 _GROUP_ID = re.compile(r"sg-[0-9a-f]{8,17}")
 _MAC = re.compile(r"d0:0d(:[0-9a-f]{2}){4}")
+_SITE_MAC = re.compile(r"[0-9a-f][02468ace](:[0-9a-f]{2}){5}")  # of one machine: the lowest bit is 0
 _HOSTNAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", re.IGNORECASE)
 _NAMED_PROTOCOLS = {"icmp": 1, "tcp": 6, "udp": 17}
 LARGEST_PORT = 65535
+ONE_NETWORK = ("EDGE", "STATIC", "SYSTEM")  # modes without a network for each group
 
 
 class NetError(Exception):
@@ -52,7 +54,8 @@ class NetworkSettings:
     and an instance's own traffic leaves under its public address. Without it public addresses work on this
     host and between guests, and everything else leaves under the host's own address. `state_dir` may be
     private; `run_dir` is read by dnsmasq, which is not root. `dns` are the resolvers asked for the guests;
-    empty means those of the host. `mode` is EDGE, MANAGED or MANAGED-NOVLAN (see planes.py). `cut_revoked`
+    empty means those of the host. `mode` is EDGE, MANAGED or MANAGED-NOVLAN (planes.py), STATIC or SYSTEM
+    (bridged.py); in STATIC `gateway` is the site's router. `cut_revoked`
     ends connections when no rule allows them any more.
     """
 
@@ -185,6 +188,9 @@ class Network(Protocol):
     async def public_addresses(self) -> dict[str, str]:
         """Public address -> private address."""
 
+    async def learned(self) -> dict[str, str]:
+        """Instance id -> private address, of those whose address is known: in mode SYSTEM from their ARP."""
+
     async def repair(self) -> list[str]:
         """Put back what somebody else took away: rules, DHCP. Sentences about it; cheap when all is there."""
 
@@ -222,10 +228,14 @@ def check_port(settings: NetworkSettings, port: Port) -> None:
         raise NetError(
             f"{port.instance_id} must have the device {device_of(port.instance_id)}, not {port.device!r}"
         )
-    _matched(_MAC, port.mac, "MAC")
+    _matched(_SITE_MAC if settings.mode == "STATIC" else _MAC, port.mac, "MAC")
     _matched(_HOSTNAME, port.hostname, "host name")
     for group_id in port.group_ids:
         check_group_id(group_id)
+    if settings.mode == "SYSTEM":
+        if port.private_ip:
+            raise NetError(f"in mode SYSTEM the site gives addresses, not we: {port.private_ip}")
+        return
     address, network = ipv4(port.private_ip), network_of(settings, port)
     reserved = (network.network_address, network.broadcast_address, gateway_of(settings, port))
     if address not in network or address in reserved:
@@ -234,9 +244,9 @@ def check_port(settings: NetworkSettings, port: Port) -> None:
 
 def network_of(settings: NetworkSettings, port: Port) -> IPv4Network:
     """The addresses that the guest believes to be on its link. Raises NetError."""
-    if settings.mode == "EDGE":
+    if settings.mode in ONE_NETWORK:
         if port.network or port.tag:
-            raise NetError(f"mode EDGE has one network; {port.instance_id} wants {port.network} {port.tag}")
+            raise NetError(f"mode {settings.mode} has one network; {port.instance_id} wants {port.network!r}")
         return settings.subnet
     try:
         network = IPv4Network(port.network)
@@ -250,7 +260,7 @@ def network_of(settings: NetworkSettings, port: Port) -> IPv4Network:
 
 def gateway_of(settings: NetworkSettings, port: Port) -> IPv4Address:
     """Where the guest sends what is not for its link: the second address of its network."""
-    return settings.gateway if settings.mode == "EDGE" else network_of(settings, port)[1]
+    return settings.gateway if settings.mode in ONE_NETWORK else network_of(settings, port)[1]
 
 
 def check_remote(settings: NetworkSettings, remote: RemotePort) -> None:
@@ -273,8 +283,8 @@ def check_free(plugged: Iterable[Port], port: Port) -> None:
     """
     for other in plugged:
         same = other.instance_id == port.instance_id
-        shared = other.private_ip == port.private_ip, other.mac == port.mac
-        if same and not all(shared):
+        shared = bool(port.private_ip) and other.private_ip == port.private_ip, other.mac == port.mac
+        if same and (other.private_ip, other.mac) != (port.private_ip, port.mac):
             raise NetError(
                 f"{port.instance_id} is plugged as {other.private_ip} {other.mac}; unplug it first"
             )

@@ -21,7 +21,7 @@ RANGE = (IPv4Address("172.30.0.10"), IPv4Address("172.30.0.99"))
 
 
 class RemoteNetwork:
-    """The EdgeNetwork of a laboratory's host, called from here."""
+    """The HostNetwork of a laboratory's host, called from here."""
 
     def __init__(self, lab: Lab) -> None:
         self._lab = lab

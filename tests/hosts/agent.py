@@ -1,4 +1,4 @@
-"""One host of the laboratory: an EdgeNetwork in its own process and network namespace, driven over a pipe.
+"""One host of the laboratory: an HostNetwork in its own process and network namespace, driven over a pipe.
 
 A process of its own, because trio's worker threads would stay in the namespace they were born in, and because
 a test must be able to kill it.
@@ -11,7 +11,7 @@ from typing import Any
 
 import trio
 
-from euca_box.net.edge import EdgeNetwork
+from euca_box.net.host_network import HostNetwork
 from euca_box.net.network import NetError
 
 
@@ -30,7 +30,7 @@ def write_frame(stream: Any, value: object) -> None:
 
 
 async def _serve() -> None:
-    network = EdgeNetwork(read_frame(sys.stdin.buffer))
+    network = HostNetwork(read_frame(sys.stdin.buffer))
     while True:
         try:
             method, arguments = await trio.to_thread.run_sync(read_frame, sys.stdin.buffer)

@@ -235,7 +235,7 @@ class Lab:
         return self._keep(Guest(self.host.name, port))
 
     def call(self, method: str, *arguments: object) -> Any:
-        """A method of the host's EdgeNetwork. Raises NetError as it does."""
+        """A method of the host's HostNetwork. Raises NetError as it does."""
         assert self.agent is not None and self.agent.stdin is not None
         write_frame(self.agent.stdin, (method, arguments))
         failed, answer, self.last_seconds = read_frame(self.agent.stdout)

@@ -7,13 +7,13 @@ from pathlib import Path
 import trio
 
 from euca_box.datadir import DataDir
-from euca_box.net.edge import EdgeNetwork
+from euca_box.net.host_network import HostNetwork
 from euca_box.net.network import NetworkSettings
 
 
 async def main(bridge: str, data: DataDir) -> None:
     subnet = IPv4Network("10.87.0.0/24")
-    network = EdgeNetwork(
+    network = HostNetwork(
         NetworkSettings(
             subnet=subnet,
             gateway=subnet[1],

@@ -1,6 +1,6 @@
-"""Network mode EDGE: the host that runs the instances routes, guards and translates for them (Eucalyptus 4).
+"""The network of a real host, in any mode.
 
-Every call is short work in one thread at a time; edge_host.py does it.
+Every call is short work in one thread at a time; edge_host.py does it, or bridged.py.
 """
 
 import re
@@ -9,15 +9,17 @@ from typing import TypeVar
 
 import trio
 
+from euca_box.net.bridged import BridgedHost
 from euca_box.net.edge_host import EdgeHost
 from euca_box.net.foreign import find_foreign_drops
 from euca_box.net.network import NetError, NetworkSettings, Port, RemotePort, SecurityGroup
 
 T = TypeVar("T")
+Host = EdgeHost | BridgedHost
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,13}")
 
 
-class EdgeNetwork:
+class HostNetwork:
     """The `Network` of one real host. Needs root. Call `prepare` first."""
 
     def __init__(self, settings: NetworkSettings) -> None:
@@ -25,7 +27,7 @@ class EdgeNetwork:
             if not _NAME.fullmatch(name):
                 raise NetError(f"{name!r} is no name for a bridge or a table: a-z, 0-9 and _, at most 14")
         self._settings = settings
-        self._host: EdgeHost | None = None
+        self._host: Host | None = None
         self._one_at_a_time = trio.CapacityLimiter(1)
 
     async def prepare(self) -> None:
@@ -55,6 +57,9 @@ class EdgeNetwork:
     async def public_addresses(self) -> dict[str, str]:
         return await self._run(lambda: dict(self._ready().state.public))
 
+    async def learned(self) -> dict[str, str]:
+        return await self._run(lambda: self._ready().learned())
+
     async def repair(self) -> list[str]:
         return await self._run(lambda: self._ready().repair())
 
@@ -69,10 +74,14 @@ class EdgeNetwork:
 
     def _prepare(self) -> None:
         if self._host is None:
-            self._host = EdgeHost(self._settings)
+            self._host = self._new_host()
         self._host.prepare()
 
-    def _ready(self) -> EdgeHost:
+    def _new_host(self) -> Host:
+        bridged = self._settings.mode in ("STATIC", "SYSTEM")
+        return BridgedHost(self._settings) if bridged else EdgeHost(self._settings)
+
+    def _ready(self) -> Host:
         if self._host is None:
             raise NetError("the network is not prepared")
         return self._host
@@ -84,7 +93,7 @@ class EdgeNetwork:
 
     def _remove(self) -> None:
         if self._host is None:
-            self._host = EdgeHost(self._settings)
+            self._host = self._new_host()
         self._host.remove()
         self._close()
 
