@@ -10,9 +10,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from euca_box.net import foreign
-from euca_box.net.conntrack import forget_connections
+from euca_box.net.conntrack import forget_connections, forget_flow, list_flows
 from euca_box.net.dhcp import DhcpServer
 from euca_box.net.firewall import base_ruleset, removal
+from euca_box.net.judge import Judge
 from euca_box.net.ledger import HostObject, Ledger
 from euca_box.net.links import Links
 from euca_box.net.network import (
@@ -80,9 +81,10 @@ class EdgeHost:
         check_free(self.state.ports.values(), port)
         if self.state.ports.get(port.instance_id) != port:
             self._saved.save_port(port)
-        before = self._networks()
+        before, networks = self.state, self._networks()
         self._become(replace(self.state, ports={**self.state.ports, port.instance_id: port}))
-        if self._networks() != before:
+        self._cut_revoked(before)
+        if self._networks() != networks:
             self._make_shared()
         self._dhcp.add_host(port)
         if self._links.index_of(port.device) is None:
@@ -120,7 +122,9 @@ class EdgeHost:
         wanted = {group.group_id: group for group in groups}
         if wanted != self.state.groups:
             self._saved.save_groups(wanted)
+        before = self.state
         self._become(replace(self.state, groups=wanted))
+        self._cut_revoked(before)
 
     def set_remotes(self, hosts: Sequence[str], remotes: Sequence[RemotePort]) -> None:
         for remote in remotes:
@@ -277,6 +281,17 @@ class EdgeHost:
         except NetError as error:
             log.warning("the firewall is loaded again as a whole: %s", error)
             self._reload_firewall()
+
+    def _cut_revoked(self, before: NetworkState) -> None:
+        """By setting: end what the rules allowed before and allow no more."""
+        same = before.groups == self.state.groups and before.ports == self.state.ports
+        if same or not self.settings.cut_revoked:
+            return
+        own = self._links.own_addresses()
+        old, new = Judge(before, own), Judge(self.state, own)
+        for flow in list_flows():
+            if old.allows(flow) and not new.allows(flow):
+                forget_flow(flow)
 
     def _reload_firewall(self) -> None:
         self.state = self._with_devices(self.state)

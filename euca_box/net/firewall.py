@@ -131,7 +131,7 @@ table inet {table} {{
     iifname != @guest_links oifname != @guest_links iifname != "{tunnel}" oifname != "{tunnel}" accept
     ct state established,related accept
     ct state invalid drop
-    meta nfproto != ipv4 drop
+{strict}    meta nfproto != ipv4 drop
     iifname "{tunnel}" oifname @guest_links ip saddr @remote accept comment "judged in to_guest"
     iifname @guest_links oifname @guest_links ip saddr @remote accept comment "from a trunk, where bridged"
     iifname @guest_links ip daddr @hosts jump to_host
@@ -158,6 +158,9 @@ table inet {table} {{
 }}
 """
 
+# A connection that was cut would else be taken for a new one of its server's.
+_NO_PICK_UP = """    ct state new tcp flags & (fin | syn | rst | ack) != syn drop
+"""
 _FROM_HOSTS_ONLY = """    udp dport {port} ip saddr != @hosts counter drop comment "tunnels of strangers"
 """
 
@@ -174,6 +177,7 @@ def base_ruleset(settings: NetworkSettings) -> str:
         "table": settings.table,
         "tunnel": tunnel_of(settings.bridge),
         "between": _SEGMENTS if settings.mode == "MANAGED" else _ISOLATED,
+        "strict": _NO_PICK_UP if settings.cut_revoked else "",
         "input": _FROM_HOSTS_ONLY.format(port=settings.tunnel.port) if settings.tunnel else "",
         "subnet": settings.subnet,
         "gateway": settings.gateway,

@@ -82,6 +82,12 @@ class Links(TrunkDevices):
             found = self.ip.get_addr(index=index, family=socket.AF_INET)
             return [IPv4Address(address.get_attr("IFA_LOCAL")) for address in found]
 
+    def own_addresses(self) -> set[str]:
+        """Every IPv4 address of this host."""
+        with told("list the addresses"):
+            found = self.ip.get_addr(family=socket.AF_INET)
+            return {str(address.get_attr("IFA_LOCAL")) for address in found}
+
     def has_address_in(self, device: str, network: IPv4Network) -> bool:
         return any(address in network for address in self.addresses_of(device))
 

@@ -75,7 +75,7 @@ def build_ruleset(state: NetworkState) -> Ruleset:
     if state.trunks:
         elements["bridge", "trunks"] = frozenset(f'"{name}"' for name in state.trunks)
     chains: dict[str, tuple[str, ...]] = {}
-    for group_id, members in _members(state).items():
+    for group_id, members in members_of(state).items():
         elements["inet", _members_set(group_id)] = frozenset(members)
         group = state.groups.get(group_id) or SecurityGroup(group_id, (), ())
         chains[_chain("in", group_id)] = tuple(_rule_text(rule, "ip saddr") for rule in group.ingress)
@@ -134,7 +134,7 @@ def _element_command(verb: str, family: str, table: str, name: str, elements: It
         yield f"{verb} element {family} {table} {name} {{ {listed} }}"
 
 
-def _members(state: NetworkState) -> dict[str, list[str]]:
+def members_of(state: NetworkState) -> dict[str, list[str]]:
     """Addresses by group: of every group that is defined, has a member here, or is named by a rule."""
     members: dict[str, list[str]] = {}
     for group in state.groups.values():

@@ -16,7 +16,7 @@ import pytest
 
 from euca_box.net.network import NetError, Rule
 
-from .lab import SG, Guest, Lab, group, port_of, tcp
+from .lab import API_PORT, SG, Guest, Lab, group, port_of, tcp
 
 pytestmark = pytest.mark.net
 ALL = Rule("-1", -1, -1, cidr="0.0.0.0/0")
@@ -337,6 +337,32 @@ def test_dockers_closed_forward_chain_is_opened_for_our_bridge_only(lab: Lab) ->
     assert lab.host.run("nft", "list", "chain", "ip", "filter", "DOCKER-USER").count("accept") == 2
     lab.call("remove")
     assert "accept" not in lab.host.run("nft", "list", "chain", "ip", "filter", "DOCKER-USER")
+
+
+def test_by_setting_what_a_revoked_rule_allowed_is_cut_and_nothing_else(lab: Lab) -> None:
+    lab.kill_agent()
+    lab.start_agent(cut_revoked=True)
+    lab.call("prepare")
+    a, b = lab.given_guest(1), lab.given_guest(2)
+    for port in (80, 81):
+        b.serve(port)
+    lab.host.serve(API_PORT)
+    lab.call("set_groups", [group(SG, tcp(80), tcp(81))])
+    lab.call("assign_public", PUBLIC, b.address)
+    cut, kept, public = a.hold(b.address, 80), a.hold(b.address, 81), lab.host.hold(PUBLIC, 80)
+    to_host = a.hold("172.31.0.1", API_PORT)
+    assert [held.ask() for held in (cut, kept, public, to_host)] == [
+        a.address,
+        a.address,
+        "172.31.0.1",
+        a.address,
+    ]
+
+    lab.call("set_groups", [group(SG, tcp(81))])
+
+    assert [held.ask() for held in (cut, kept, public, to_host)] == ["none", a.address, "none", a.address]
+    lab.call("plug", replace(b.port, group_ids=("sg-0000000c",)))
+    assert kept.ask() == "none"
 
 
 def test_a_change_of_settings_moves_what_it_concerns_and_cuts_nothing_else(rack_lab: Lab) -> None:
