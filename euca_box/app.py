@@ -45,7 +45,7 @@ from euca_box.blockstore.files import FileEngine
 from euca_box.bridge import Bridge
 from euca_box.bus.bus import Bus
 from euca_box.bus.memory import MemoryTransport
-from euca_box.config import Config
+from euca_box.config import Config, mac_pair
 from euca_box.datadir import DataDir, host_name
 from euca_box.drivers import Drivers, guest_uids, open_drivers, usable_uid
 from euca_box.initialise import host_addresses
@@ -56,7 +56,7 @@ from euca_box.model.accounts import LENDER, AccessKey
 from euca_box.model.instances import VmType
 from euca_box.model.metadata import InstanceMetadata
 from euca_box.model.quotas import Quota, Quotas, parse_quota
-from euca_box.network_plan import NetworkPlan
+from euca_box.network_plan import NetworkPlan, tunnel_of
 from euca_box.objects.engine import Objects
 from euca_box.objects.sqlite.index import SqliteIndex
 from euca_box.roles.cc import role as cc_role
@@ -144,7 +144,8 @@ class App:
         hosts = api.listen
         if hosts == ["auto"]:
             hosts = ["127.0.0.1", *host_addresses(without=self.config.network.bridge)]
-        gateway = str(self.plan.gateway) if self.plan and "nc" in self.roles else None
+        here = self.plan is not None and self.plan.serves_guests and "nc" in self.roles
+        gateway = str(self.plan.gateway) if self.plan and here else None
         for host in [*hosts, *([gateway] if gateway else [])]:
             plain = api.tls == "off" or (api.tls == "auto" and (host.startswith("127.") or host == gateway))
             tls = None if plain else self.data.tls
@@ -330,7 +331,7 @@ class App:
 
     def _nc(self, store: BridgedStore, drivers: Drivers) -> nc_role.Nc:
         assert self.plan is not None
-        nc = self.config.nc
+        nc, tunnel = self.config.nc, tunnel_of(self.config)
         node = nc_role.NcSettings(
             host=self.host,
             folder=self.data.path / "nc",
@@ -347,6 +348,8 @@ class App:
             stop_grace_seconds=nc.stop_grace_seconds,
             inject_keys=nc.inject_keys,
             first_uid=guest_uids(nc.first_guest_uid),
+            network_mode=self.plan.mode,
+            tunnel_address=str(tunnel.address) if tunnel else "",
         )
         return nc_role.Nc(
             node, store, self.bus, drivers.hypervisor, drivers.network, drivers.workbench, time.time
@@ -365,6 +368,10 @@ class App:
             disk_overcommit=self.config.cc.disk_overcommit,
             poll_seconds=self.config.cc.poll_seconds,
             cooling_seconds=self.config.cc.cooling_seconds,
+            network_mode=self.plan.mode,
+            addresses_per_network=self.config.network.addresses_per_network,
+            mac_map=tuple(mac_pair(pair) for pair in self.config.network.mac_map),
+            reserved_addresses=self.config.network.reserved_public_addresses,
         )
         return cc_role.Cc(zone, store, self.bus, time.time)
 
@@ -425,6 +432,8 @@ class App:
             max_volumes_gib=cloud.max_volumes_gib,
             volume_seconds=cloud.volume_seconds,
             attach_seconds=cloud.attach_seconds,
+            network_mode=self.config.network.mode,
+            automatic_public_addresses=self.config.network.automatic_public_addresses,
             vpc_cidr=str(self.plan.subnet) if self.plan else clc_role.ClcSettings.vpc_cidr,
             subnet_cidr=str(self.plan.subnet) if self.plan else clc_role.ClcSettings.subnet_cidr,
         )

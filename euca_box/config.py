@@ -10,6 +10,7 @@ from typing import Any
 
 import attrs
 
+from euca_box.model.network_modes import MODES
 from euca_box.model.quotas import parse_quota
 
 ROLES = ("clc", "walrus", "cc", "sc", "nc")
@@ -76,6 +77,25 @@ def _network_or_auto(value: str) -> None:
 def _ranges_or_auto(value: str) -> None:
     if value not in ("auto", ""):
         addresses_of(value)
+
+
+def _address_or_none(value: str) -> None:
+    if value:
+        ipaddress.IPv4Address(value)
+
+
+def _mac_map(pairs: list[str]) -> None:
+    found = [mac_pair(pair) for pair in pairs]
+    if len({mac for mac, _ in found}) < len(found) or len({ip for _, ip in found}) < len(found):
+        raise ValueError("must name each MAC and each address once")
+
+
+def mac_pair(text: str) -> tuple[str, str]:
+    """`52:54:00:00:00:01=192.168.7.21`. Raises ValueError."""
+    mac, _, address = text.partition("=")
+    if not re.fullmatch(r"[0-9a-f][02468ace](:[0-9a-f]{2}){5}", mac.strip().lower()):
+        raise ValueError(f"{text[:60]!r} must be MAC=ADDRESS, the MAC of one machine")
+    return mac.strip().lower(), str(ipaddress.IPv4Address(address.strip()))
 
 
 def addresses_of(ranges: str) -> list[str]:
@@ -196,20 +216,67 @@ class Cloud:
 class Network:
     """Networks of the instances"""
 
-    mode: str = setting("EDGE", "Network mode. This version has EDGE.", choices=("EDGE",))
+    mode: str = setting(
+        "EDGE",
+        "Network mode: EDGE, or one of Eucalyptus 1.6. The operator guide says what each can do.",
+        choices=tuple(MODES),
+    )
     bridge: str = setting(
-        "ebr0", "Bridge of the guests on this host.", check=shaped(r"[a-z][a-z0-9]{0,9}", "a-z 0-9")
+        "ebr0",
+        "Bridge of the guests on this host. In modes STATIC and SYSTEM one of the site's, which is there.",
+        check=shaped(r"[a-z][a-z0-9]{0,9}", "a-z 0-9"),
     )
     private_subnet: str = setting(
         "auto",
         "Subnet of the instances. auto: one that clashes with no route of this host.",
         check=_network_or_auto,
     )
+    addresses_per_network: int = setting(
+        32,
+        "Addresses of each group's network, a power of two, in the modes MANAGED and MANAGED-NOVLAN.",
+        choices=tuple(2**n for n in range(3, 12)),
+    )
+    mac_map: list[str] = setting(
+        [], "Mode STATIC: MAC=ADDRESS of each instance that there may be.", check=_mac_map
+    )
+    router: str = setting(
+        "",
+        "Mode STATIC: the site's router. Empty: the first address of private_subnet.",
+        check=_address_or_none,
+    )
+    private_interface: str = setting(
+        "",
+        "Interface to the other nodes, for guests of several nodes. Empty: this node is alone.",
+        check=shaped(r"[a-zA-Z0-9._-]{0,15}", "the name of an interface"),
+    )
+    segments: str = setting(
+        "vxlan",
+        "Mode MANAGED: how groups' networks are told apart between nodes. vlan needs 802.1Q in the kernel "
+        "and a switch that lets the tags through.",
+        choices=("vxlan", "vlan"),
+    )
+    tunnel_port: int = setting(
+        8776, "UDP port of the tunnels between nodes, the same on all.", check=at_least(1, 65535)
+    )
+    tunnel_number: int = setting(
+        15_400_000,
+        "VXLAN network identifier between nodes, the same on all; MANAGED takes the next 4094 too.",
+        check=at_least(1, 16_773_000),
+    )
     public_addresses: str = setting(
         "auto",
         "Public addresses to hand out: ranges and single ones, with commas. auto: a range that only "
         "this host reaches. Empty: none.",
         check=_ranges_or_auto,
+    )
+    automatic_public_addresses: bool = setting(
+        True, "Every instance gets a public address, unless it is asked for without."
+    )
+    reserved_public_addresses: int = setting(
+        0, "Public addresses kept for instances: accounts cannot allocate these.", check=at_least(0)
+    )
+    cut_revoked: bool = setting(
+        False, "Connections end when the rule that allowed them is revoked. Else they live on, as on AWS."
     )
     uplink: str = setting("", "Interface on which public addresses are answered for. Empty: this host only.")
     dns: list[str] = setting([], "Name servers for the guests. Empty: those of this host.")

@@ -20,7 +20,7 @@ from euca_box.kvm.hypervisor import Hypervisor
 from euca_box.kvm.libvirt_driver import open_libvirt
 from euca_box.net.host_network import HostNetwork
 from euca_box.net.network import NetError, Network, NetworkSettings
-from euca_box.network_plan import NetworkPlan
+from euca_box.network_plan import NetworkPlan, tunnel_of
 from euca_box.roles.nc.guest_users import SPAN
 from euca_box.roles.nc.workbench import HostWorkbench, Workbench
 
@@ -96,6 +96,9 @@ async def open_drivers(
     ranges = tuple((IPv4Address(ip), IPv4Address(ip)) for ip in plan.public_addresses)
     network = HostNetwork(
         NetworkSettings(
+            mode=plan.mode,
+            tunnel=tunnel_of(config),
+            cut_revoked=config.network.cut_revoked,
             subnet=plan.subnet,
             gateway=plan.gateway,
             state_dir=data.path / "nc" / "net",

@@ -108,11 +108,31 @@ def changed_spec(spec: InstanceSpec, changes: InstanceChanges) -> InstanceSpec:
 
 @dataclass(frozen=True)
 class Placement:
-    """Where the cluster put an instance, and its addresses."""
+    """Where the cluster put an instance, and its addresses.
+
+    `private_ip` is empty where the site gives it (mode SYSTEM). `network` and `tag` are those of its group in
+    the MANAGED modes. `mac`: from the site's map (mode STATIC); empty: the one of its id.
+    """
 
     node: str
     private_ip: str
     public_ip: str | None
+    network: str = ""
+    tag: int = 0
+    mac: str = ""
+
+
+@dataclass(frozen=True)
+class RemoteInstance:
+    """An instance on another node. `host`: that node's address on the network between the nodes."""
+
+    instance_id: str
+    mac: str
+    private_ip: str
+    group_ids: tuple[str, ...]
+    host: str
+    public_ip: str = ""
+    tag: int = 0
 
 
 @dataclass(frozen=True)
@@ -131,6 +151,7 @@ class InstanceReport:
     starts: int = 0
     health: str = ""  # what is wrong with one that runs
     volumes: tuple[VolumeReport, ...] = ()  # that it has, is to have, or has not let go of yet
+    mac: str = ""  # when it is not the one of its id
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,13 @@ from dataclasses import dataclass
 from euca_box.messages.base import Done, Op
 from euca_box.messages.bundling import BundleOrder, Bundling
 from euca_box.messages.cc import ConsoleOutput, ImageCache, Leftovers, Reports, Screenshot, Usage, Usages
-from euca_box.messages.instance_spec import GroupRules, GroupsInForce, InstanceSpec, Placement
+from euca_box.messages.instance_spec import (
+    GroupRules,
+    GroupsInForce,
+    InstanceSpec,
+    Placement,
+    RemoteInstance,
+)
 from euca_box.messages.walrus import Caching
 from euca_box.model.images import ImageData
 from euca_box.model.metadata import InstanceMetadata
@@ -147,6 +153,7 @@ class NodeResources:
     disk_gib: int
     accelerator: str
     detail: str
+    tunnel_address: str = ""  # on the network between the nodes; empty: it has none
 
 
 @dataclass(frozen=True)
@@ -158,6 +165,18 @@ class NcDescribeResource(Op[NodeResources], role="nc", timeout=10):
 class NcConfigureGroups(Op[GroupsInForce], role="nc", timeout=30):
     version: int
     groups: tuple[GroupRules, ...]
+
+
+@dataclass(frozen=True)
+class NcConfigureNetwork(Op[Done], role="nc", timeout=30):
+    """The other nodes of the zone, by their addresses, and the instances on them, all of them.
+
+    An older version than the one known is ignored, the same one is harmless.
+    """
+
+    version: int
+    hosts: tuple[str, ...]
+    remotes: tuple[RemoteInstance, ...]
 
 
 @dataclass(frozen=True)

@@ -156,6 +156,7 @@ class Instance:
     monitoring: bool = False  # measured each minute instead of each five
     wanted_private_ip: str | None = None
     wants_public_ip: bool = True
+    mac: str = ""  # when it is not the one of its id
     generation: int = 0  # grows with every wish that a node must hear of; an older one undoes no newer one
     starts: int = 0  # how often it was started again; a pending one with a start has its disk already
     stop_forced: bool = False

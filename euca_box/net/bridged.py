@@ -2,7 +2,7 @@
 
 The bridge is given and stays. We put taps on it, see that each guest speaks with its own MAC (STATIC: and
 its own address), serves no DHCP and sends no router advertisements, tags or IPv6; and in SYSTEM learn from
-its ARP which address the site's DHCP gave it. No groups, no public addresses, no metadata: as in Eucalyptus 1.6.
+its ARP which address the site's DHCP gave it. No groups, no public addresses, no metadata, as Eucalyptus 1.6.
 """
 
 import logging
@@ -243,7 +243,7 @@ class BridgedHost:
 
     def _learned_elements(self) -> list[dict[str, Any]]:
         objects = self.nft.list_json(f"list set bridge {self.settings.table} learned")
-        elements = next((item["set"].get("elem", []) for item in objects if "set" in item), [])
+        elements: list[Any] = next((item["set"].get("elem", []) for item in objects if "set" in item), [])
         return [item["elem"] for item in elements if "elem" in item]
 
 

@@ -41,6 +41,15 @@ def free_subnet(candidates: Sequence[IPv4Network], used: Iterable[IPv4Network]) 
     )
 
 
+def interface_addresses(device: str) -> list[IPv4Address]:
+    """The IPv4 addresses of an interface of this host. Blocks. Raises NetError."""
+    links = Links()
+    try:
+        return links.addresses_of(device)
+    finally:
+        links.close()
+
+
 def choose_addresses(own_bridge: str = "ebr0") -> Addresses:
     """A free choice among the defaults.
 

@@ -155,13 +155,16 @@ WALRUS = {GetImageUrl: FakeWalrus.get_image_url, SyncPrincipals: FakeWalrus.sync
 
 
 class Cloud:
-    def __init__(self, seed: int, folder: Path, nursery: trio.Nursery) -> None:
+    def __init__(self, seed: int, folder: Path, nursery: trio.Nursery, mode: str = "EDGE", **cc) -> None:
+        """`cc`: more settings of the cluster controller."""
+        self.mode, self.cc_settings = mode, cc
+        self.subnet = IPv4Network("172.31.0.0/28" if mode == "EDGE" else "172.31.0.0/26")
         self.random = random.Random(seed)
         self.folder = folder
         self.hypervisor = FakeHypervisor(boot_seconds=2.0)
         self.network = FakeNetwork(
             NetworkSettings(
-                IPv4Network("172.31.0.0/28"), IPv4Address("172.31.0.1"), folder / "net", 8775, 8773, 64055
+                self.subnet, IPv4Address("172.31.0.1"), folder / "net", 8775, 8773, 64055, mode=mode
             )
         )
         self.workbench = FakeWorkbench()
@@ -191,6 +194,7 @@ class Cloud:
                 endpoint="http://127.0.0.1:8773",
                 vm_types=(VmType("m1.small", 1, 128, 10), VmType("c1.xlarge", 4, 2048, 10)),
                 launch_seconds=120,
+                network_mode=self.mode,
             ),
             self.stores["clc"], bus, Keyring(), Sealer(b"k" * 32),
             Notary(self.folder), self.now, self.random,
@@ -199,9 +203,13 @@ class Cloud:
             cc_role.CcSettings(
                 zone="z1",
                 nodes=("nc@n1",),
-                subnet=IPv4Network("172.31.0.0/28"),
+                subnet=self.subnet,
                 gateway="172.31.0.1",
-                public_addresses=("172.30.0.10", "172.30.0.11", "172.30.0.12"),
+                network_mode=self.mode,
+                public_addresses=()
+                if self.mode in ("STATIC", "SYSTEM")
+                else ("172.30.0.10", "172.30.0.11", "172.30.0.12"),
+                **self.cc_settings,
             ),
             self.stores["cc"], bus, self.now,
         )  # fmt: skip
@@ -213,6 +221,7 @@ class Cloud:
                 gateway="172.31.0.1",
                 subnet_cidr="172.31.0.0/28",
                 cache_bytes=1 << 30,
+                network_mode=self.mode,
             ),
             self.stores["nc"], bus, self.hypervisor, self.network, self.workbench, self.now,
         )  # fmt: skip
@@ -333,9 +342,9 @@ class Cloud:
 
 
 @asynccontextmanager
-async def cloud(tmp_path: Path, seed: int = 1):
+async def cloud(tmp_path: Path, seed: int = 1, mode: str = "EDGE", **cc):
     async with trio.open_nursery() as nursery:
-        c = Cloud(seed, tmp_path, nursery)
+        c = Cloud(seed, tmp_path, nursery, mode, **cc)
         await c.start()
         yield c
         nursery.cancel_scope.cancel()

@@ -32,7 +32,8 @@ def test_all_mistakes_are_told_at_once_with_their_lines():
     assert told == [
         "config.toml:1: roles = ['clk'] has 'clk', which is not one of all, clc, walrus, cc, sc, nc. "
         'Did you mean "clc"?',
-        'config.toml:3: network.mode = "EDG" is not one of EDGE. Did you mean "EDGE"?',
+        'config.toml:3: network.mode = "EDG" is not one of EDGE, MANAGED, MANAGED-NOVLAN, STATIC, SYSTEM. '
+        'Did you mean "EDGE"?',
         'config.toml:4: unknown setting network.brigde. Did you mean "bridge"?',
         'config.toml:6: api.port = "x" must be a whole number',
         "config.toml:7: unknown setting nope. Known here: roles, data_dir, api, cloud, network, walrus, "

@@ -43,7 +43,7 @@ async def allocate_address(cc: "Cc", call: Call, op: messages.CcAllocateAddress)
         free = await addresses.free_public(cc)
         if op.public_ip is not None and op.public_ip not in free:
             raise InvalidAddressNotFound(op.public_ip)
-        if not free:
+        if len(free) <= (0 if op.public_ip is not None else cc.settings.reserved_addresses):
             raise InsufficientAddressCapacity
         taken = messages.ElasticAddress(op.allocation_id, op.public_ip or free[0])
         await cc.store.write(_row(taken))

@@ -38,10 +38,10 @@ async def run_instance(cc: "Cc", call: Call, op: messages.CcRunInstance) -> Plac
             raise InsufficientInstanceCapacity(
                 f"No node of {cc.settings.zone} has room for {op.spec.vm_type.name}."
             )
-        private_ip = await addresses.choose_private(cc, op.spec.wanted_private_ip)
+        place = await addresses.choose_place(cc, op.spec)
         public_ip = await addresses.choose_public(cc) if op.spec.wants_public_ip else None
-        placement = Placement(node.address, private_ip, public_ip)
-        await cc.keep(_placed(op, placement), *addresses.claim(instance_id, private_ip, public_ip))
+        placement = Placement(node.address, place.private_ip, public_ip, place.network, place.tag, place.mac)
+        await cc.keep(_placed(op, placement), *addresses.claim(instance_id, place, public_ip))
     fp("cc.run.after-commit")
     cc.bell.ring()
     return placement
@@ -127,7 +127,7 @@ def _report(cc: "Cc", placed: "Placed") -> InstanceReport:
         instance_id=instance_id,
         state=state,
         node=where.node,
-        private_ip=where.private_ip,
+        private_ip=where.private_ip or (seen.private_ip if seen else None),
         public_ip=where.public_ip,
         reason=seen.reason if seen else None,
         gone=placed.gone_at is not None,
@@ -136,4 +136,5 @@ def _report(cc: "Cc", placed: "Placed") -> InstanceReport:
         starts=seen.starts if seen else 0,
         health=seen.health if seen else "",
         volumes=seen.volumes if seen else (),
+        mac=where.mac,
     )

@@ -16,7 +16,7 @@ from euca_box.messages.nc import (
 )
 from euca_box.model.errors import EucaError
 from euca_box.model.instances import NodeState
-from euca_box.roles.cc import addresses, elastic, groups, stops
+from euca_box.roles.cc import addresses, elastic, groups, networks, stops
 from euca_box.store.store import Statement
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ async def watch_node(cc: "Cc", node: "NodeView") -> None:
             if node.up:
                 log.warning("%s does not answer: %s", node.address, error.message)
             node.up, node.detail = False, error.message
-            node.groups_version = -1
+            node.groups_version, node.network = -1, None
             cc.changed()
             await trio.sleep(RETRY_SECONDS)
 
@@ -83,6 +83,15 @@ async def lead_addresses(cc: "Cc") -> None:
     while True:
         await elastic.settle(cc)
         await trio.sleep(LOOK_SECONDS)
+
+
+async def tell_network(cc: "Cc") -> None:
+    """Nodes know where instances on other nodes are, soon after that changes."""
+    while True:
+        news = cc.news
+        await networks.tell_nodes(cc)
+        with trio.move_on_after(LOOK_SECONDS):
+            await news.wait()
 
 
 async def sweep(cc: "Cc") -> None:
@@ -164,4 +173,5 @@ LOOPS: dict[str, Callable[["Cc"], Awaitable[None]]] = {
     "run and end": run_and_end,
     "sweep": sweep,
     "lead addresses": lead_addresses,
+    "tell network": tell_network,
 }

@@ -25,6 +25,7 @@ from euca_box.roles.cc import (
     instances,
     leftovers,
     loops,
+    networks,
     prefetch,
     resources,
     stops,
@@ -47,6 +48,10 @@ class CcSettings:
     disk_overcommit: float = 1.0
     poll_seconds: float = 6.0
     cooling_seconds: float = 60.0
+    network_mode: str = "EDGE"
+    addresses_per_network: int = 32  # of each group, in the MANAGED modes; a power of two
+    mac_map: tuple[tuple[str, str], ...] = ()  # of mode STATIC: MAC and address
+    reserved_addresses: int = 0  # of the public ones, that accounts cannot allocate
 
 
 @dataclass(frozen=True)
@@ -74,6 +79,7 @@ class NodeView:
     up: bool = False
     detail: str = "has not answered yet"
     groups_version: int = -1
+    network: networks.Picture | None = None  # what it was told of the other nodes
     reports: dict[str, InstanceReport] = field(default_factory=dict)
 
 
@@ -89,6 +95,7 @@ class Cc:
         self.nodes = {address: NodeView(address) for address in settings.nodes}
         self.groups: tuple[GroupRules, ...] = ()
         self.groups_version = -1
+        self.network_version = 0
         self.elastic: dict[str, cc.ElasticAddress] = {}  # by allocation id
         self.elastic_version = -1
         self.version = 0  # grows when a report could differ

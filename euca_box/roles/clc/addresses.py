@@ -36,6 +36,7 @@ from euca_box.model.instances import Instance, InstanceState
 from euca_box.observe.failpoints import fp
 from euca_box.roles.clc import instances
 from euca_box.roles.clc.address_loop import holder, send_addresses
+from euca_box.roles.clc.network_rules import need_public_addresses
 from euca_box.roles.clc.rules import stop_if_dry_run, tags_for, without_verbose
 from euca_box.roles.clc.views import tags_view
 from euca_box.store.store import Statement, insert
@@ -61,6 +62,7 @@ NO_ADDRESS = (InstanceState.PENDING, InstanceState.SHUTTING_DOWN, InstanceState.
 
 async def allocate_address(clc: "Clc", call: Call, op: ec2.AllocateAddress) -> ec2.AllocateAddressResult:
     """Raises AddressLimitExceeded, InsufficientAddressCapacity, InvalidAddress.NotFound."""
+    need_public_addresses(clc)
     tags = tags_for("elastic-ip", op.tag_specifications)
     if op.domain not in (None, *DOMAINS):
         raise InvalidParameterValue(f"Invalid value '{op.domain[:64]}' for domain.")

@@ -20,7 +20,15 @@ from euca_box.model.errors import InvalidParameterCombination, InvalidParameterV
 from euca_box.model.groups import DEFAULT
 from euca_box.model.images import Image, ImageType
 from euca_box.model.instances import ExtraDisk, Instance, VmType
-from euca_box.roles.clc import block_devices, groups, images, interfaces, keypairs, places
+from euca_box.roles.clc import (
+    block_devices,
+    groups,
+    images,
+    interfaces,
+    keypairs,
+    network_rules,
+    places,
+)
 from euca_box.roles.clc.rules import Tags, tags_for
 
 if TYPE_CHECKING:
@@ -65,6 +73,8 @@ async def admit(clc: "Clc", call: Call, op: ec2.RunInstances) -> Wish:
     vm_type = _vm_type(clc, op, image)
     extra_disks = block_devices.extra_disks(vm_type, op.block_device_mappings, image.root_device_name)
     group_ids = await _groups(clc, call, op)
+    network_rules.check_groups(clc, group_ids)
+    network_rules.wants_public(clc, op.addressing_type)
     _check_limit(clc, call, op)
     count = await _fitting(clc, call, op, vm_type)
     return Wish(

@@ -22,7 +22,7 @@ from euca_box.model.errors import (
 )
 from euca_box.model.images import ImageType
 from euca_box.model.instances import Instance, InstanceState
-from euca_box.roles.clc import admission, groups, images, instances, stops
+from euca_box.roles.clc import admission, groups, images, instances, network_rules, stops
 from euca_box.roles.clc.rules import stop_if_dry_run
 from euca_box.roles.clc.views import mappings_view, product_codes_view
 from euca_box.store.store import Statement, insert, one
@@ -215,6 +215,7 @@ def _change(clc: "Clc", call: Call, record: Instance, op: ec2.ModifyInstanceAttr
     if op.groups:
         found = [groups.named(clc, record.account, group_id, None) for group_id in op.groups]
         group_ids = tuple(dict.fromkeys(group.group_id for group in found))
+        network_rules.check_groups(clc, group_ids, record.group_ids)
         return _Change(lambda r: replace(r, group_ids=group_ids), below=True)
     if (protects := op.disable_api_termination) is not None:
         return _Change(lambda r: replace(r, disable_api_termination=protects.value))

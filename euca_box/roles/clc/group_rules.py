@@ -32,6 +32,7 @@ from euca_box.model.paging import page
 from euca_box.roles.clc import permissions
 from euca_box.roles.clc.firewall import send_groups
 from euca_box.roles.clc.groups import default_group, reachable
+from euca_box.roles.clc.network_rules import need_groups
 from euca_box.roles.clc.rules import stop_if_dry_run
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ async def authorize_security_group_ingress(
     clc: "Clc", call: Call, op: ec2.AuthorizeSecurityGroupIngress
 ) -> ec2.AuthorizeSecurityGroupIngressResult:
     """Raises InvalidPermission.Duplicate, InvalidPermission.Malformed, limits."""
+    need_groups(clc)
     _refuse_tags(op.tag_specifications)
     group = reachable(clc, call, op.group_id, op.group_name)
     rules = permissions.rules_of(clc, call, permissions.permissions_of(op))
@@ -65,6 +67,7 @@ async def authorize_security_group_egress(
     clc: "Clc", call: Call, op: ec2.AuthorizeSecurityGroupEgress
 ) -> ec2.AuthorizeSecurityGroupEgressResult:
     """Raises InvalidPermission.Duplicate, InvalidPermission.Malformed, limits."""
+    need_groups(clc)
     _refuse_tags(op.tag_specifications)
     group = reachable(clc, call, op.group_id, None)
     rules = permissions.rules_of(clc, call, op.ip_permissions)
@@ -78,6 +81,7 @@ async def revoke_security_group_ingress(
     clc: "Clc", call: Call, op: ec2.RevokeSecurityGroupIngress
 ) -> ec2.RevokeSecurityGroupIngressResult:
     """Raises InvalidPermission.NotFound or InvalidSecurityGroupRuleId.NotFound when one is not there."""
+    need_groups(clc)
     group = reachable(clc, call, op.group_id, op.group_name)
     given = permissions.permissions_of(op)
     gone = await _revoke(
@@ -89,6 +93,7 @@ async def revoke_security_group_ingress(
 async def revoke_security_group_egress(
     clc: "Clc", call: Call, op: ec2.RevokeSecurityGroupEgress
 ) -> ec2.RevokeSecurityGroupEgressResult:
+    need_groups(clc)
     group = reachable(clc, call, op.group_id, None)
     gone = await _revoke(
         clc, call, group, op.ip_permissions, op.security_group_rule_ids, egress=True, dry_run=op.dry_run

@@ -26,7 +26,7 @@ from euca_box.model.instances import (
 )
 from euca_box.model.paging import wanted_page
 from euca_box.observe.failpoints import fp
-from euca_box.roles.clc import admission, interfaces, views
+from euca_box.roles.clc import admission, interfaces, network_rules, views
 from euca_box.roles.clc.rules import names_owner, stop_if_dry_run, without_verbose
 from euca_box.store.store import Conflict, Statement, Value, insert, one
 
@@ -327,7 +327,7 @@ def _record(
         wanted_private_ip=wish.private_ip,
         extra_disks=wish.extra_disks,
         monitoring=op.monitoring is not None and op.monitoring.enabled,
-        wants_public_ip=op.addressing_type != "private",
+        wants_public_ip=network_rules.wants_public(clc, op.addressing_type),
         shutdown_behavior=op.instance_initiated_shutdown_behavior or "terminate",
         disable_api_termination=op.disable_api_termination,
         disable_api_stop=op.disable_api_stop,

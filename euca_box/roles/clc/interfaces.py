@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from euca_box.messages import ec2_instances as ec2
 from euca_box.model.ec2_errors import InvalidIPAddressInUse
 from euca_box.model.errors import InvalidParameterCombination, InvalidParameterValue, UnsupportedOperation
+from euca_box.roles.clc.network_rules import mode_of
 
 if TYPE_CHECKING:
     from euca_box.roles.clc.role import Clc
@@ -54,6 +55,8 @@ def checked_private_ip(clc: "Clc", op: ec2.RunInstances) -> str | None:
     """The private address asked for, if it can be given. Raises InvalidIPAddressInUse, InvalidParameter..."""
     if op.private_ip_address is None:
         return None
+    if not (mode := mode_of(clc)).chooses:
+        raise UnsupportedOperation(f"Private addresses cannot be chosen in network mode {mode.name}.")
     if op.max_count != 1:
         raise InvalidParameterCombination("A private address can be given to one instance only.")
     subnet = IPv4Network(clc.settings.subnet_cidr)

@@ -83,7 +83,8 @@ async def launch(clc: "Clc", record: Instance) -> None:
             current,
             placed=True,
             node=placement.node,
-            private_ip=placement.private_ip,
+            private_ip=placement.private_ip or None,
+            mac=placement.mac,
             public_ip=placement.public_ip,
         )
 
@@ -150,6 +151,7 @@ async def _running(clc: "Clc", report: InstanceReport) -> None:
             public_ip=report.public_ip,
             elastic=clc.views.elastic_address(current, report.public_ip) is not None,
             health=report.health,
+            mac=report.mac,
         )
 
     for volume in report.volumes:

@@ -115,6 +115,8 @@ class ClcSettings:
     max_volumes_gib: int = 0
     vpc_cidr: str = "172.31.0.0/16"
     subnet_cidr: str = "172.31.0.0/20"
+    network_mode: str = "EDGE"
+    automatic_public_addresses: bool = True
     # one default VPC and subnet for all accounts of this zone
     vpc_id: str = "vpc-00000001"
     subnet_id: str = "subnet-00000001"

@@ -160,7 +160,7 @@ class Views:
             association = ec2_instances.NetworkInterfaceAssociation(owner, record.public_ip, record.public_ip)
         return ec2_instances.NetworkInterface(
             network_interface_id="eni-" + record.instance_id.partition("-")[2],
-            mac_address=ids.mac_of(record.instance_id),
+            mac_address=record.mac or ids.mac_of(record.instance_id),
             owner_id=record.account,
             private_ip_address=record.private_ip or "",
             private_dns_name=dns_name(record.private_ip),

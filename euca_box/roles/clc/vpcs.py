@@ -342,7 +342,7 @@ def _interface(clc: "Clc", record: Instance) -> ec2.NetworkInterfaceInfo:
         network_interface_id=f"eni-{digits}",
         owner_id=record.account,
         availability_zone=record.zone,
-        mac_address=ids.mac_of(record.instance_id),
+        mac_address=record.mac or ids.mac_of(record.instance_id),
         private_ip_address=private_ip,
         private_dns_name=views.dns_name(private_ip),
         subnet_id=clc.settings.subnet_id,

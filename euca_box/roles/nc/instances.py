@@ -16,6 +16,7 @@ from euca_box.model.instances import USER_REQUEST, NodeState
 from euca_box.observe.failpoints import fp
 from euca_box.roles.nc import volumes
 from euca_box.roles.nc.guest_users import choose_uid
+from euca_box.roles.nc.networks import address_of
 from euca_box.store.store import Statement
 
 if TYPE_CHECKING:
@@ -119,7 +120,7 @@ def _report(nc: "Nc", resident: "Resident") -> InstanceReport:
         instance_id=resident.spec.instance_id,
         state=state,
         node=nc.address,
-        private_ip=resident.placement.private_ip,
+        private_ip=address_of(nc, resident.spec.instance_id),
         public_ip=resident.placement.public_ip,
         reason=resident.reason,
         gone=resident.gone_at is not None,

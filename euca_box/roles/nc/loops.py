@@ -9,7 +9,7 @@ import trio
 from euca_box.kvm.hypervisor import KvmError
 from euca_box.model.instances import CRASHED, GUEST_SHUTDOWN, NODE_RESTARTED, Reason
 from euca_box.net.network import NetError
-from euca_box.roles.nc import consoles, health, leftovers, staging, stops, usage, volumes
+from euca_box.roles.nc import consoles, health, leftovers, networks, staging, stops, usage, volumes
 from euca_box.store.store import Statement
 from euca_box.tasks import Bell
 
@@ -165,6 +165,7 @@ async def guard_network(nc: "Nc") -> None:
         try:
             for sentence in await nc.network.repair():
                 log.warning("%s", sentence)
+            await networks.learn_addresses(nc)
         except NetError as error:
             log.error("the network of this node is not as it should be: %s", error)
 

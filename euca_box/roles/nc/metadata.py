@@ -46,7 +46,7 @@ def _metadata(nc: "Nc", resident: "Resident") -> InstanceMetadata:
         reservation_id=spec.reservation_id,
         instance_type=spec.vm_type.name,
         private_ip=where.private_ip,
-        mac=ids.mac_of(spec.instance_id),
+        mac=where.mac or ids.mac_of(spec.instance_id),
         hostname=f"{host_name(where.private_ip)}.ec2.internal",
         account_id=spec.account,
         zone=spec.zone,

@@ -25,6 +25,7 @@ async def describe_resource(nc: "Nc", call: Call, op: NcDescribeResource) -> Nod
         disk_gib=settings.disk_gib or max(free_gib, 0) + given,
         accelerator=host.accelerator.name,
         detail="; ".join(filter(None, (accelerator, host.limits))),
+        tunnel_address=settings.tunnel_address,
     )
 
 

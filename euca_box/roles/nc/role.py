@@ -34,6 +34,7 @@ from euca_box.roles.nc import (
     leftovers,
     loops,
     metadata,
+    networks,
     prefetch,
     resources,
     stops,
@@ -64,6 +65,8 @@ class NcSettings:
     reserved_disk_gib: int = 2
     inject_keys: bool = False
     first_uid: int = 0  # of the users of guests; 0: all run as one
+    network_mode: str = "EDGE"
+    tunnel_address: str = ""  # on the network between the nodes
 
 
 @dataclass(frozen=True)
@@ -131,6 +134,8 @@ class Nc:
         self.prefetching: dict[str, str] = {}  # SHA-256: nothing while it comes, or why it failed
         self.kept_disks: set[str] = set()  # of instances that nobody here knows: told once
         self.groups_version = -1
+        self.network_version = -1
+        self.site_addresses: dict[str, str] = {}  # that the site gave and guests used
         self.wishing = trio.Lock()  # two wishes at once: the newer one stands
         self.version = 0
         self.news = trio.Event()
@@ -250,6 +255,7 @@ OPERATIONS: Operations = {
     nc.NcDescribeInstances: instances.describe_instances,
     nc.NcDescribeResource: resources.describe_resource,
     nc.NcConfigureGroups: groups.configure_groups,
+    nc.NcConfigureNetwork: networks.configure_network,
     nc.NcAssignAddress: addresses.assign_address,
     nc.NcDescribeMetadata: metadata.describe_metadata,
 }

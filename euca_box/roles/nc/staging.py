@@ -133,11 +133,18 @@ def port_of(resident: "Resident") -> Port:
     return Port(
         instance_id=spec.instance_id,
         device=device_of(spec.instance_id),
-        mac=ids.mac_of(spec.instance_id),
+        mac=mac_of(resident),
         private_ip=where.private_ip,
         group_ids=spec.group_ids,
-        hostname=host_name(where.private_ip),
+        hostname=host_name(where.private_ip or spec.instance_id),
+        network=where.network,
+        tag=where.tag,
     )
+
+
+def mac_of(resident: "Resident") -> str:
+    """The one that the site's map gave it, else the one of its id."""
+    return resident.placement.mac or ids.mac_of(resident.spec.instance_id)
 
 
 async def _disks(nc: "Nc", resident: "Resident", base: Path) -> tuple[Disk, ...]:
@@ -213,7 +220,7 @@ async def _create(
         vcpus=spec.vm_type.cpu,
         memory_mib=spec.vm_type.memory_mib,
         disks=disks,
-        nics=(Nic(device_of(spec.instance_id), ids.mac_of(spec.instance_id)),),
+        nics=(Nic(device_of(spec.instance_id), mac_of(resident)),),
         serial_socket=sockets / "serial.sock",
         vnc_socket=sockets / "vnc.sock",
         kernel=kernel,
