@@ -51,7 +51,7 @@ class Flow:
 
 def list_flows() -> list[Flow]:
     """Every tracked connection of IPv4. Raises NetError."""
-    found = []
+    found: list[Flow] = []
     with _opened() as netlink:
         try:
             netlink.send(struct.pack("=IHHIIBBH", 20, _GET, _DUMP, 1, 0, socket.AF_INET, 0, 0))
