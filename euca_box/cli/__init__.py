@@ -23,6 +23,7 @@ COMMANDS = {
     "console": "instances",
     "usage": "usage",
     "leftovers": "leftovers",
+    "doctor": "doctor",
     "walrus": "walrus",
     "aws": "aws",
     "config": "configuration",

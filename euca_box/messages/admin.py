@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from euca_box.messages.base import Done, Op
-from euca_box.messages.cc import Leftovers, Node, Usage, Usages
+from euca_box.messages.cc import Leftovers, Node, Traced, Usage, Usages
 
 
 @dataclass(frozen=True)
@@ -208,6 +208,13 @@ class RemoveVmType(Op[Done], role="clc"):
 @dataclass(frozen=True)
 class ResetVmType(Op[Done], role="clc"):
     name: str
+
+
+@dataclass(frozen=True)
+class TraceNetwork(Op[Traced], role="clc", timeout=60):
+    """Where the way of a packet to an instance of any account ends; without one, what every node needs."""
+
+    instance_id: str | None = None
 
 
 @dataclass(frozen=True)

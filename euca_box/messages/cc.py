@@ -14,6 +14,7 @@ from euca_box.messages.instance_spec import (
 )
 from euca_box.messages.walrus import Caching
 from euca_box.model.images import ImageData
+from euca_box.model.traces import Step
 from euca_box.model.usage import Counters
 
 
@@ -259,6 +260,18 @@ class Leftovers:
 @dataclass(frozen=True)
 class CcDescribeLeftovers(Op[Leftovers], role="cc", timeout=20):
     """What the nodes that are up found, the newest first."""
+
+
+@dataclass(frozen=True)
+class Traced:
+    steps: tuple[Step, ...]
+
+
+@dataclass(frozen=True)
+class CcTraceNetwork(Op[Traced], role="cc", timeout=40):
+    """The way of a packet to the instance, or without one what every node needs. Changes nothing."""
+
+    instance_id: str | None = None
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,16 @@ from dataclasses import dataclass
 
 from euca_box.messages.base import Done, Op
 from euca_box.messages.bundling import BundleOrder, Bundling
-from euca_box.messages.cc import ConsoleOutput, ImageCache, Leftovers, Reports, Screenshot, Usage, Usages
+from euca_box.messages.cc import (
+    ConsoleOutput,
+    ImageCache,
+    Leftovers,
+    Reports,
+    Screenshot,
+    Traced,
+    Usage,
+    Usages,
+)
 from euca_box.messages.instance_spec import (
     GroupRules,
     GroupsInForce,
@@ -144,6 +153,13 @@ class NcDescribeInstances(Op[Reports], role="nc", timeout=40):
 
     after: int = -1
     wait_seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class NcTraceNetwork(Op[Traced], role="nc", timeout=20):
+    """The way of a packet through this node, to the instance or in general. Changes nothing."""
+
+    instance_id: str | None = None
 
 
 @dataclass(frozen=True)

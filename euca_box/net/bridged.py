@@ -84,7 +84,7 @@ class BridgedHost:
         self.settings = settings
         self.nft = Nft()
         self.state = NetworkState()
-        self._links = Links()
+        self.links = Links()
         self._saved = SavedState(settings.state_dir)
         self._ledger = Ledger(settings.state_dir / "ledger.json")
         self._watch = TableWatch(settings.table)
@@ -94,7 +94,7 @@ class BridgedHost:
         settings = self.settings
         self._check_bridge()
         saved = self._saved.load()
-        there = self._links.taps()
+        there = self.links.taps()
         for port in saved.ports.values():
             if port.device not in there:
                 self._saved.forget_port(port.instance_id)
@@ -114,15 +114,15 @@ class BridgedHost:
         self._become(replace(self.state, ports={**self.state.ports, port.instance_id: port}))
         if self._dhcp is not None:
             self._dhcp.add_host(port)
-        if self._links.index_of(port.device) is None:
+        if self.links.index_of(port.device) is None:
             create_tap(port.device, self.settings.tap_uid)
         self._attach(port)
 
     def unplug(self, instance_id: str) -> None:
         port = self.state.ports.get(instance_id)
         device = device_of(instance_id)
-        if port is not None or self._links.bridge_of(device) == self.settings.bridge:
-            self._links.delete_link(device)
+        if port is not None or self.links.bridge_of(device) == self.settings.bridge:
+            self.links.delete_link(device)
         left = {i: p for i, p in self.state.ports.items() if i != instance_id}
         self._become(replace(self.state, ports=left))
         if self._dhcp is not None and port is not None:
@@ -130,10 +130,10 @@ class BridgedHost:
         self._saved.forget_port(instance_id)
 
     def list_ports(self) -> list[Port]:
-        taps = self._links.taps()
+        taps = self.links.taps()
         known = [port for port in self.state.ports.values() if port.device in taps]
         others = taps - {port.device for port in known}
-        strangers = sorted(d for d in others if self._links.bridge_of(d) == self.settings.bridge)
+        strangers = sorted(d for d in others if self.links.bridge_of(d) == self.settings.bridge)
         return known + [Port(f"i-{device[1:]}", device, "", "", (), "") for device in strangers]
 
     def set_groups(self, groups: Sequence[SecurityGroup]) -> None:
@@ -171,7 +171,7 @@ class BridgedHost:
             done.append(f"another program changed the rules of {self.settings.bridge}; they are as they were")
         if self._watch.have_others_changed():
             foreign.open_docker_door(self.nft, self.settings)
-        there = self._links.taps()
+        there = self.links.taps()
         for port in self.state.ports.values():
             if port.device in there and not self._is_attached(port):
                 self._attach(port)
@@ -180,15 +180,27 @@ class BridgedHost:
             done.append(f"dnsmasq of {self.settings.bridge} had ended and runs again")
         return done
 
+    def bridge_for(self, port: Port) -> str:
+        return self.settings.bridge
+
+    def is_in_place(self, port: Port) -> bool:
+        return self._is_attached(port)
+
+    def is_dhcp_running(self) -> bool:
+        return self._dhcp is not None and self._dhcp.is_running()
+
+    def has_lease(self, port: Port) -> bool | None:
+        return self._dhcp.has_lease(port) if self._dhcp is not None else None
+
     def close(self) -> None:
-        self._links.close()
+        self.links.close()
         self._watch.close()
         self.nft.close()
 
     def remove(self) -> None:
         """All that is ours; the bridge is the site's."""
         for port in self._saved.load().ports.values():
-            self._links.delete_link(port.device)
+            self.links.delete_link(port.device)
         for made in self._ledger.objects() | self._objects():
             if made.kind == "table":
                 self._tell(removal(made.name))
@@ -198,12 +210,12 @@ class BridgedHost:
 
     def _check_bridge(self) -> None:
         bridge, settings = self.settings.bridge, self.settings
-        if not self._links.is_bridge(bridge):
+        if not self.links.is_bridge(bridge):
             raise NetError(
                 f"mode {settings.mode} uses a bridge of the site's, and there is no bridge {bridge!r}: "
                 "make it, or set network.bridge"
             )
-        if settings.mode == "STATIC" and not self._links.has_address_in(bridge, settings.subnet):
+        if settings.mode == "STATIC" and not self.links.has_address_in(bridge, settings.subnet):
             raise NetError(
                 f"the bridge {bridge} has no address in {settings.subnet}, so DHCP cannot be served there"
             )
@@ -219,10 +231,10 @@ class BridgedHost:
     def _attach(self, port: Port) -> None:
         if not self._is_attached(port):
             silence_port(port.device)
-            self._links.attach_port(self.settings.bridge, port.device, port.mac, isolated=False)
+            self.links.attach_port(self.settings.bridge, port.device, port.mac, isolated=False)
 
     def _is_attached(self, port: Port) -> bool:
-        return self._links.is_guarded_port(self.settings.bridge, port.device, isolated=False)
+        return self.links.is_guarded_port(self.settings.bridge, port.device, isolated=False)
 
     def _become(self, state: NetworkState) -> None:
         """All rules again in one transaction: there are three elements for each guest, and no more."""

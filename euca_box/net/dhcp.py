@@ -70,6 +70,16 @@ class DhcpServer:
         self._start()
         return True
 
+    def is_running(self) -> bool:
+        return self._running() is not None
+
+    def has_lease(self, port: Port) -> bool:
+        """Whether the guest has asked and was answered, as far as the server remembers."""
+        try:
+            return f" {port.mac} {port.private_ip} " in (self._directory / "leases").read_text()
+        except OSError:
+            return False
+
     def add_host(self, port: Port) -> None:
         """From now on the port's MAC is offered its address."""
         tag = f"set:{_tag_of(port)}," if port.network else ""

@@ -50,9 +50,9 @@ class EdgeHost:
         self.settings = settings
         self.nft = Nft()
         self.state = NetworkState()
-        self._links = Links()
-        self._plane = plane_of(settings, self._links)
-        self._tunnels = Tunnels(settings, self._links)
+        self.links = Links()
+        self._plane = plane_of(settings, self.links)
+        self._tunnels = Tunnels(settings, self.links)
         self._rules = Ruleset()
         self._dhcp = DhcpServer(settings)
         self._saved = SavedState(settings.state_dir)
@@ -87,7 +87,7 @@ class EdgeHost:
         if self._networks() != networks:
             self._make_shared()
         self._dhcp.add_host(port)
-        if self._links.index_of(port.device) is None:
+        if self.links.index_of(port.device) is None:
             create_tap(port.device, self.settings.tap_uid)
         self._plane.attach(port)
 
@@ -98,7 +98,7 @@ class EdgeHost:
             return
         for public_ip in [p for p, private in self.state.public.items() if private == port.private_ip]:
             self.unassign_public(public_ip)
-        self._links.delete_link(port.device)
+        self.links.delete_link(port.device)
         self._plane.detach(port)
         self._dhcp.remove_host(port, self._plane.bridge_of(port))
         before = self._networks()
@@ -111,7 +111,7 @@ class EdgeHost:
         self._saved.forget_port(instance_id)
 
     def list_ports(self) -> list[Port]:
-        taps = self._links.taps()
+        taps = self.links.taps()
         known = [port for port in self.state.ports.values() if port.device in taps]
         strangers = sorted(self._strangers(taps - {port.device for port in known}))
         return known + [Port(f"i-{device[1:]}", device, "", "", (), "") for device in strangers]
@@ -158,7 +158,7 @@ class EdgeHost:
         public = {p: private for p, private in self.state.public.items() if p != public_ip}
         self._saved.save_public(public)
         self._become(replace(self.state, public=public))
-        self._links.delete_route(self.settings.bridge, public_ip)
+        self.links.delete_route(self.settings.bridge, public_ip)
         self._sweep()
         forget_connections(ipv4(public_ip))
 
@@ -183,7 +183,7 @@ class EdgeHost:
         if done:
             self._make_shared()
         for port in self._next_ports():
-            if port.device in self._links.taps() and not self._plane.is_attached(port):
+            if port.device in self.links.taps() and not self._plane.is_attached(port):
                 done.append(f"the port {port.device} was changed and is as it was")
             self._plane.attach(port)
         for public_ip in self.state.public:
@@ -192,13 +192,25 @@ class EdgeHost:
 
     def _next_ports(self) -> list[Port]:
         """Those whose turn it is to be looked at."""
-        ports = [p for p in self.state.ports.values() if self._links.index_of(p.device) is not None]
+        ports = [p for p in self.state.ports.values() if self.links.index_of(p.device) is not None]
         turn = [ports[(self._turn + n) % len(ports)] for n in range(min(PORTS_AT_ONCE, len(ports)))]
         self._turn += len(turn)
         return turn
 
+    def bridge_for(self, port: Port) -> str:
+        return self._plane.bridge_of(port)
+
+    def is_in_place(self, port: Port) -> bool:
+        return self._plane.is_attached(port)
+
+    def is_dhcp_running(self) -> bool:
+        return self._dhcp.is_running()
+
+    def has_lease(self, port: Port) -> bool | None:
+        return self._dhcp.has_lease(port)
+
     def close(self) -> None:
-        self._links.close()
+        self.links.close()
         self._watch.close()
         self.nft.close()
 
@@ -206,8 +218,8 @@ class EdgeHost:
         state = self._saved.load()
         self._dhcp.remove()
         known = {port.device for port in state.ports.values()}
-        for device in known | self._strangers(self._links.taps() - known):
-            self._links.delete_link(device)
+        for device in known | self._strangers(self.links.taps() - known):
+            self.links.delete_link(device)
         for made in self._ledger.objects() | self._shared_objects() | self._answers(state.public):
             self._remove_object(made)
         self._saved.forget_all()
@@ -248,11 +260,11 @@ class EdgeHost:
     def _remove_object(self, made: HostObject) -> None:
         other = replace(self.settings, bridge=made.name)
         if made.kind == "link":
-            self._links.delete_link(made.name)
+            self.links.delete_link(made.name)
         elif made.kind == "rule":
-            self._links.delete_guest_rule(made.name)
+            self.links.delete_guest_rule(made.name)
         elif made.kind == "arp":
-            self._links.delete_arp_answer(made.place, made.name)
+            self.links.delete_arp_answer(made.place, made.name)
         elif made.kind == "dhcp":
             DhcpServer(other).remove()
         elif made.kind == "door":
@@ -287,7 +299,7 @@ class EdgeHost:
         same = before.groups == self.state.groups and before.ports == self.state.ports
         if same or not self.settings.cut_revoked:
             return
-        own = self._links.own_addresses()
+        own = self.links.own_addresses()
         old, new = Judge(before, own), Judge(self.state, own)
         for flow in list_flows():
             if old.allows(flow) and not new.allows(flow):
@@ -306,7 +318,7 @@ class EdgeHost:
 
     def _as_found(self, state: NetworkState) -> NetworkState:
         """After a reboot no tap is left: its instance is plugged again, or never."""
-        there = self._links.taps()
+        there = self.links.taps()
         for port in state.ports.values():
             if port.device in there:
                 self._check_adopted(port)
@@ -330,16 +342,16 @@ class EdgeHost:
     def _strangers(self, taps: Iterable[str]) -> frozenset[str]:
         """Those of the taps that are on our bridges."""
         own = re.compile(rf"{self.settings.bridge}(v\d+)?")
-        return frozenset(device for device in taps if own.fullmatch(self._links.bridge_of(device) or ""))
+        return frozenset(device for device in taps if own.fullmatch(self.links.bridge_of(device) or ""))
 
     def _lead_here(self, public_ip: str) -> None:
-        self._links.ensure_route(self.settings.bridge, public_ip, self.settings.gateway)
+        self.links.ensure_route(self.settings.bridge, public_ip, self.settings.gateway)
         if self.settings.uplink is not None:
             self._ledger.note(HostObject("arp", public_ip, self.settings.uplink))
-            self._links.ensure_arp_answer(self.settings.uplink, public_ip)
+            self.links.ensure_arp_answer(self.settings.uplink, public_ip)
 
     def _delete_unknown_tap(self, instance_id: str) -> None:
         device = device_of(instance_id)
         if self._strangers([device]):
-            self._links.delete_link(device)
+            self.links.delete_link(device)
         self._saved.forget_port(instance_id)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from euca_box.model.traces import BAD, GOOD, Step
 from euca_box.net.network import (
     NetError,
     NetworkSettings,
@@ -96,6 +97,11 @@ class FakeNetwork:
     async def repair(self) -> list[str]:
         self._ready()
         return []
+
+    async def trace(self, instance_id: str | None) -> list[Step]:
+        self._ready()
+        plugged = instance_id is None or instance_id in self.plugged
+        return [Step("network", "the instance is plugged in", GOOD if plugged else BAD)]
 
     async def foreign_drops(self) -> list[str]:
         self._ready()

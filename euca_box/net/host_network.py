@@ -4,15 +4,17 @@ Every call is short work in one thread at a time; edge_host.py does it, or bridg
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
 import trio
 
+from euca_box.model.traces import Step
 from euca_box.net.bridged import BridgedHost
 from euca_box.net.edge_host import EdgeHost
 from euca_box.net.foreign import find_foreign_drops
 from euca_box.net.network import NetError, NetworkSettings, Port, RemotePort, SecurityGroup
+from euca_box.net.trace import trace_host, trace_instance
 
 T = TypeVar("T")
 Host = EdgeHost | BridgedHost
@@ -63,6 +65,9 @@ class HostNetwork:
     async def repair(self) -> list[str]:
         return await self._run(lambda: self._ready().repair())
 
+    async def trace(self, instance_id: str | None) -> list[Step]:
+        return await self._run(lambda: list(self._trace(instance_id)))
+
     async def foreign_drops(self) -> list[str]:
         return await self._run(lambda: find_foreign_drops(self._ready().nft, self._settings))
 
@@ -76,6 +81,11 @@ class HostNetwork:
         if self._host is None:
             self._host = self._new_host()
         self._host.prepare()
+
+    def _trace(self, instance_id: str | None) -> Iterator[Step]:
+        yield from trace_host(self._ready())
+        if instance_id is not None:
+            yield from trace_instance(self._ready(), instance_id)
 
     def _new_host(self) -> Host:
         bridged = self._settings.mode in ("STATIC", "SYSTEM")

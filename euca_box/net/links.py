@@ -20,7 +20,7 @@ from euca_box.net.trunk_devices import TrunkDevices
 _TAP = re.compile(r"t[0-9a-f]{8}")
 _PERMANENT = 0x80  # NUD_PERMANENT
 _NO_ARP = 0x40  # NUD_NOARP: a static forwarding entry
-_UP = 0x1  # IFF_UP
+_UP, _LOWER_UP = 0x1, 0x10000  # IFF_*
 _PROXY = 0x08  # NTF_PROXY
 _MASTER = 0x04  # NTF_MASTER
 _LINK, _HOST = 253, 254  # scopes of routes
@@ -113,6 +113,11 @@ class Links(TrunkDevices):
                     return False
         return True
 
+    def has_carrier(self, device: str) -> bool:
+        """Whether somebody is at the other end: of a tap, a program that has it open."""
+        with told(f"look at {device}"):
+            return bool(self.ip.link("get", index=self.required(device))[0]["flags"] & _LOWER_UP)
+
     def attach_port(self, bridge: str, device: str, mac: str, *, isolated: bool = True) -> None:
         """Isolated from other ports, where the mode says so.
 
@@ -169,6 +174,13 @@ class Links(TrunkDevices):
         """Answer ARP for the address on this interface; it stays no address of the host's."""
         with told(f"answer ARP for {address} on {device}"):
             self.ip.neigh("replace", dst=address, ifindex=self.required(device), flags=_PROXY)
+
+    def has_arp_answer(self, device: str, address: str) -> bool:
+        index = self.index_of(device)
+        found: list[object] = []
+        with told(f"look at the answers of {device}"), absent_is_fine():
+            found = list(self.ip.neigh("get", dst=address, ifindex=index, flags=_PROXY))
+        return bool(found)
 
     def delete_arp_answer(self, device: str, address: str) -> None:
         index = self.index_of(device)

@@ -12,6 +12,8 @@ from ipaddress import AddressValueError, IPv4Address, IPv4Network, NetmaskValueE
 from pathlib import Path
 from typing import Protocol
 
+from euca_box.model.traces import Step
+
 METADATA_ADDRESS = IPv4Address("169.254.169.254")  # where every guest looks for its metadata
 
 _INSTANCE_ID = re.compile(r"i-([0-9a-f]{8}|[0-9a-f]{17})")
@@ -193,6 +195,9 @@ class Network(Protocol):
 
     async def repair(self) -> list[str]:
         """Put back what somebody else took away: rules, DHCP. Sentences about it; cheap when all is there."""
+
+    async def trace(self, instance_id: str | None) -> list[Step]:
+        """The way of a packet to the instance, or what all instances need; looks and changes nothing."""
 
     async def foreign_drops(self) -> list[str]:
         """Sentences about rules of other programs that would drop our guests' traffic.

@@ -218,3 +218,10 @@ async def test_other_hosts_need_a_tunnel(network: Network) -> None:
 
     with pytest.raises(NetError, match="no tunnel"):
         await network.set_remotes(["198.51.100.9"], [])
+
+
+async def test_a_trace_says_whether_an_instance_is_plugged_in(network: Network) -> None:
+    await network.plug(port_of(1))
+
+    assert "bad" in {step.state for step in await network.trace("i-00000099")}
+    assert all(step.what for step in await network.trace(port_of(1).instance_id))

@@ -114,7 +114,8 @@ def test_config_check_tells_every_mistake_with_its_line(run, tmp_path):
     file.write_text('[network]\nmode = "EGDE"\n[api]\nprot = 1\n')
     result = run("config", "check", "--config", file)
     assert result.exit_code == 2
-    assert f'{file}:2: network.mode = "EGDE" is not one of EDGE. Did you mean "EDGE"?' in result.stderr
+    modes = "EDGE, MANAGED, MANAGED-NOVLAN, STATIC, SYSTEM"
+    assert f'{file}:2: network.mode = "EGDE" is not one of {modes}. Did you mean "EDGE"?' in result.stderr
     assert f'{file}:4: unknown setting api.prot. Did you mean "port"?' in result.stderr
     assert run("config", "show", "--config", file).exit_code == 2
     assert run("run", "--config", file, "--data-dir", tmp_path / "d").exit_code == 2

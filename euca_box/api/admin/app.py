@@ -29,6 +29,7 @@ OPERATIONS: dict[str, type[Op[Any]]] = {
         admin.ListUsage,
         admin.CacheImages,
         admin.ListLeftovers,
+        admin.TraceNetwork,
         admin.ListVmTypes,
         admin.SetVmType,
         admin.RemoveVmType,

@@ -29,6 +29,7 @@ from euca_box.roles.cc import (
     prefetch,
     resources,
     stops,
+    traces,
 )
 from euca_box.store.store import Statement, Store
 from euca_box.tasks import Bell, supervise
@@ -180,4 +181,5 @@ OPERATIONS: Operations = {
     cc.CcConfigureGroups: groups.configure_groups,
     cc.CcAllocateAddress: elastic.allocate_address,
     cc.CcAssignAddresses: elastic.assign_addresses,
+    cc.CcTraceNetwork: traces.trace_network,
 }

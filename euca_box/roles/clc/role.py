@@ -74,6 +74,7 @@ from euca_box.roles.clc import (
     stops,
     storage,
     tags,
+    traces,
     users,
     vm_types,
     volume_statuses,
@@ -335,4 +336,5 @@ OPERATIONS: Operations = {
     admin.RemoveVmType: vm_types.remove_vm_type,
     admin.ResetVmType: vm_types.reset_vm_type,
     admin.DescribeCloud: places.describe_cloud,
+    admin.TraceNetwork: traces.trace_network,
 }

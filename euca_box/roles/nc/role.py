@@ -38,6 +38,7 @@ from euca_box.roles.nc import (
     prefetch,
     resources,
     stops,
+    traces,
     usage,
 )
 from euca_box.roles.nc.cache import ImageCache
@@ -258,4 +259,5 @@ OPERATIONS: Operations = {
     nc.NcConfigureNetwork: networks.configure_network,
     nc.NcAssignAddress: addresses.assign_address,
     nc.NcDescribeMetadata: metadata.describe_metadata,
+    nc.NcTraceNetwork: traces.trace_network,
 }
