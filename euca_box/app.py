@@ -39,6 +39,7 @@ from euca_box.api.soap.s3 import S3Soap
 from euca_box.auth import secrets
 from euca_box.auth.keyring import Keyring
 from euca_box.auth.notary import Notary
+from euca_box.blockstore.chunks import Courier
 from euca_box.blockstore.daemon import PROGRAM
 from euca_box.blockstore.engine import BlockEngine
 from euca_box.blockstore.files import FileEngine
@@ -383,8 +384,10 @@ class App:
             max_total_gib=sc.max_total_gib,
             reserved_disk_gib=sc.reserved_disk_gib,
             make_seconds=self.config.cloud.volume_seconds,
+            send_seconds=self.config.cloud.snapshot_seconds,
         )
-        return sc_role.Sc(zone, store, self.bus, self._engine(), time.time)
+        folder = self.data.path / "sc"
+        return sc_role.Sc(zone, store, self.bus, self._engine(), Courier(), folder, time.time)
 
     def _engine(self) -> BlockEngine:
         uid = usable_uid(self.config.sc.storage_uid)
@@ -431,6 +434,8 @@ class App:
             max_volumes=cloud.max_volumes,
             max_volumes_gib=cloud.max_volumes_gib,
             volume_seconds=cloud.volume_seconds,
+            max_snapshots=cloud.max_snapshots,
+            snapshot_seconds=cloud.snapshot_seconds,
             attach_seconds=cloud.attach_seconds,
             network_mode=self.config.network.mode,
             automatic_public_addresses=self.config.network.automatic_public_addresses,

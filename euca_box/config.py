@@ -201,6 +201,10 @@ class Cloud:
     max_volumes_gib: int = setting(
         0, "What all volumes of an account may have together. 0: any size.", check=at_least(0)
     )
+    max_snapshots: int = setting(1000, "Snapshots an account may have.", check=at_least(0))
+    snapshot_seconds: float = setting(
+        86400.0, "A snapshot that is still pending after this is given up.", check=at_least(10)
+    )
     volume_seconds: float = setting(
         3600.0, "A volume that is still creating after this is given up.", check=at_least(10)
     )

@@ -1,7 +1,7 @@
 """How tasks live in trio: loops that repeat, and lives that start again after a crash."""
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 
 import trio
 
@@ -33,6 +33,24 @@ async def supervise(name: str, task: Callable[[], Awaitable[object]]) -> None:
             log.exception("%s crashed; starts again in %g s", name, pause)
         await trio.sleep(pause)
         pause = min(2 * pause, LONGEST_PAUSE)
+
+
+async def together(steps: Iterable[Callable[[], Awaitable[object]]]) -> None:
+    """Run all at once. The first that fails ends the others, and its error is raised as it is."""
+    failed: list[Exception] = []
+    async with trio.open_nursery() as nursery:
+
+        async def run(step: Callable[[], Awaitable[object]]) -> None:
+            try:
+                await step()
+            except Exception as error:
+                failed.append(error)
+                nursery.cancel_scope.cancel()
+
+        for step in steps:
+            nursery.start_soon(run, step)
+    if failed:
+        raise failed[0]
 
 
 class Bell:

@@ -79,7 +79,13 @@ ACTIONS = [
     "EnableVolumeIO",
     "DescribeVolumes",
     "DescribeVolumeStatus",
+    "CreateSnapshot",
+    "DeleteSnapshot",
+    "CopySnapshot",
     "DescribeSnapshots",
+    "ModifySnapshotAttribute",
+    "DescribeSnapshotAttribute",
+    "ResetSnapshotAttribute",
     "DescribeBundleTasks",
     "DescribeAvailabilityZones",
     "DescribeRegions",
@@ -99,12 +105,6 @@ ACTIONS = [
 # Read as far as their parameters go, then refused: the storage that they need is still to come.
 READ_ONLY = [
     "ModifyVolume",
-    "CreateSnapshot",
-    "DeleteSnapshot",
-    "CopySnapshot",
-    "ModifySnapshotAttribute",
-    "DescribeSnapshotAttribute",
-    "ResetSnapshotAttribute",
 ]
 
 # Parameters that clients of older versions send and the model of 2016-11-15 no longer has.

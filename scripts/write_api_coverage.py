@@ -28,8 +28,8 @@ from euca_box.roles.clc import (
     instances,
     keypairs,
     places,
+    snapshots,
     statuses,
-    storage,
     tags,
     volume_statuses,
     volumes,
@@ -93,7 +93,7 @@ FILTERS: dict[str, Iterable[str]] = {
     "DescribeSecurityGroupRules": group_rules.FILTERS,
     "DescribeVolumes": volumes.all_filters(NOBODY),
     "DescribeVolumeStatus": volume_statuses.FILTERS,
-    "DescribeSnapshots": storage.SNAPSHOT_FILTERS,
+    "DescribeSnapshots": snapshots.all_filters(NOBODY),
     "DescribeBundleTasks": bundle_tasks.FILTERS,
     "DescribeAvailabilityZones": places.ZONE_FILTERS,
     "DescribeRegions": places.REGION_FILTERS,
@@ -115,6 +115,7 @@ TAGGED = (
     "DescribeInstances",
     "DescribeKeyPairs",
     "DescribeSecurityGroups",
+    "DescribeSnapshots",
     "DescribeTags",
     "DescribeVolumes",
 )
@@ -216,8 +217,8 @@ def _missing() -> list[str]:
     return [
         "### Not there yet",
         "",
-        f"Of the {len(ACTIONS_OF_1_6_2)} actions of Eucalyptus 1.6.2, {len(missing)} are still to come:",
-        _code(missing) + ".",
+        f"Of the {len(ACTIONS_OF_1_6_2)} actions of Eucalyptus 1.6.2, {len(missing)} are still to come"
+        + (f": {_code(missing)}." if missing else "."),
         "",
         f"Answered with `UnsupportedOperation` and the reason: {_code(sorted(NOT_OFFERED))}.",
         "",

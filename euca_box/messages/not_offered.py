@@ -4,8 +4,7 @@ They are answered with UnsupportedOperation after the signature was checked, wha
 """
 
 _STORAGE = """
-    ModifyVolume DescribeVolumesModifications CreateSnapshot CreateSnapshots
-    DeleteSnapshot CopySnapshot ModifySnapshotAttribute DescribeSnapshotAttribute ResetSnapshotAttribute
+    ModifyVolume DescribeVolumesModifications CreateSnapshots
 """
 _NETWORK = """
     CreateVpc DeleteVpc ModifyVpcAttribute CreateDefaultVpc AssociateVpcCidrBlock DisassociateVpcCidrBlock

@@ -57,6 +57,36 @@ class ScDeleteVolume(Op[Done], role="sc", timeout=60):
 
 
 @dataclass(frozen=True)
+class TakenSnapshot:
+    """A snapshot as the storage controller has it; `stored`: Walrus has it, whole."""
+
+    snapshot_id: str
+    state: Literal["taking", "copying", "sending", "stored", "failed", "deleting"]
+    percent: int = 0
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class ScCreateSnapshot(Op[TakenSnapshot], role="sc", timeout=50):
+    """Take the snapshot: its moment has passed when this answers the first time. It is sent to Walrus
+    afterwards; waits for that up to wait_seconds. Twice is harmless.
+
+    IncorrectState for an id that was deleted, InvalidVolumeNotFound, InsufficientVolumeCapacity.
+    """
+
+    snapshot_id: str
+    volume_id: str
+    wait_seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class ScDeleteSnapshot(Op[Done], role="sc", timeout=60):
+    """Give it up, and keep nothing of it here; what Walrus has stays. An unknown id is remembered."""
+
+    snapshot_id: str
+
+
+@dataclass(frozen=True)
 class StoredVolumes:
     volumes: tuple[StoredVolume, ...]
 

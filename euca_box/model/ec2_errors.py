@@ -178,6 +178,20 @@ class InvalidSnapshotNotFound(ClientFault):
         super().__init__(f"The snapshot '{snapshot_id}' does not exist.")
 
 
+class InvalidSnapshotInUse(ClientFault):
+    code = "InvalidSnapshot.InUse"
+
+    def __init__(self, snapshot_id: str, image_id: str) -> None:
+        super().__init__(f"The snapshot {snapshot_id} is currently in use by {image_id}")
+
+
+class SnapshotLimitExceeded(ClientFault):
+    code = "SnapshotLimitExceeded"
+
+    def __init__(self, own: int, limit: int) -> None:
+        super().__init__(f"The account has {own} snapshots; {limit} are allowed.")
+
+
 class InvalidReservedInstancesId(ClientFault):
     code = "InvalidReservedInstancesId"
 

@@ -99,6 +99,7 @@ class Image:
     reason: str = ""  # why it failed
     deadline: float = 0.0  # when a pending one is given up
     origin: Origin | None = None
+    root_snapshot: str = ""  # of which instances get a root volume
     boot_mode: str = ""  # one of BOOT_MODES; empty: nobody said, and it boots by BIOS
     imds_support: str = ""  # or v2.0: its instances ask the metadata service with tokens only
     product_codes: tuple[str, ...] = ()

@@ -362,16 +362,25 @@ class CloudBox:
     def until_volume(self, volume_id: str, state: str, user: str = "alice") -> dict[str, Any]:
         """`in-use` is when it is attached, and no longer on its way."""
 
-        def look() -> dict[str, Any]:
-            found: dict[str, Any] = self.ec2(user).describe_volumes(VolumeIds=[volume_id])["Volumes"][0]
-            return found
-
         def is_there() -> bool:
-            volume = look()
+            volume = self.volume(volume_id, user)
             attached = [a["State"] for a in volume["Attachments"]] in ([], ["attached"])
             return bool(volume["State"] == state and attached)
 
         self.until(is_there)
+        return self.volume(volume_id, user)
+
+    def volume(self, volume_id: str, user: str = "alice") -> dict[str, Any]:
+        found: dict[str, Any] = self.ec2(user).describe_volumes(VolumeIds=[volume_id])["Volumes"][0]
+        return found
+
+    def until_snapshot(self, snapshot_id: str, state: str, user: str = "alice") -> dict[str, Any]:
+        def look() -> dict[str, Any]:
+            reply = self.ec2(user).describe_snapshots(SnapshotIds=[snapshot_id])
+            found: dict[str, Any] = reply["Snapshots"][0]
+            return found
+
+        self.until(lambda: look()["State"] == state)
         return look()
 
     def terminate(self, instance_ids: list[str], user: str = "alice") -> None:

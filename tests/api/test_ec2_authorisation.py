@@ -18,7 +18,7 @@ from tests.api.cloud_box import KERNEL, RAMDISK, WHOLE_DISK, filters, running_cl
 from tests.api.ec2_raw import FORM, Raw, pairs_of, quoted, send
 
 GOOD, NOTHING = "good", ""  # NOTHING: a success that finds nothing and changes nothing
-LISTED = "Volumes Instances Images KeyPairs SecurityGroups SecurityGroupRules Addresses Tags"
+LISTED = "Snapshots Volumes Instances Images KeyPairs SecurityGroups SecurityGroupRules Addresses Tags"
 ACCOUNTS = ("alice", "mallory", "admin")
 SHARED = ("public", "shared")  # images of alice: everybody's, and mallory's by a launch permission
 
@@ -215,7 +215,7 @@ ROWS = [
     *(
         row(action, noun, **TAGGED)(ResourceId__1=f"{{{noun}}}", Tag__1__Key="k")
         for action in ("CreateTags", "DeleteTags")
-        for noun in ("instance", "image", "group", "allocation", "volume")
+        for noun in ("instance", "image", "group", "allocation", "volume", "snapshot")
     ),
     row("CreateTags", "key_id", reaches=True, malformed="InvalidKeyPairID.Malformed")(
         ResourceId__1="{key_id}", Tag__1__Key="k"
@@ -255,8 +255,22 @@ ROWS = [
         VolumeId="{volume}", InstanceId="{instance}", Device="/dev/sdf"
     ),
     row("DetachVolume", "attached", reaches=True)(VolumeId="{attached}"),
+    row("CreateVolume", "snapshot")(AvailabilityZone="us-east-1a", SnapshotId="{snapshot}"),
+    # Snapshots
+    row("CreateSnapshot", "volume", reaches=True)(VolumeId="{volume}"),
+    row("DescribeSnapshots", "snapshot", reaches=True)(SnapshotId__1="{snapshot}"),
+    row("DeleteSnapshot", "snapshot", reaches=True)(SnapshotId="{snapshot}"),
+    row("CopySnapshot", "snapshot")(SourceRegion="us-east-1", SourceSnapshotId="{snapshot}"),
+    row("ModifySnapshotAttribute", "snapshot", reaches=True)(
+        SnapshotId="{snapshot}", CreateVolumePermission__Add__1__Group="all"
+    ),
+    row("DescribeSnapshotAttribute", "snapshot", reaches=True)(
+        SnapshotId="{snapshot}", Attribute="createVolumePermission"
+    ),
+    row("ResetSnapshotAttribute", "snapshot", reaches=True)(
+        SnapshotId="{snapshot}", Attribute="createVolumePermission"
+    ),
     # What nobody has
-    row("DescribeSnapshots", "snapshot")(SnapshotId__1="{snapshot}"),
     row("DescribeBundleTasks", "bundle")(BundleId__1="{bundle}"),
 ]
 
@@ -290,6 +304,8 @@ def make_things(box, user: str) -> dict[str, str]:
     box.until_volume(attached, "available", user)
     ec2.attach_volume(VolumeId=attached, InstanceId=instance, Device="/dev/sdg")
     box.until_volume(attached, "in-use", user)
+    snapshot = ec2.create_snapshot(VolumeId=volume)["SnapshotId"]
+    box.until_snapshot(snapshot, "completed", user)
     return {
         "instance": instance, "stopped": stopped, "interface": "eni-" + instance.partition("-")[2],
         "image": image, "kernel": kernel, "ramdisk": ramdisk, "location": f"images-{user}/disk",
@@ -297,6 +313,7 @@ def make_things(box, user: str) -> dict[str, str]:
         "rule": rule_in["SecurityGroupRuleId"], "rule_out": rule_out["SecurityGroupRuleId"],
         "allocation": spare["AllocationId"], "association": association["AssociationId"],
         "public_ip": held["PublicIp"], "volume": volume, "attached": attached,
+        "snapshot": snapshot,
     }  # fmt: skip
 
 

@@ -291,7 +291,6 @@ def test_there_are_no_volumes_snapshots_or_bundles(ec2):
 
 
 NOT_OFFERED = {
-    "create_snapshot": {"VolumeId": "vol-12345678"},
     "create_vpc": {"CidrBlock": "10.0.0.0/16"},
     "create_subnet": {"VpcId": "vpc-1", "CidrBlock": "10.0.0.0/24"},
     "modify_address_attribute": {"AllocationId": "eipalloc-1", "DomainName": "example.org"},

@@ -89,7 +89,19 @@ def call_volumes(box, ec2, instance):
     ec2.enable_volume_io(VolumeId=volume)
     ec2.detach_volume(VolumeId=volume)
     box.until_volume(volume, "available")
+    snapshot = ec2.create_snapshot(VolumeId=volume, TagSpecifications=tagged("snapshot", a="b"))["SnapshotId"]
     ec2.delete_volume(VolumeId=volume)
+    box.until_snapshot(snapshot, "completed")
+    ec2.modify_snapshot_attribute(SnapshotId=snapshot, CreateVolumePermission={"Add": [{"Group": "all"}]})
+    for name in ("createVolumePermission", "productCodes"):
+        ec2.describe_snapshot_attribute(SnapshotId=snapshot, Attribute=name)
+    ec2.reset_snapshot_attribute(SnapshotId=snapshot, Attribute="createVolumePermission")
+    copy = ec2.copy_snapshot(
+        SourceRegion="us-east-1", SourceSnapshotId=snapshot, TagSpecifications=tagged("snapshot", a="b")
+    )["SnapshotId"]
+    box.until_snapshot(copy, "completed")
+    for snapshot_id in (snapshot, copy):
+        ec2.delete_snapshot(SnapshotId=snapshot_id)
 
 
 def call_addresses(ec2, instance):

@@ -18,13 +18,9 @@ def box(tmp_path_factory):
 def ec2(box):
     yield box.ec2()
     box.terminate_all()
-    for volume in box.ec2().describe_volumes()["Volumes"]:
-        box.until(
-            lambda v=volume["VolumeId"]: (
-                not box.ec2().describe_volumes(VolumeIds=[v])["Volumes"][0]["Attachments"]
-            )
-        )
-        box.ec2().delete_volume(VolumeId=volume["VolumeId"])
+    for volume_id in [v["VolumeId"] for v in box.ec2().describe_volumes()["Volumes"]]:
+        box.until(lambda v=volume_id: box.volume(v)["State"] not in ("creating", "in-use"))
+        box.ec2().delete_volume(VolumeId=volume_id)
     box.until(lambda: not box.ec2().describe_volumes()["Volumes"])
 
 

@@ -119,7 +119,7 @@ def end_writer(key, guest) -> int:
 
 
 def records_of(key, guest, disk, count) -> list[int]:
-    read = f"dd if={disk} bs=512 skip=1 count={count} iflag=direct 2>/dev/null | tr -d ' '"
+    read = f"dd if={disk} bs=512 skip=1 count={count} iflag=direct 2>/dev/null | tr -d ' \\000'"
     return [int(line) for line in run(key, guest, read).split()]
 
 
@@ -207,10 +207,75 @@ def test_a_forced_detach_frees_the_volume_whatever_the_guest_does(cloud, guests,
     assert run(key, second, f"head -c 6 {disk_of(key, second, volume)}") == "first\n"
 
 
+def test_a_snapshot_of_a_volume_that_is_written_has_the_first_records_and_no_later_one(
+    cloud, guests, key, volume
+):
+    first, second = guests
+    attach(cloud, volume, first)
+    disk = disk_of(key, first, volume)
+    run(key, first, f"dd if=/dev/urandom of={disk} bs=1M seek=64 count=64 conv=fsync 2>/dev/null")
+    begin_writer(key, first, disk)
+    taken = []
+    for _ in range(3):
+        before = counted(key, first)
+        snapshot = cloud.ec2.create_snapshot(VolumeId=volume)["SnapshotId"]
+        after = counted(key, first)
+        taken.append((snapshot, before, after))
+        until_stored(cloud, snapshot)
+    count = end_writer(key, first)
+    assert records_of(key, first, disk, count) == list(range(1, count + 1))
+    assert len(list((cloud.data.path / "sc" / "copies").iterdir())) == 0
+    for number, (snapshot, before, after) in enumerate(taken):
+        made = cloud.ec2.create_volume(AvailabilityZone=ZONE, SnapshotId=snapshot)["VolumeId"]
+        until(cloud, made, "available")
+        attach(cloud, made, second, f"/dev/sd{'ghi'[number]}")
+        found = records_of(key, second, disk_of(key, second, made), after + 200)
+        assert found == list(range(1, len(found) + 1))
+        assert before <= len(found) <= after + 1, (before, len(found), after)
+        detach(cloud, made)
+        cloud.ec2.delete_volume(VolumeId=made)
+    for snapshot, _, _ in taken:
+        cloud.ec2.delete_snapshot(SnapshotId=snapshot)
+
+
+def test_a_snapshot_whose_sending_is_killed_again_and_again_is_whole(cloud, guests, key, volume):
+    first, second = guests
+    attach(cloud, volume, first)
+    disk = disk_of(key, first, volume)
+    fill = f"dd if=/dev/urandom of={disk} bs=1M count=96 conv=fsync 2>/dev/null; "
+    wrote = run(key, first, f"{fill} dd if={disk} bs=1M count=96 2>/dev/null | sha256sum")
+    snapshot = cloud.ec2.create_snapshot(VolumeId=volume)["SnapshotId"]
+    for step in ("sc.snapshot.after-chunks", "sc.snapshot.after-manifest", "sc.snapshot.after-stored"):
+        cloud.kill()
+        cloud.start(EUCA_BOX_FAILPOINTS=f"{step}=kill")
+        cloud.process.wait(60)
+    cloud.start()
+    until_stored(cloud, snapshot)
+    made = cloud.ec2.create_volume(AvailabilityZone=ZONE, SnapshotId=snapshot)["VolumeId"]
+    until(cloud, made, "available")
+    attach(cloud, made, second, "/dev/sdg")
+    read = f"dd if={disk_of(key, second, made)} bs=1M count=96 2>/dev/null | sha256sum"
+    assert run(key, second, read) == wrote
+    detach(cloud, made)
+    cloud.ec2.delete_volume(VolumeId=made)
+    cloud.ec2.delete_snapshot(SnapshotId=snapshot)
+
+
+def until_stored(cloud, snapshot) -> None:
+    deadline = time.monotonic() + 90
+    while True:
+        [found] = cloud.ec2.describe_snapshots(SnapshotIds=[snapshot])["Snapshots"]
+        if found["State"] == "completed":
+            return
+        assert found["State"] == "pending", found
+        assert time.monotonic() < deadline, cloud.output()[-3000:]
+        time.sleep(0.1)
+
+
 def test_nothing_is_left(cloud, guests):
     cloud.terminate([guest["InstanceId"] for guest in guests])
     assert cloud.leftovers() == []
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 20
     while cloud.ec2.describe_volumes()["Volumes"]:
         assert time.monotonic() < deadline
         time.sleep(0.1)

@@ -13,12 +13,15 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
+from types import SimpleNamespace
+from urllib.parse import urlsplit
 
 import trio
 
 from euca_box.auth.keyring import Keyring
 from euca_box.auth.notary import Notary
 from euca_box.auth.secrets import Sealer
+from euca_box.blockstore.chunks import DamagedChunk, TransferError
 from euca_box.blockstore.engine import Connection
 from euca_box.blockstore.fake import FakeEngine
 from euca_box.bus.bus import Bus, Desk
@@ -27,19 +30,23 @@ from euca_box.images.inject import InjectError
 from euca_box.kvm.fake import FakeHypervisor
 from euca_box.kvm.firmware import Firmware
 from euca_box.messages import ec2_instances as ec2
-from euca_box.messages import ec2_volumes
+from euca_box.messages import ec2_snapshots, ec2_volumes
 from euca_box.messages.base import Call, Done
 from euca_box.messages.walrus import GetImageUrl, ImageUrl, SyncPrincipals
-from euca_box.model.accounts import Principal
+from euca_box.model.accounts import LENDER, AccessKey, Principal
 from euca_box.model.ec2_errors import InvalidVolumeNotFound
 from euca_box.model.images import Image, ImageData, ImageType
 from euca_box.model.instances import VmType
+from euca_box.model.s3_errors import NoSuchKey
 from euca_box.net.fake import FakeNetwork
 from euca_box.net.network import NetworkSettings
+from euca_box.objects.rows import ObjectFacts
+from euca_box.objects.scrub import Round
 from euca_box.roles.cc import role as cc_role
 from euca_box.roles.clc import role as clc_role
 from euca_box.roles.nc import role as nc_role
 from euca_box.roles.sc import role as sc_role
+from euca_box.roles.walrus import role as walrus_role
 from euca_box.store.sync_store import SyncStore
 
 ALICE = Principal("111111111111", "alice", "a" * 64, "alice")
@@ -141,8 +148,72 @@ def image_data(name: str, *, bootable: bool) -> ImageData:
     return ImageData("bucket", name, name, sha256, 1024, "raw", 1024 * 1024, bootable)
 
 
-class FakeWalrus:
-    """Lends URLs for the images of this simulation."""
+class FakeVault:
+    """Objects of hidden buckets, in memory; as a courier, it is also the way to them."""
+
+    def __init__(self) -> None:
+        self.objects: dict[tuple[str, str], bytes] = {}
+        self.broken: str | None = None  # set to make the next transfer fail with this text
+        self.puts = 0
+
+    async def open_hidden(self, bucket):
+        await trio.lowlevel.checkpoint()
+
+    async def stat(self, principal, bucket, key):
+        await trio.lowlevel.checkpoint()
+        if (bucket, key) not in self.objects:
+            raise NoSuchKey(Key=key)
+        return ObjectFacts(len(self.objects[bucket, key]), "", "", 1)
+
+    async def read_at(self, bucket, key, generation, offset, length):
+        await trio.lowlevel.checkpoint()
+        return self.objects[bucket, key][offset : offset + length]
+
+    async def list_hidden(self, bucket, prefix, after, limit):
+        await trio.lowlevel.checkpoint()
+        keys = sorted(k for b, k in self.objects if b == bucket and k > after)
+        return SimpleNamespace(objects=[SimpleNamespace(key=key) for key in keys], last=None)
+
+    async def remove_hidden(self, bucket, keys):
+        await trio.lowlevel.checkpoint()
+        for key in keys:
+            self.objects.pop((bucket, key), None)
+
+    async def scrub_report(self):
+        await trio.lowlevel.checkpoint()
+        return Round(), [], 0
+
+    def put(self, url, ca_file, data):
+        self._enter()
+        self.puts += 1
+        self.objects[self._place(url)] = data
+
+    def get(self, url, ca_file):
+        self._enter()
+        if (place := self._place(url)) not in self.objects:
+            raise DamagedChunk("a chunk is missing in Walrus")
+        return self.objects[place]
+
+    def _place(self, url):
+        bucket, _, key = urlsplit(url).path.strip("/").partition("/")
+        return bucket, key
+
+    def _enter(self):
+        if self.broken is not None:
+            reason, self.broken = self.broken, None
+            raise TransferError(reason)
+
+
+class SimSc(sc_role.Sc):
+    """Without threads, which virtual time does not wait for."""
+
+    async def in_thread(self, call):
+        await trio.lowlevel.checkpoint()
+        return call()
+
+
+class FakeWalrus(walrus_role.Walrus):
+    """Lends URLs for the images of this simulation; of snapshots it knows as much as the real one."""
 
     async def get_image_url(self, call, op: GetImageUrl) -> ImageUrl:
         return ImageUrl(f"http://walrus/{op.key}", op.etag)
@@ -151,7 +222,10 @@ class FakeWalrus:
         return Done()
 
 
-WALRUS = {GetImageUrl: FakeWalrus.get_image_url, SyncPrincipals: FakeWalrus.sync_principals}
+WALRUS = walrus_role.OPERATIONS | {
+    GetImageUrl: FakeWalrus.get_image_url,
+    SyncPrincipals: FakeWalrus.sync_principals,
+}
 
 
 class Cloud:
@@ -169,10 +243,12 @@ class Cloud:
         )
         self.workbench = FakeWorkbench()
         self.engine = FakeEngine()
+        self.vault = FakeVault()
         self.stores = {
             "clc": SyncStore(clc_role.MIGRATIONS),
             "cc": SyncStore(cc_role.MIGRATIONS),
             "sc": SyncStore(sc_role.MIGRATIONS),
+            "walrus": SyncStore(walrus_role.MIGRATIONS),
             "nc": SyncStore(nc_role.MIGRATIONS),
         }
         self._nursery = nursery
@@ -225,9 +301,14 @@ class Cloud:
             ),
             self.stores["nc"], bus, self.hypervisor, self.network, self.workbench, self.now,
         )  # fmt: skip
-        self.sc = sc_role.Sc(
-            sc_role.ScSettings(zone="z1", max_volume_gib=100), self.stores["sc"], bus, self.engine, self.now
-        )
+        self.sc = SimSc(
+            sc_role.ScSettings(zone="z1", max_volume_gib=100),
+            self.stores["sc"], bus, self.engine, self.vault, self.folder, self.now,
+        )  # fmt: skip
+        self.walrus = FakeWalrus(
+            walrus_role.WalrusSettings("http://walrus", "", 1 << 30), self.stores["walrus"], self.vault,
+            Keyring(), AccessKey("A" * 20, "s" * 40, LENDER), Sealer(b"k" * 32), self.now,
+        )  # fmt: skip
         self._scope, self._stopped = trio.CancelScope(), trio.Event()
         await self._nursery.start(self._run, transport)
         if not self.clc.images.all():
@@ -238,7 +319,7 @@ class Cloud:
         try:
             with self._scope:
                 async with trio.open_nursery() as roles:
-                    await roles.start(transport.serve, "walrus", Desk(FakeWalrus(), WALRUS))
+                    await roles.start(transport.serve, "walrus", Desk(self.walrus, WALRUS))
                     await roles.start(nc_role.run, self.nc, transport)
                     await roles.start(sc_role.run, self.sc, transport)
                     await roles.start(cc_role.run, self.cc, transport)
@@ -312,6 +393,38 @@ class Cloud:
             return "gone"
         attached = [a.state for a in found.attachments]
         return attached[0] if attached else found.state
+
+    async def create_snapshot(self, volume_id, **more) -> str:
+        made = await self.ask(ec2_snapshots.CreateSnapshot(volume_id, **more))
+        await self.until_snapshot(made.snapshot_id, "completed")
+        return made.snapshot_id
+
+    async def snapshot(self, snapshot_id, principal=ALICE) -> ec2_snapshots.Snapshot:
+        return (await self.ask(ec2_snapshots.DescribeSnapshots((snapshot_id,)), principal)).snapshots[0]
+
+    async def until_snapshot(self, snapshot_id, state, seconds=300) -> None:
+        """`gone` is what no row names."""
+        with trio.fail_after(seconds):
+            while True:
+                if (found := self.clc.snapshots.find(snapshot_id)) is None and state == "gone":
+                    return
+                if found is not None and found.state == state:
+                    return
+                await trio.sleep(0.2)
+
+    async def fill(self, volume_id, units) -> None:
+        """Write units (number -> byte) as whoever had the volume before."""
+        fill = await self.engine.open_fill(volume_id)
+        for number, byte in units.items():
+            fill.write(number << 20, byte * (1 << 20))
+
+    async def content(self, volume_id) -> dict:
+        """What is in it: unit -> its first byte, of those that are not of zeros."""
+        units = self.engine._volumes[volume_id].units
+        return {n: unit[:1] for n, unit in sorted(units.items()) if any(unit)}
+
+    def chunks(self) -> int:
+        return sum(key.startswith("chunks/") for _, key in self.vault.objects)
 
     def connection(self, instance_id, volume_id) -> Connection | None:
         """Where the QEMU of the guest finds the volume; None when it is not plugged in."""

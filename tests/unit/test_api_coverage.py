@@ -67,5 +67,5 @@ def test_what_the_page_calls_taken_or_not_is_what_a_request_gets(writer: ModuleT
 def test_what_is_missing_of_eucalyptus_is_told_and_nothing_that_is_there(writer: ModuleType) -> None:
     told = writer.page().partition("### Not there yet")[2].partition("## S3")[0]
 
-    assert "`CreateSnapshot`" in told
+    assert "`CreateVpc`" in told
     assert "`RunInstances`" not in told

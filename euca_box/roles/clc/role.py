@@ -31,8 +31,8 @@ from euca_box.messages import (
     ec2_instances,
     ec2_keypairs,
     ec2_places,
+    ec2_snapshots,
     ec2_statuses,
-    ec2_storage,
     ec2_tags,
     ec2_volumes,
     ec2_vpcs,
@@ -48,6 +48,7 @@ from euca_box.model.instances import Instance, VmType
 from euca_box.model.keypairs import KeyPair
 from euca_box.model.policies import Decision, Question
 from euca_box.model.rights import rights
+from euca_box.model.snapshots import Snapshot
 from euca_box.model.volumes import Volume
 from euca_box.roles.clc import (
     account,
@@ -70,9 +71,10 @@ from euca_box.roles.clc import (
     places,
     prefetch,
     sessions,
+    snapshot_attributes,
+    snapshots,
     statuses,
     stops,
-    storage,
     tags,
     traces,
     users,
@@ -113,6 +115,8 @@ class ClcSettings:
     attach_seconds: float = 120.0
     detach_seconds: float = 60.0
     max_volumes: int = 100
+    max_snapshots: int = 1000
+    snapshot_seconds: float = 24 * 3600.0
     max_volumes_gib: int = 0
     vpc_cidr: str = "172.31.0.0/16"
     subnet_cidr: str = "172.31.0.0/20"
@@ -159,12 +163,15 @@ class Clc:
             store, "bundle_task", BundleTask, lambda r: r.bundle_id
         )
         self.volumes: Records[Volume] = Records(store, "volume", Volume, lambda r: r.volume_id)
+        self.snapshots: Records[Snapshot] = Records(store, "snapshot", Snapshot, lambda r: r.snapshot_id)
         self.views = Views(settings, self.groups, self.addresses)
         self.vm_types = {vm.name: vm for vm in settings.vm_types}
         self.launch_bell = Bell()
         self.image_bell = Bell()
         self.bundle_bell = Bell()
         self.volume_bell = Bell()
+        self.snapshot_bell = Bell()
+        self.snapshot_progress: dict[str, int] = {}  # of pending ones, in percent
         self.attach_problems: dict[str, str] = {}  # volume -> why its node has not attached it yet
         self._volume_locks: WeakValueDictionary[str, trio.Lock] = WeakValueDictionary()
         self.image_news = trio.Event()  # an image is no longer pending
@@ -217,6 +224,7 @@ class Clc:
         await self.images.load()
         await self.bundle_tasks.load()
         await self.volumes.load()
+        await self.snapshots.load()
         await self.key_pairs.load()
         await self.groups.load()
         await self.addresses.load()
@@ -276,7 +284,13 @@ OPERATIONS: Operations = {
     ec2_volumes.DescribeVolumeAttribute: volume_statuses.describe_volume_attribute,
     ec2_volumes.ModifyVolumeAttribute: volume_statuses.modify_volume_attribute,
     ec2_volumes.EnableVolumeIO: volume_statuses.enable_volume_io,
-    ec2_storage.DescribeSnapshots: storage.describe_snapshots,
+    ec2_snapshots.CreateSnapshot: snapshots.create_snapshot,
+    ec2_snapshots.DeleteSnapshot: snapshots.delete_snapshot,
+    ec2_snapshots.CopySnapshot: snapshots.copy_snapshot,
+    ec2_snapshots.DescribeSnapshots: snapshots.describe_snapshots,
+    ec2_snapshots.ModifySnapshotAttribute: snapshot_attributes.modify_snapshot_attribute,
+    ec2_snapshots.DescribeSnapshotAttribute: snapshot_attributes.describe_snapshot_attribute,
+    ec2_snapshots.ResetSnapshotAttribute: snapshot_attributes.reset_snapshot_attribute,
     ec2_bundle_tasks.BundleInstance: bundle_tasks.bundle_instance,
     ec2_bundle_tasks.CancelBundleTask: bundle_tasks.cancel_bundle_task,
     ec2_bundle_tasks.DescribeBundleTasks: bundle_tasks.describe_bundle_tasks,

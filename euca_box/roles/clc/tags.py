@@ -16,6 +16,7 @@ from euca_box.model.ec2_errors import (
     InvalidGroupNotFound,
     InvalidInstanceIDNotFound,
     InvalidKeyPairNotFound,
+    InvalidSnapshotNotFound,
     InvalidVolumeNotFound,
 )
 from euca_box.model.errors import (
@@ -31,6 +32,7 @@ from euca_box.model.filters import filtered
 from euca_box.model.images import Image
 from euca_box.model.instances import Instance
 from euca_box.model.paging import page
+from euca_box.model.snapshots import Snapshot
 from euca_box.roles.clc import attributes
 from euca_box.roles.clc.records import Records
 from euca_box.roles.clc.rules import MOST_TAGS, Tags, checked_tags, stop_if_dry_run
@@ -72,6 +74,7 @@ KINDS = (
     Kind("key-pair", ("key",), lambda clc: clc.key_pairs, InvalidKeyPairNotFound),
     Kind("security-group", ("sg",), lambda clc: clc.groups, InvalidGroupNotFound),
     Kind("volume", ("vol",), lambda clc: clc.volumes, InvalidVolumeNotFound),
+    Kind("snapshot", ("snap",), lambda clc: clc.snapshots, InvalidSnapshotNotFound),
     Kind("elastic-ip", ("eipalloc",), lambda clc: clc.addresses, InvalidAllocationIDNotFound),
 )
 
@@ -163,7 +166,10 @@ def _resource(clc: "Clc", call: Call, resource_id: str) -> tuple[Kind, str]:
     record = kind.records(clc).find(record_id)
     if record is not None and (call.admin or record.account == call.account):
         return kind, record_id
-    if isinstance(record, Image) and record.may_run(call.account):
+    shown = (isinstance(record, Image) and record.may_run(call.account)) or (
+        isinstance(record, Snapshot) and record.may_use(call.account)
+    )
+    if shown:
         raise UnauthorizedOperation(f"{record_id} belongs to another account.")
     raise kind.absent(resource_id)
 

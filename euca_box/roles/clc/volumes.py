@@ -28,8 +28,10 @@ from euca_box.model.errors import (
 )
 from euca_box.model.filters import Getter, filtered
 from euca_box.model.paging import page
+from euca_box.model.snapshots import Snapshot
 from euca_box.model.volumes import DEFAULT_TYPE, VOLUME, VOLUME_TYPES, Volume, VolumeEvent, VolumeState
 from euca_box.observe.failpoints import fp
+from euca_box.roles.clc import snapshots
 from euca_box.roles.clc.attachments import attachment_of
 from euca_box.roles.clc.rules import names_owner, stop_if_dry_run, tags_for, without_verbose
 from euca_box.roles.clc.volume_views import ATTACHMENT_FILTERS, state_of, volume_view
@@ -59,14 +61,15 @@ async def create_volume(clc: "Clc", call: Call, op: ec2.CreateVolume) -> ec2.Vol
         return volume_view(clc, known)
     _check_options(clc, op)
     tags = tags_for("volume", op.tag_specifications)
-    if op.size is None:
-        raise MissingParameter("Size/SnapshotId")
-    await check_room(clc, call, [op.size])
+    snapshot = snapshots.usable(clc, call.account, op.snapshot_id) if op.snapshot_id else None
+    size_gib = size_of(op.size, snapshot)
+    await check_room(clc, call, [size_gib])
     stop_if_dry_run(op.dry_run)
     volume = Volume(
         volume_id=ids.unused(clc.new_id, "vol", clc.volumes.find),
         account=call.account,
-        size_gib=op.size,
+        size_gib=size_gib,
+        snapshot_id=snapshot.snapshot_id if snapshot else "",
         zone=clc.settings.zone,
         state=VOLUME.start,
         created_at=clc.now(),
@@ -150,6 +153,19 @@ def reachable(clc: "Clc", call: Call, volume_id: str) -> Volume:
     return found
 
 
+def size_of(wanted: int | None, snapshot: Snapshot | None) -> int:
+    """Raises MissingParameter, InvalidParameterValue for a volume smaller than its snapshot."""
+    if wanted is None and snapshot is None:
+        raise MissingParameter("Size/SnapshotId")
+    if snapshot is None:
+        return wanted or 0
+    if wanted is not None and wanted < snapshot.size_gib:
+        raise InvalidParameterValue(
+            f"The size {wanted} is smaller than that of {snapshot.snapshot_id}, {snapshot.size_gib} GiB."
+        )
+    return snapshot.size_gib if wanted is None else wanted
+
+
 async def check_room(clc: "Clc", call: Call, sizes_gib: list[int]) -> None:
     """Raises InvalidParameterValue, VolumeLimitExceeded, InsufficientVolumeCapacity, Unavailable."""
     storage = await clc.bus.ask(clc.sc, ScDescribeStorage(), call)
@@ -185,8 +201,6 @@ def _check_options(clc: "Clc", op: ec2.CreateVolume) -> None:
         raise UnsupportedOperation("A volume has one writer at a time; multi-attach is not supported.")
     if op.encrypted:
         raise UnsupportedOperation("Encrypted volumes are not supported.")
-    if op.snapshot_id is not None:
-        raise UnsupportedOperation("Volumes of snapshots are not supported.")
 
 
 async def _by_token(clc: "Clc", call: Call, token: str, fingerprint: str) -> Volume | None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from euca_box.blockstore.engine import EngineError
-from euca_box.roles.sc import exports, volumes
+from euca_box.roles.sc import exports, snapshots, volumes
 
 if TYPE_CHECKING:
     from euca_box.roles.sc.role import Sc
@@ -20,13 +20,17 @@ SWEEP_SECONDS = 60.0
 
 
 async def work(sc: "Sc") -> None:
-    """Every volume that is made or deleted has a task."""
+    """Every volume that is made or deleted, and every snapshot that is sent, has a task."""
     async with trio.open_nursery() as tasks:
         while True:
             for volume_id, kept in list(sc.volumes.items()):
                 if kept.state in ("making", "deleting") and volume_id not in sc.working:
                     sc.working.add(volume_id)
                     tasks.start_soon(volumes.work_on, sc, volume_id)
+            for snapshot_id, taken in list(sc.snapshots.items()):
+                if taken.state in snapshots.MOVING and snapshot_id not in sc.working:
+                    sc.working.add(snapshot_id)
+                    tasks.start_soon(snapshots.work_on, sc, snapshot_id)
             await sc.bell.wait(LOOK_SECONDS)
 
 
@@ -52,6 +56,11 @@ async def sweep(sc: "Sc") -> None:
 
 
 async def _sweep(sc: "Sc") -> None:
+    for copy_id in await sc.engine.copies():
+        taken = sc.snapshots.get(copy_id)
+        if taken is None or taken.state in ("stored", "failed"):  # a crash came before it was dropped
+            await sc.engine.drop_copy(taken.volume_id if taken else "", copy_id)
+            log.warning("the copy %s is of no more use; removed", copy_id)
     there = await sc.engine.volumes()
     for volume_id in there.keys() - sc.volumes.keys():
         if volume_id in sc.tombstones:

@@ -8,21 +8,26 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 from weakref import WeakValueDictionary
 
 import trio
 
+from euca_box.blockstore.chunks import Courier
 from euca_box.blockstore.engine import BlockEngine
 from euca_box.bus.bus import Bus, Desk, Operations
 from euca_box.bus.memory import MemoryTransport
 from euca_box.bus.results import StoredResults
 from euca_box.messages import base, sc
-from euca_box.roles.sc import exports, loops, volumes
+from euca_box.roles.sc import exports, loops, snapshots, volumes
+from euca_box.roles.sc.snapshots import Taken
 from euca_box.roles.sc.volumes import Kept
 from euca_box.store.store import Statement, Store
 from euca_box.tasks import Bell, supervise
 
+T = TypeVar("T")
 MIGRATIONS = Path(__file__).parent / "migrations"
+THREADS = 6  # chunks that are read, packed, sent or fetched at once
 
 
 @dataclass(frozen=True)
@@ -32,19 +37,32 @@ class ScSettings:
     max_total_gib: int = 0
     reserved_disk_gib: int = 2
     make_seconds: float = 3600.0
+    send_seconds: float = 24 * 3600.0
 
 
 class Sc:
     def __init__(
-        self, settings: ScSettings, store: Store, bus: Bus, engine: BlockEngine, now: Callable[[], float]
+        self,
+        settings: ScSettings,
+        store: Store,
+        bus: Bus,
+        engine: BlockEngine,
+        courier: Courier,
+        folder: Path,
+        now: Callable[[], float],
     ) -> None:
         self.settings = settings
         self.store = store
         self.bus = bus
         self.engine = engine
+        self.courier = courier
+        self.manifests = folder / "manifests"  # of the newest snapshot of each volume
         self.now = now
         self.results = StoredResults(store, now)
         self.volumes: dict[str, Kept] = {}
+        self.snapshots: dict[str, Taken] = {}
+        self.scopes: dict[str, trio.CancelScope] = {}  # of snapshots that are worked on
+        self.threads = trio.CapacityLimiter(THREADS)
         self.tombstones: set[str] = set()
         self.progress: dict[str, int] = {}  # of volumes that are made, in percent
         self.working: set[str] = set()  # volumes and snapshots that have a task
@@ -66,7 +84,14 @@ class Sc:
         for row in await self.store.read("SELECT record FROM volume ORDER BY rowid"):
             kept = base.decode(row["record"], Kept)
             self.volumes[kept.volume_id] = kept
+        for row in await self.store.read("SELECT record FROM snapshot ORDER BY rowid"):
+            taken = base.decode(row["record"], Taken)
+            self.snapshots[taken.snapshot_id] = taken
         self.tombstones = {row["id"] for row in await self.store.read("SELECT id FROM tombstone")}
+
+    async def in_thread(self, call: Callable[[], T]) -> T:
+        """What blocks: disks, hashing, the way to Walrus."""
+        return await trio.to_thread.run_sync(call, limiter=self.threads)
 
     def changed(self) -> None:
         """Wake whoever waits for a volume or snapshot."""
@@ -88,6 +113,24 @@ class Sc:
 
     async def mark(self, volume_id: str, *more: Statement, **changes: object) -> Kept:
         return await self.keep(replace(self.volumes[volume_id], **changes), *more)  # type: ignore[arg-type]
+
+    async def keep_snapshot(self, taken: Taken, *more: Statement) -> Taken:
+        await self.store.write(
+            Statement(
+                "INSERT INTO snapshot (id, record) VALUES (?, ?) "
+                "ON CONFLICT (id) DO UPDATE SET record = excluded.record",
+                (taken.snapshot_id, base.encode(taken)),
+            ),
+            *more,
+        )
+        self.snapshots[taken.snapshot_id] = taken
+        self.changed()
+        return taken
+
+    async def forget_snapshot(self, snapshot_id: str) -> None:
+        await self.store.write(Statement("DELETE FROM snapshot WHERE id = ?", (snapshot_id,)))
+        self.snapshots.pop(snapshot_id, None)
+        self.changed()
 
     async def forget(self, volume_id: str) -> None:
         await self.store.write(Statement("DELETE FROM volume WHERE id = ?", (volume_id,)))
@@ -113,6 +156,8 @@ OPERATIONS: Operations = {
     sc.ScCreateVolume: volumes.create_volume,
     sc.ScDeleteVolume: volumes.delete_volume,
     sc.ScDescribeVolumes: volumes.describe_volumes,
+    sc.ScCreateSnapshot: snapshots.create_snapshot,
+    sc.ScDeleteSnapshot: snapshots.delete_snapshot,
     sc.ScExportVolume: exports.export_volume,
     sc.ScUnexportVolume: exports.unexport_volume,
 }

@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING, Literal
 
 import trio
 
+from euca_box.blockstore.chunks import DamagedChunk, TransferError
 from euca_box.blockstore.engine import EngineError, NoSpace
 from euca_box.messages import sc as messages
 from euca_box.messages.base import Call, Done
 from euca_box.model.ec2_errors import InsufficientVolumeCapacity
 from euca_box.model.errors import EucaError, IncorrectState, InvalidParameterValue
+from euca_box.model.snapshot_manifests import ManifestError
 from euca_box.observe.failpoints import fp
+from euca_box.roles.sc import restoring
 from euca_box.store.store import Statement
 
 if TYPE_CHECKING:
@@ -41,6 +44,8 @@ class Kept:
     exported: bool = False
     generation: int = 0
     uid: int | None = None
+    last_snapshot: str = ""  # the newest one that Walrus has, on which the next one builds
+    last_manifest: str = ""  # and the SHA-256 of its manifest
 
     @property
     def size_bytes(self) -> int:
@@ -126,7 +131,9 @@ async def _try(sc: "Sc", kept: Kept, step: Step) -> None:
         return
     except NoSpace:
         why, hopeless = DISK_FULL, True
-    except (EngineError, OSError) as error:
+    except (DamagedChunk, ManifestError) as error:
+        why, hopeless = str(error), True
+    except (EngineError, TransferError, OSError) as error:
         why, hopeless = str(error), False
     except EucaError as error:
         why, hopeless = error.message, error.side == "Client"
@@ -143,6 +150,9 @@ async def _try(sc: "Sc", kept: Kept, step: Step) -> None:
 async def _make(sc: "Sc", kept: Kept) -> None:
     await sc.engine.create(kept.volume_id, kept.size_bytes)
     fp("sc.create.after-engine")
+    if kept.snapshot_id:
+        await restoring.fill(sc, kept)
+        fp("sc.create.after-fill")
     async with sc.lock(kept.volume_id):
         if sc.volumes[kept.volume_id].state == "making":
             await sc.mark(kept.volume_id, state="ready")
@@ -150,6 +160,9 @@ async def _make(sc: "Sc", kept: Kept) -> None:
 
 
 async def _delete(sc: "Sc", kept: Kept) -> None:
+    taken = [t for t in sc.snapshots.values() if t.volume_id == kept.volume_id]
+    if any(t.state == "copying" for t in taken):
+        raise EngineError("a snapshot of it is still being copied")
     async with sc.lock(kept.volume_id):
         await sc.engine.delete(kept.volume_id)
         fp("sc.delete.after-engine")

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from euca_box.roles.walrus import snapshots
 from euca_box.tasks import every
 
 if TYPE_CHECKING:
@@ -9,6 +10,7 @@ if TYPE_CHECKING:
 
 MIB = 1 << 20
 SCRUB_SECONDS = 5.0
+SWEEP_SECONDS = 3600.0
 
 
 async def expire(walrus: "Walrus") -> None:
@@ -25,4 +27,8 @@ async def scrub(walrus: "Walrus") -> None:
     await every(SCRUB_SECONDS, lambda: walrus.vault.scrub(budget, settings.scrub_days * 86400))
 
 
-LOOPS = {"lifecycle": expire, "scrub": scrub}
+async def sweep_snapshots(walrus: "Walrus") -> None:
+    await every(SWEEP_SECONDS, lambda: snapshots.sweep(walrus))
+
+
+LOOPS = {"lifecycle": expire, "scrub": scrub, "sweep snapshots": sweep_snapshots}

@@ -14,9 +14,10 @@ from euca_box.auth.keyring import Keyring
 from euca_box.auth.secrets import Sealer
 from euca_box.bus.bus import Desk, Operations
 from euca_box.bus.memory import MemoryTransport
+from euca_box.messages import snapshots as snapshot_messages
 from euca_box.messages import walrus as messages
 from euca_box.model.accounts import AccessKey
-from euca_box.roles.walrus import bundles, copies, hidden, images, loops, principals, scrubbing
+from euca_box.roles.walrus import bundles, copies, hidden, images, loops, principals, scrubbing, snapshots
 from euca_box.roles.walrus.bundles import Job
 from euca_box.roles.walrus.stored import StoredImages
 from euca_box.roles.walrus.vault import Vault
@@ -62,6 +63,8 @@ class Walrus:
         self.jobs: dict[str, Job] = {}
         self.unpacking = trio.CapacityLimiter(UNPACKED_AT_ONCE)
         self.tasks: trio.Nursery | None = None
+        self.reserving = trio.Lock()  # what snapshots need changes one after the other
+        self.seen_manifests: set[str] = set()  # of no snapshot, at the last sweep
 
     async def load(self) -> None:
         await self.stored.load()
@@ -99,6 +102,13 @@ OPERATIONS: Operations = {
     messages.GetHiddenUrls: hidden.get_hidden_urls,
     messages.ListHidden: hidden.list_hidden,
     messages.DeleteHidden: hidden.delete_hidden,
+    snapshot_messages.ReserveChunks: snapshots.reserve_chunks,
+    snapshot_messages.ForkSnapshot: snapshots.fork_snapshot,
+    snapshot_messages.GetManifestUrl: snapshots.get_manifest_url,
+    snapshot_messages.StoreSnapshot: snapshots.store_snapshot,
+    snapshot_messages.GetSnapshot: snapshots.get_snapshot,
+    snapshot_messages.CopyStoredSnapshot: snapshots.copy_stored_snapshot,
+    snapshot_messages.DeleteSnapshot: snapshots.delete_snapshot,
     messages.GetScrub: scrubbing.get_scrub,
     messages.BeginScrub: scrubbing.begin_scrub,
     messages.SyncPrincipals: principals.sync_principals,

@@ -1,0 +1,1 @@
+CREATE TABLE snapshot (id text PRIMARY KEY, account text NOT NULL, version integer NOT NULL, record text NOT NULL);

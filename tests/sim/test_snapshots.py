@@ -1,0 +1,303 @@
+"""Snapshots through CLC, SC and Walrus, in virtual time, with a kill at every step."""
+
+import contextlib
+import random
+
+import pytest
+import trio
+
+from euca_box.messages import ec2_snapshots as ec2
+from euca_box.messages import ec2_volumes as volumes
+from euca_box.messages.snapshots import chunk_key
+from euca_box.model.errors import EucaError
+from euca_box.observe import failpoints
+from euca_box.roles.walrus import snapshots as in_walrus
+from tests.sim.cloud import Killed, cloud
+
+pytestmark = pytest.mark.trio
+
+
+@pytest.fixture(autouse=True)
+def _disarmed():
+    yield
+    failpoints.disarm_all()
+
+
+def kill_at(step):
+    def kill():
+        failpoints.disarm_all()
+        raise Killed
+
+    failpoints.arm(step, kill)
+
+
+async def ask_and_die(c, op):
+    with contextlib.suppress(EucaError, Killed):
+        await c.ask(op)
+    with trio.move_on_after(60):
+        await c._stopped.wait()
+
+
+async def restored(c, snapshot_id, size=None):
+    """The content of a new volume of the snapshot."""
+    made = await c.ask(volumes.CreateVolume("z1", size, snapshot_id=snapshot_id))
+    await c.until_volume(made.volume_id, "available")
+    return await c.content(made.volume_id)
+
+
+async def test_a_volume_of_a_snapshot_has_what_the_volume_had_then(tmp_path, autojump_clock):
+    async with cloud(tmp_path) as c:
+        volume_id = await c.create_volume()
+        await c.fill(volume_id, {0: b"a", 5: b"b", 1023: b"z"})
+        snapshot_id = await c.create_snapshot(volume_id, description="first")
+        await c.fill(volume_id, {0: b"x", 7: b"y"})
+        assert await restored(c, snapshot_id) == {0: b"a", 5: b"b", 1023: b"z"}
+        assert await restored(c, snapshot_id, 3) == {0: b"a", 5: b"b", 1023: b"z"}
+        shown = await c.snapshot(snapshot_id)
+        assert (shown.progress, shown.volume_size, shown.description) == ("100%", 1, "first")
+        assert await c.engine.copies() == set()
+
+
+async def test_only_what_changed_is_sent(tmp_path, autojump_clock):
+    async with cloud(tmp_path) as c:
+        volume_id = await c.create_volume()
+        await c.fill(volume_id, {n: bytes([n + 1]) for n in range(50)})
+        await c.create_snapshot(volume_id)
+        before = c.vault.puts
+        await c.fill(volume_id, {3: b"n", 4: b"m", 5: b"\0"})
+        second = await c.create_snapshot(volume_id)
+        assert c.vault.puts - before == 3  # two chunks and the manifest
+        expected = {n: bytes([n + 1]) for n in range(50)} | {3: b"n", 4: b"m"}
+        del expected[5]
+        assert await restored(c, second) == expected
+
+
+async def test_of_a_chain_deleted_in_any_order_every_survivor_is_whole(tmp_path, autojump_clock):
+    chance = random.Random(7)
+    async with cloud(tmp_path) as c:
+        volume_id, content, chain = await c.create_volume(), {}, {}
+        for _ in range(20):
+            change = {chance.randrange(30): bytes([chance.randrange(4) + 65]) for _ in range(4)}
+            content |= change
+            await c.fill(volume_id, change)
+            if chance.random() < 0.3:
+                c.engine.crash(volume_id)  # forgets what changed: the next one is copied whole
+            chain[await c.create_snapshot(volume_id)] = dict(content)
+        order = list(chain)
+        chance.shuffle(order)
+        while order:
+            gone = order.pop()
+            await c.ask(ec2.DeleteSnapshot(gone))
+            await c.until_snapshot(gone, "gone")
+            for snapshot_id in order[:2]:
+                assert await restored(c, snapshot_id) == chain[snapshot_id]
+        assert c.vault.objects == {}
+
+
+async def test_a_snapshot_is_no_worse_for_the_end_of_the_one_it_builds_on(tmp_path, autojump_clock):
+    async with cloud(tmp_path) as c:
+        volume_id = await c.create_volume()
+        await c.fill(volume_id, {0: b"a", 1: b"b"})
+        first = await c.create_snapshot(volume_id)
+        await c.fill(volume_id, {1: b"c"})
+        c.engine.copy_seconds = 20.0
+        made = await c.ask(ec2.CreateSnapshot(volume_id))
+        await c.ask(ec2.DeleteSnapshot(first))
+        await c.until_snapshot(first, "gone")
+        await c.until_snapshot(made.snapshot_id, "completed")
+        assert await restored(c, made.snapshot_id) == {0: b"a", 1: b"c"}
+        assert c.chunks() == 2
+
+
+async def test_a_volume_may_go_while_its_snapshot_is_sent(tmp_path, autojump_clock):
+    async with cloud(tmp_path) as c:
+        volume_id = await c.create_volume()
+        await c.fill(volume_id, {0: b"a"})
+        c.engine.copy_seconds = 10.0
+        made = await c.ask(ec2.CreateSnapshot(volume_id))
+        assert made.state == "pending"
+        await c.ask(volumes.DeleteVolume(volume_id))
+        await c.until_volume(volume_id, "gone")
+        await c.until_snapshot(made.snapshot_id, "completed")
+        assert await restored(c, made.snapshot_id) == {0: b"a"}
+
+
+async def test_a_storage_daemon_that_dies_while_it_copies_costs_the_snapshot_and_nothing_else(
+    tmp_path, autojump_clock
+):
+    async with cloud(tmp_path) as c:
+        volume_id = await c.create_volume()
+        await c.fill(volume_id, {0: b"a"})
+        c.engine.copy_seconds = 20.0
+        made = await c.ask(ec2.CreateSnapshot(volume_id))
+        c.engine.crash(volume_id)
+        await c.until_snapshot(made.snapshot_id, "error")
+        shown = await c.snapshot(made.snapshot_id)
+        assert "daemon ended" in shown.state_message
+        assert await c.content(volume_id) == {0: b"a"}
+        assert await c.engine.copies() == set()
+        await c.ask(ec2.DeleteSnapshot(made.snapshot_id))
+        await c.until_snapshot(made.snapshot_id, "gone")
+        assert c.vault.objects == {}
+
+
+async def test_a_way_to_walrus_that_breaks_off_is_tried_again(tmp_path, autojump_clock):
+    async with cloud(tmp_path) as c:
+        volume_id = await c.create_volume()
+        await c.fill(volume_id, {0: b"a", 1: b"b"})
+        c.vault.broken = "the way broke off"
+        snapshot_id = await c.create_snapshot(volume_id)
+        c.vault.broken = "the way broke off"
+        assert await restored(c, snapshot_id) == {0: b"a", 1: b"b"}
+
+
+@pytest.mark.parametrize("damage", ["flip", "shorten", "swell", "lose", "swap"])
+async def test_a_damaged_chunk_is_never_given_out_as_data(tmp_path, autojump_clock, damage):
+    async with cloud(tmp_path) as c:
+        volume_id = await c.create_volume()
+        await c.fill(volume_id, {0: b"a", 1: b"b"})
+        snapshot_id = await c.create_snapshot(volume_id)
+        first, second = (key for key in c.vault.objects if key[1].startswith("chunks/"))
+        data = c.vault.objects[first]
+        if damage == "flip":
+            c.vault.objects[first] = data[:10] + bytes([data[10] ^ 1]) + data[11:]
+        elif damage == "shorten":
+            c.vault.objects[first] = data[:-1]
+        elif damage == "swell":
+            c.vault.objects[first] = data + b"x"
+        elif damage == "lose":
+            del c.vault.objects[first]
+        else:
+            c.vault.objects[first] = c.vault.objects[second]
+        made = await c.ask(volumes.CreateVolume("z1", snapshot_id=snapshot_id))
+        await c.until_volume(made.volume_id, "error")
+        assert "chunk" in c.clc.volumes.find(made.volume_id).reason
+        assert made.volume_id not in await c.engine.volumes()
+
+
+async def test_a_copy_is_whole_when_its_source_is_gone(tmp_path, autojump_clock):
+    async with cloud(tmp_path) as c:
+        volume_id = await c.create_volume()
+        await c.fill(volume_id, {0: b"a"})
+        source = await c.create_snapshot(volume_id)
+        copy = (await c.ask(ec2.CopySnapshot("us-east-1", source))).snapshot_id
+        await c.until_snapshot(copy, "completed")
+        await c.ask(ec2.DeleteSnapshot(source))
+        await c.until_snapshot(source, "gone")
+        assert await restored(c, copy) == {0: b"a"}
+        await c.ask(ec2.DeleteSnapshot(copy))
+        await c.until_snapshot(copy, "gone")
+        assert c.vault.objects == {}
+
+
+async def test_without_room_for_the_copy_no_snapshot_is_begun(tmp_path, autojump_clock):
+    async with cloud(tmp_path) as c:
+        volume_id = await c.create_volume()
+        await c.fill(volume_id, dict.fromkeys(range(8), b"a"))
+        c.engine.room_bytes = (2 << 30) + (4 << 20)
+        with pytest.raises(EucaError) as caught:
+            await c.ask(ec2.CreateSnapshot(volume_id))
+        assert caught.value.code == "InsufficientVolumeCapacity"
+        assert "8 MiB" in caught.value.message
+        await trio.sleep(5)
+        assert c.clc.snapshots.all() == []
+
+
+async def test_objects_of_no_snapshot_are_swept_and_what_is_reserved_stays(tmp_path, autojump_clock):
+    async with cloud(tmp_path) as c:
+        volume_id = await c.create_volume()
+        await c.fill(volume_id, {0: b"a"})
+        snapshot_id = await c.create_snapshot(volume_id)
+        c.vault.objects["_snapshots", chunk_key("f" * 64)] = b"x"
+        c.vault.objects["_snapshots", "manifests/" + "e" * 64] = b"x"
+        await in_walrus.sweep(c.walrus)
+        await in_walrus.sweep(c.walrus)
+        assert len(c.vault.objects) == 2
+        assert await restored(c, snapshot_id) == {0: b"a"}
+
+
+CREATE = [
+    "clc.snapshot.after-commit",
+    "sc.snapshot.after-commit",
+    "sc.snapshot.after-engine",
+    "sc.snapshot.after-taken",
+    "clc.snapshot.after-sc",
+    "sc.snapshot.after-copied",
+    "sc.snapshot.after-chunks",
+    "sc.snapshot.after-manifest",
+    "walrus.snapshot.after-commit",
+    "sc.snapshot.after-send",
+    "sc.snapshot.after-stored",
+]
+
+
+# The CLC may have heard that its storage controller stopped, and told the client: then there is none.
+UNANSWERED = ("sc.snapshot.after-commit", "sc.snapshot.after-engine", "sc.snapshot.after-taken")
+
+
+@pytest.mark.parametrize("step", CREATE)
+async def test_a_kill_while_a_snapshot_is_made_ends_with_a_whole_one(tmp_path, autojump_clock, step):
+    async with cloud(tmp_path) as c:
+        volume_id = await c.create_volume()
+        await c.fill(volume_id, {0: b"a", 1: b"b"})
+        await c.create_snapshot(volume_id)
+        await c.fill(volume_id, {1: b"c"})
+        kill_at(step)
+        await ask_and_die(c, ec2.CreateSnapshot(volume_id))
+        await c.restart()
+        await trio.sleep(5)
+        left = [s.snapshot_id for s in c.clc.snapshots.all()][1:]
+        assert left or step in UNANSWERED
+        snapshot_id = left[0] if left else await c.create_snapshot(volume_id)
+        await c.until_snapshot(snapshot_id, "completed")
+        assert await restored(c, snapshot_id) == {0: b"a", 1: b"c"}
+        await trio.sleep(5)
+        assert await c.engine.copies() == set()
+        third = await c.create_snapshot(volume_id)
+        assert await restored(c, third) == {0: b"a", 1: b"c"}
+
+
+DELETE = [
+    "clc.snapshot.after-delete",
+    "sc.snapshot.after-tombstone",
+    "sc.snapshot.after-drop",
+    "clc.snapshot.after-sc-delete",
+    "walrus.snapshot.after-tombstone",
+    "walrus.snapshot.after-needs",
+    "clc.snapshot.after-gone",
+]
+
+
+@pytest.mark.parametrize("pending", [False, True])
+@pytest.mark.parametrize("step", DELETE)
+async def test_a_kill_while_a_snapshot_is_deleted_leaves_nothing(tmp_path, autojump_clock, step, pending):
+    async with cloud(tmp_path) as c:
+        volume_id = await c.create_volume()
+        await c.fill(volume_id, {0: b"a", 1: b"b"})
+        c.engine.copy_seconds = 30.0 if pending else 0.0
+        if pending:
+            snapshot_id = (await c.ask(ec2.CreateSnapshot(volume_id))).snapshot_id
+        else:
+            snapshot_id = await c.create_snapshot(volume_id)
+        kill_at(step)
+        await ask_and_die(c, ec2.DeleteSnapshot(snapshot_id))
+        await c.restart()
+        await c.until_snapshot(snapshot_id, "gone")
+        await in_walrus.sweep(c.walrus)
+        await in_walrus.sweep(c.walrus)
+        assert c.vault.objects == {}
+        assert await c.engine.copies() == set()
+
+
+@pytest.mark.parametrize("step", ["sc.create.after-engine", "sc.create.after-fill"])
+async def test_a_kill_while_a_volume_is_filled_ends_with_a_whole_one(tmp_path, autojump_clock, step):
+    async with cloud(tmp_path) as c:
+        volume_id = await c.create_volume()
+        await c.fill(volume_id, {0: b"a", 1: b"b"})
+        snapshot_id = await c.create_snapshot(volume_id)
+        kill_at(step)
+        await ask_and_die(c, volumes.CreateVolume("z1", snapshot_id=snapshot_id))
+        await c.restart()
+        [made] = [v.volume_id for v in c.clc.volumes.all() if v.snapshot_id]
+        await c.until_volume(made, "available")
+        assert await c.content(made) == {0: b"a", 1: b"b"}
