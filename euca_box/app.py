@@ -24,6 +24,7 @@ from euca_box.api import front, server
 from euca_box.api.admin.app import admin_app
 from euca_box.api.configuration.query import ConfigurationQuery
 from euca_box.api.console.app import console_app
+from euca_box.api.console.web import Web
 from euca_box.api.ec2.query import Ec2Query
 from euca_box.api.health import Health
 from euca_box.api.iam.query import IamQuery
@@ -218,21 +219,31 @@ class App:
                 group.create_task(self._stop_with(delivering))
             for listener in self.listeners:
                 group.create_task(server.run_server(api, listener, wait, engine))
+            console = console_app(self._web(objects))
             for listener in self.consoles:
-                group.create_task(
-                    server.run_server(
-                        console_app(self.ask, self.status, self.config.api.metrics_from),
-                        listener,
-                        wait,
-                        engine,
-                    )
-                )
+                group.create_task(server.run_server(console, listener, wait, engine))
             if self.metadata is not None:
                 signer = IdentitySigner(*self.data.identity)
                 app = with_hop_limits(metadata_app(self._describe_guest, clock=time.time, signer=signer))
                 group.create_task(server.run_server(app, self.metadata, wait, engine))
             admin = server.bind_unix(self.data.admin_socket)
             group.create_task(server.run_server(admin_app(self.ask, self.status), admin, wait, engine))
+
+    def _web(self, objects: Objects | None) -> Web:
+        api = self.config.api
+        domain = (api.domain,) if api.domain else ()
+        ca = self.data.path / "ca.pem"
+        return Web(
+            self.ask,
+            self.status,
+            names=(self.host.lower(), *domain, *(name.lower() for name in api.console_names)),
+            consoles=self.data.run_dir / "consoles",
+            objects=objects,
+            grants=lambda: self.walrus_keyring.grants,
+            ca_pem=lambda: ca.read_text() if ca.exists() else "",
+            sign_up=self.config.cloud.sign_up,
+            metrics_from=tuple(api.metrics_from),
+        )
 
     async def _asked_to_stop(self) -> None:
         await self.stop.wait()
@@ -431,6 +442,7 @@ class App:
             image_seconds=cloud.image_seconds,
             max_images=cloud.max_images,
             terminated_seconds=cloud.terminated_seconds,
+            events_days=cloud.events_days,
             max_volumes=cloud.max_volumes,
             max_volumes_gib=cloud.max_volumes_gib,
             volume_seconds=cloud.volume_seconds,

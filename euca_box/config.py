@@ -122,6 +122,9 @@ class Api:
     )
     port: int = setting(8773, "EC2, S3, IAM and STS, on one root URL.", check=at_least(0, 65535))
     console_port: int = setting(8443, "Web console, always TLS.", check=at_least(0, 65535))
+    console_names: list[str] = setting(
+        [], "Names under which the web console is reached, beside addresses, localhost and this host's name."
+    )
     metadata_port: int = setting(
         8775, "Where the redirect of 169.254.169.254:80 ends on the guests' bridge.", check=at_least(1, 65535)
     )
@@ -210,6 +213,12 @@ class Cloud:
     )
     attach_seconds: float = setting(
         120.0, "A volume that is still attaching after this is given up.", check=at_least(5)
+    )
+    sign_up: bool = setting(
+        True, "Strangers may ask for an account in the web console; an administrator approves or rejects."
+    )
+    events_days: float = setting(
+        90.0, "How long it is kept what was asked of the cloud and by whom.", check=at_least(0)
     )
     terminated_seconds: float = setting(
         3600.0, "How long a terminated instance stays in the listing.", check=at_least(0)

@@ -68,19 +68,22 @@ class Desk:
         operations: Operations,
         results: Results | None = None,
         check: Callable[[Any, Call, Op[Any]], Awaitable[None]] | None = None,
+        note: Callable[[Any, Call, Op[Any], EucaError | None], None] | None = None,
     ) -> None:
-        """`check(role, call, op)` is asked first and raises what refuses the call."""
+        """`check(role, call, op)` is asked first and raises what refuses the call; `note(role, call, op,
+        error)` hears what came of it."""
         self._role = role
         self._operations = operations
         self._results = results
         self._check = check
+        self._note = note
         self._running: dict[str, trio.Event] = {}
 
     async def answer(self, op: Op[R], call: Call) -> R:
         """Run the operation. Only EucaError leaves; anything else is logged and becomes InternalError."""
         token = logs.request_id.set(call.request_id)
         try:
-            return await self._answer(op, call)
+            return await self._noted(op, call)
         except EucaError:
             raise
         except StoreFull:
@@ -91,6 +94,20 @@ class Desk:
             raise InternalError from None
         finally:
             logs.request_id.reset(token)
+
+    async def _noted(self, op: Op[R], call: Call) -> R:
+        if self._note is None:
+            return await self._answer(op, call)
+        try:
+            reply = await self._answer(op, call)
+        except EucaError as error:
+            self._note(self._role, call, op, error)
+            raise
+        except Exception:
+            self._note(self._role, call, op, InternalError())
+            raise
+        self._note(self._role, call, op, None)
+        return reply
 
     async def _answer(self, op: Op[R], call: Call) -> R:
         function = self._operations.get(type(op))

@@ -64,6 +64,23 @@ def list_users(output: str, data_dir: Path | None) -> None:
     common.show(users, output, columns)
 
 
+@user_command.command("password")
+@click.argument("name", default="admin")
+@click.option("--ask", "asked", is_flag=True, help="Type it, instead of having one made.")
+@common.data_dir_option
+def password(name: str, asked: bool, data_dir: Path | None) -> None:
+    """Give the user a password for the web console. What is made is shown once, and kept hashed."""
+    data = common.data_dir_of(data_dir)
+    if asked:
+        given = click.prompt("Password", hide_input=True, confirmation_prompt=True)
+    else:
+        from euca_box.auth.secrets import new_password
+
+        given = new_password()
+    common.ask(data, "SetPassword", name=name, password=given)
+    click.echo(f"{name} has another password" if asked else f"{name}: {given}")
+
+
 @user_command.command("disable")
 @click.argument("name")
 @common.data_dir_option

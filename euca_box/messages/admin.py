@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from euca_box.messages.base import Done, Op
 from euca_box.messages.cc import Leftovers, Node, Traced, Usage, Usages
+from euca_box.messages.logins import SignUps
 
 
 @dataclass(frozen=True)
@@ -231,3 +232,35 @@ class CloudStatus:
 @dataclass(frozen=True)
 class DescribeCloud(Op[CloudStatus], role="clc"):
     """What the status page and `euca-box status` show."""
+
+
+@dataclass(frozen=True)
+class ListSignUps(Op[SignUps], role="clc"):
+    """Requests for an account that nobody has decided."""
+
+
+@dataclass(frozen=True)
+class DecideSignUp(Op[Done], role="clc"):
+    """Approved, the account and its user are there; rejected, the request is gone."""
+
+    signup_id: str
+    approve: bool
+
+
+@dataclass(frozen=True)
+class AccountRow:
+    account_id: str
+    name: str
+    created_at: float
+    users: int
+    instances: int
+
+
+@dataclass(frozen=True)
+class Accounts:
+    accounts: tuple[AccountRow, ...]
+
+
+@dataclass(frozen=True)
+class DescribeAccounts(Op[Accounts], role="clc"):
+    """All accounts, and how much they have."""

@@ -12,7 +12,7 @@ from euca_box.messages.walrus import SyncPrincipals
 from euca_box.model.errors import EucaError
 from euca_box.model.images import Image
 from euca_box.model.instances import Instance, InstanceState
-from euca_box.roles.clc import iam_access_keys, launches, stops
+from euca_box.roles.clc import events, iam_access_keys, launches, logins, stops
 from euca_box.roles.clc.address_loop import push_addresses
 from euca_box.roles.clc.bundle_loop import bundle_instances
 from euca_box.roles.clc.firewall import send_groups
@@ -107,6 +107,7 @@ async def sweep(clc: "Clc") -> None:
                     Statement("DELETE FROM user_data WHERE instance_id = ?", (record.instance_id,)),
                 )
         await iam_access_keys.write_uses(clc)
+        await logins.sweep(clc)
         await clc.store.write(
             Statement("DELETE FROM client_token WHERE at < ?", (now - TOKEN_SECONDS,)),
         )
@@ -136,4 +137,5 @@ LOOPS: dict[str, Callable[["Clc"], Awaitable[None]]] = {
     "settle exports": settle_exports,
     "work on snapshots": work_on_snapshots,
     "sweep": sweep,
+    "write events": events.write,
 }

@@ -58,6 +58,8 @@ from euca_box.roles.clc import (
     authorisation,
     bundle_tasks,
     certificates,
+    console,
+    events,
     group_rules,
     groups,
     image_attributes,
@@ -65,6 +67,7 @@ from euca_box.roles.clc import (
     images,
     instances,
     keypairs,
+    logins,
     loops,
     monitoring,
     people,
@@ -84,10 +87,11 @@ from euca_box.roles.clc import (
     vpcs,
 )
 from euca_box.roles.clc.attachments import AttachmentIndex
+from euca_box.roles.clc.attempts import Attempts
 from euca_box.roles.clc.census import Census
 from euca_box.roles.clc.records import Records
 from euca_box.roles.clc.views import Views
-from euca_box.store.store import Store
+from euca_box.store.store import Store, Value
 from euca_box.tasks import Bell, supervise
 
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -117,6 +121,7 @@ class ClcSettings:
     max_volumes: int = 100
     max_snapshots: int = 1000
     snapshot_seconds: float = 24 * 3600.0
+    events_days: float = 90.0
     max_volumes_gib: int = 0
     vpc_cidr: str = "172.31.0.0/16"
     subnet_cidr: str = "172.31.0.0/20"
@@ -186,6 +191,11 @@ class Clc:
         self.groups_version = 0
         self.sending_groups = trio.Lock()
         self.busy: set[str] = set()  # instances that a task is working on
+        self.sessions: dict[str, logins.Kept] = {}  # of people in the console, by the hash of the token
+        self.attempts = Attempts()
+        self.hashing = trio.CapacityLimiter(2)  # each takes 64 MiB for a moment
+        self.new_events: list[dict[str, Value]] = []
+        self.event_number = 0
         self.key_uses: dict[str, tuple[float, str]] = {}  # access key -> when and for which service
         self.problems: dict[str, str] = {}  # where -> what an operator should read
 
@@ -231,6 +241,7 @@ class Clc:
         await vm_types.load(self)
         await users.make_admin(self.store, self.sealer, self.settings.admin_account, self.now())
         await users.refresh_keyring(self)
+        await logins.load(self)
 
 
 async def run(
@@ -239,7 +250,9 @@ async def run(
     """Answer and loop until cancelled."""
     await clc.load()
     async with trio.open_nursery() as nursery:
-        await nursery.start(transport.serve, "clc", Desk(clc, OPERATIONS, check=authorisation.check))
+        await nursery.start(
+            transport.serve, "clc", Desk(clc, OPERATIONS, check=authorisation.check, note=events.note)
+        )
         for name, loop in loops.LOOPS.items():
             nursery.start_soon(supervise, f"clc {name}", partial(loop, clc))
         task_status.started()
@@ -333,6 +346,7 @@ OPERATIONS: Operations = {
     sts.GetFederationToken: sessions.get_federation_token,
     sts.GetAccessKeyInfo: sessions.get_access_key_info,
     **people.OPERATIONS,
+    **console.OPERATIONS,
     admin.AddUser: users.add_user,
     admin.GetUserKeys: users.get_user_keys,
     admin.ListUsers: users.list_users,

@@ -1,0 +1,142 @@
+"""What was asked, by whom, and what came of it: one row for each call of a user, kept for some time.
+
+Rows are gathered for a second and written together, so that a call waits for none of it; a kill loses
+those of the last second. Secrets (fields that are no part of the repr) and user data are left out.
+"""
+
+import dataclasses
+import json
+from typing import TYPE_CHECKING, Any
+
+import trio
+
+from euca_box.messages import events
+from euca_box.messages.base import SYSTEM, Call, Op
+from euca_box.messages.moments import Moment
+from euca_box.model.accounts import arn
+from euca_box.model.errors import AccessDeniedByPolicy, EucaError, InvalidParameterValue
+from euca_box.roles.clc.authorisation import action_of
+from euca_box.store.store import Row, Statement, StoreError, Value, insert
+
+if TYPE_CHECKING:
+    from euca_box.roles.clc.role import Clc
+
+WRITE_SECONDS = 1.0
+LONGEST_PARAMETERS, LONGEST_VALUE, MOST_LIMIT = 2000, 200, 200
+MOST_WAITING = 20_000
+_LEFT_OUT = {"user_data", "dry_run", "policy_document", "certificate_body"}
+_QUIET = ("Describe", "List", "Get")
+CONSOLE = "console"  # the user agent of pages that only look: no events
+
+
+def note(clc: "Clc", call: Call, op: Op[Any], error: EucaError | None) -> None:
+    """Of what a user asked. Pages of the console that only look are left out: they look all the time."""
+    kind: Any = type(op)
+    action = action_of(kind) or (f"admin:{kind.__name__}" if kind.__module__.endswith(".admin") else None)
+    if action is None or call.principal == SYSTEM:
+        return
+    if call.user_agent == CONSOLE and kind.__name__.startswith(_QUIET):
+        return
+    if len(clc.new_events) >= MOST_WAITING:
+        return  # the disk is full, or worse; the log has it
+    clc.event_number += 1
+    now = clc.now()
+    clc.new_events.append(
+        {
+            "id": f"{int(now * 1000):014}{clc.event_number % 10**6:06}",
+            "at": now,
+            "account": call.account,
+            "who": arn(call.principal),
+            "action": action,
+            "parameters": _parameters(op),
+            "source_ip": call.source_ip,
+            "user_agent": call.user_agent,
+            "access_key_id": call.access_key_id,
+            "request_id": call.request_id,
+            "error_code": error.code if error is not None else "",
+            "error_message": error.message[:500] if error is not None else "",
+        }
+    )
+
+
+def _parameters(op: Any) -> str:
+    shown = {
+        field.name: _brief(value)
+        for field in dataclasses.fields(op)
+        if field.repr
+        and field.name not in _LEFT_OUT
+        and (value := getattr(op, field.name)) not in (None, (), "", False)
+    }
+    text = json.dumps(shown, default=str)
+    return text if len(text) <= LONGEST_PARAMETERS else json.dumps({"shortened": text[:LONGEST_PARAMETERS]})
+
+
+def _brief(value: Any) -> Any:
+    if isinstance(value, str):
+        return value if len(value) <= LONGEST_VALUE else value[:LONGEST_VALUE] + "…"
+    if isinstance(value, tuple):
+        return [_brief(item) for item in value[:20]]
+    if dataclasses.is_dataclass(value):
+        return json.loads(_parameters(value))
+    return value
+
+
+async def write(clc: "Clc") -> None:
+    """What was noted, and away with what is old."""
+    days = clc.settings.events_days
+    next_sweep = 0.0
+    while True:
+        noted, clc.new_events = clc.new_events, []
+        batch = [insert("event", row, or_replace=True) for row in noted]
+        if clc.now() >= next_sweep:
+            oldest = clc.now() - days * 86_400
+            batch.append(Statement("DELETE FROM event WHERE id < ?", (f"{int(oldest * 1000):014}",)))
+            next_sweep = clc.now() + 3600
+        if batch:
+            try:
+                await clc.store.write(*batch)
+            except StoreError:
+                clc.new_events = noted + clc.new_events
+                raise
+        await trio.sleep(WRITE_SECONDS)
+
+
+async def list_events(clc: "Clc", call: Call, op: events.ListEvents) -> events.Events:
+    """Raises AccessDenied, InvalidParameterValue."""
+    if op.everybody and not call.admin:
+        raise AccessDeniedByPolicy("Events of all accounts are for administrators of the cloud.")
+    if not 1 <= op.limit <= MOST_LIMIT:
+        raise InvalidParameterValue(f"The limit must be from 1 to {MOST_LIMIT}.")
+    wheres: list[str] = []
+    args: list[Value] = []
+
+    def only(condition: str, *values: Value) -> None:
+        wheres.append(condition)
+        args.extend(values)
+
+    if not op.everybody:
+        only("account = ?", call.account)
+    if op.next_token is not None:
+        only("id < ?", op.next_token)
+    if op.action:
+        only("lower(action) LIKE ? ESCAPE '\\'", f"%{_escaped(op.action)}%")
+    if op.who:
+        only("lower(who) LIKE ? ESCAPE '\\'", f"%{_escaped(op.who)}%")
+    if op.failed:
+        only("error_code <> ''")
+    where = f"WHERE {' AND '.join(wheres)} " if wheres else ""
+    sql = f"SELECT * FROM event {where}ORDER BY id DESC LIMIT ?"  # noqa: S608 - conditions of our own
+    rows = await clc.store.read(sql, *args, op.limit + 1)
+    shown = rows[: op.limit]
+    return events.Events(tuple(map(_view, shown)), shown[-1]["id"] if len(rows) > op.limit else None)
+
+
+def _escaped(text: str) -> str:
+    text = text.lower()[:100]
+    return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+
+
+def _view(row: Row) -> events.Event:
+    return events.Event(
+        row["id"], Moment(row["at"]), *(row[f.name] for f in dataclasses.fields(events.Event)[2:])
+    )
