@@ -53,7 +53,7 @@ async def serve_ec2(
     port: int, count: int, images: int, told: bool, profile: str | None, certificate: str | None
 ) -> None:
     """`certificate`: a PEM file; who signs SOAP with it is the user of KEY."""
-    from euca_box import collector
+    from euca_box import interpreter
     from euca_box.api.ec2.query import Ec2Query
     from euca_box.api.front import Front
     from euca_box.api.health import Health
@@ -101,7 +101,7 @@ async def serve_ec2(
             begin = time.perf_counter()
             await clc.instances.load()
             print(f"loaded in {time.perf_counter() - begin:.2f}", flush=True)
-        collector.settle()
+        interpreter.settle()
         async with trio.open_nursery() as nursery:
             await nursery.start(transport.serve, clc.cc, Desk(None, {CcDescribeResources: _room}))
             nursery.start_soon(transport.serve, "clc", Desk(clc, clc_role.OPERATIONS))

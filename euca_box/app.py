@@ -19,7 +19,7 @@ from typing import Any
 import trio
 
 import euca_box
-from euca_box import collector, settings
+from euca_box import interpreter, settings
 from euca_box.api import front, server
 from euca_box.api.admin.app import admin_app
 from euca_box.api.configuration.query import ConfigurationQuery
@@ -169,7 +169,7 @@ class App:
             servers = asyncio.create_task(self._serve(objects))
             ended = asyncio.create_task(self.bridge.ended())
             asked = asyncio.create_task(self.stop.wait())
-            collector.settle()
+            interpreter.settle()
             ready()
             await asyncio.wait({servers, ended, asked}, return_when=asyncio.FIRST_COMPLETED)
             self.stop.set()

@@ -207,3 +207,14 @@ def test_what_a_reader_still_needs_stays_in_the_wal_until_it_has_gone(tmp_path):
     assert engine.checkpoint(checkpointer) == 0
     for db in (writer, reader, checkpointer):
         db.close()
+
+
+async def test_rows_of_many_callers_in_one_commit_are_taken_or_refused_each_for_itself(store):
+    await store.write(thing("taken"))
+    wanted = ["a", "taken", "b", "c", "b"]
+    writes = [store.write(thing(name, n)) for n, name in enumerate(wanted)]
+    found = await asyncio.gather(*writes, return_exceptions=True)
+    refused = [isinstance(outcome, Conflict) for outcome in found]
+    assert refused == [False, True, False, False, True]
+    assert found[0] == [[]]
+    assert await names(store) == ["a", "b", "c", "taken"]

@@ -65,13 +65,18 @@ def _structure_encoder(kind: Any, members: tuple[Member, ...]) -> Encoder:
     if unknown := fields - {member.name for member in members}:
         raise TypeError(f"{kind.__name__}: not in the EC2 model: {', '.join(sorted(unknown))}")
     parts = [
-        (member.name, _element(hints[member.name], member)) for member in members if member.name in fields
+        (member.name, *_tags(member), _content(without_none(hints[member.name]), member))
+        for member in members
+        if member.name in fields
     ]
 
     def encode(value: Any) -> str:
-        return "".join(
-            [element(item) for name, element in parts if (item := getattr(value, name)) is not None]
-        )
+        texts = []
+        for name, start, end, empty, content in parts:
+            if (item := getattr(value, name)) is not None:
+                text = content(item)
+                texts.append(f"{start}{text}{end}" if text else empty)
+        return "".join(texts)
 
     return kept(encode) if kind in KEPT else encode
 
@@ -94,13 +99,18 @@ def kept(encode: Encoder) -> Encoder:
 
 def _element(hint: Any, member: Member) -> Encoder:
     content = _content(without_none(hint), member)
-    start, end, empty = f"<{member.wire}>", f"</{member.wire}>", f"<{member.wire}/>"
+    start, end, empty = _tags(member)
 
     def element(value: Any) -> str:
         text = content(value)
         return f"{start}{text}{end}" if text else empty
 
     return element
+
+
+def _tags(member: Member) -> tuple[str, str, str]:
+    """Start, end, and the one of an empty element."""
+    return f"<{member.wire}>", f"</{member.wire}>", f"<{member.wire}/>"
 
 
 def _content(hint: Any, member: Member) -> Encoder:
@@ -126,12 +136,16 @@ def _wrapped(content: Encoder, name: str) -> Encoder:
     return lambda value: f"<{name}>{content(value)}</{name}>"
 
 
+def _string(value: Any) -> str:
+    return value.translate(_ESCAPE) if type(value) is str else escaped(str(value))
+
+
 def _time(moment: datetime) -> str:
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03}Z"
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds")[: -len("+00:00")] + "Z"
 
 
 SCALARS: dict[str, Encoder] = {
-    "s": lambda value: escaped(str(value)),
+    "s": _string,
     "i": str,
     "f": str,
     "b": lambda value: "true" if value else "false",

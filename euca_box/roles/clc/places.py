@@ -1,6 +1,10 @@
 """Regions, zones, VM types, and the state of the cloud as an operator sees it."""
 
+from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+import trio
 
 from euca_box.messages import admin
 from euca_box.messages import ec2_places as ec2
@@ -128,6 +132,15 @@ async def describe_instance_type_offerings(
     return ec2.DescribeInstanceTypeOfferingsResult(tuple(shown), token)
 
 
+@dataclass
+class Asked:
+    """A question to the cluster that is on its way."""
+
+    found: Resources | None = None
+    is_answered: bool = False
+    done: trio.Event = field(default_factory=trio.Event)
+
+
 async def describe_cloud(clc: "Clc", call: Call, op: admin.DescribeCloud) -> admin.CloudStatus:
     found = await resources(clc, call)
     problems = list(clc.problems.values())
@@ -150,12 +163,24 @@ async def list_leftovers(clc: "Clc", call: Call, op: admin.ListLeftovers) -> Lef
 
 
 async def resources(clc: "Clc", call: Call, *types: VmType) -> Resources | None:
-    """What the zone's cluster offers, or None when it does not answer."""
+    """What the zone's cluster offers, or None when it does not answer.
+
+    Many who ask the same at one moment, as launches do, share one answer.
+    """
     wanted = tuple((t.name, t.cpu, t.memory_mib, t.all_disk_gib) for t in types)
+    while (asked := clc.asked_resources.get(wanted)) is not None:
+        await asked.done.wait()
+        if asked.is_answered:
+            return asked.found
+    asked = clc.asked_resources[wanted] = Asked()
     try:
-        return await clc.bus.ask(clc.cc, CcDescribeResources(wanted), call)
-    except EucaError:
-        return None
+        with suppress(EucaError):
+            asked.found = await clc.bus.ask(clc.cc, CcDescribeResources(wanted), call)
+        asked.is_answered = True
+    finally:  # the one who asked may have gone; the others ask for themselves then
+        del clc.asked_resources[wanted]
+        asked.done.set()
+    return asked.found
 
 
 def _capacity_lines(clc: "Clc", found: Resources) -> list[ec2.AvailabilityZone]:

@@ -180,6 +180,7 @@ class Clc:
         self.attach_problems: dict[str, str] = {}  # volume -> why its node has not attached it yet
         self._volume_locks: WeakValueDictionary[str, trio.Lock] = WeakValueDictionary()
         self.image_news = trio.Event()  # an image is no longer pending
+        self.asked_resources: dict[tuple[tuple[str, int, int, int], ...], places.Asked] = {}
         self.image_progress: dict[str, int] = {}  # of pending ones, in percent
         self.groups_bell = Bell()
         self.principals_bell = Bell()
