@@ -111,8 +111,11 @@ class CcModifyInstance(Op[ChangeTaken], role="cc", timeout=60):
 
 
 @dataclass(frozen=True)
-class CcRebootInstance(Op[Done], role="cc", timeout=60):
+class CcRebootInstance(Op[Done], role="cc", timeout=320):
+    """`wait`: answer when it has been reset, or has done it itself; else at once."""
+
     instance_id: str
+    wait: bool = False
 
 
 @dataclass(frozen=True)

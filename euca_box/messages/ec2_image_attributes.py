@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from euca_box.messages.base import Done, Op
 from euca_box.messages.ec2_common import ProductCode
+from euca_box.messages.ec2_instances import BlockDeviceMapping
 
 
 @dataclass(frozen=True)
@@ -51,12 +52,6 @@ class ResetImageAttribute(Op[Done], role="clc"):
     image_id: str
     attribute: str
     dry_run: bool = False
-
-
-@dataclass(frozen=True)
-class BlockDeviceMapping:
-    device_name: str
-    virtual_name: str
 
 
 @dataclass(frozen=True)

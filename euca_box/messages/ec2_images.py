@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from euca_box.messages.base import Op
 from euca_box.messages.ec2_common import Filter, ProductCode, Returned, Tag, TagSpecification
-from euca_box.messages.ec2_instances import StateReason
+from euca_box.messages.ec2_instances import BlockDeviceMapping, StateReason
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,7 @@ class Image:
     state_reason: StateReason | None = None
     tags: tuple[Tag, ...] = ()
     boot_mode: str | None = None
+    block_device_mappings: tuple[BlockDeviceMapping, ...] = ()
     imds_support: str | None = None
     product_codes: tuple[ProductCode, ...] = ()
     source_instance_id: str | None = None
@@ -46,11 +47,14 @@ class RegisterImage(Op[RegisterImageResult], role="clc", timeout=600):
 
     Of a bundle it is the manifest, `*.manifest.xml`; the image is pending until it is unpacked.
 
+    Without an object: of a snapshot that is mapped to the root device; instances boot from a volume of it.
+
     What the object is (kernel, ramdisk, root file system, whole disk) is read from its first bytes;
     a name that begins with `vmlinuz` or `initrd` must agree, as 1.6.2 went by the name.
     """
 
     image_location: str | None = None
+    block_device_mappings: tuple[BlockDeviceMapping, ...] = ()
     name: str | None = None
     description: str | None = None
     architecture: str | None = None

@@ -42,13 +42,24 @@ class InstanceNetworkInterfaceSpecification:
 
 
 @dataclass(frozen=True)
+class EbsBlockDevice:
+    """A volume to make: of zeros, or of a snapshot."""
+
+    snapshot_id: str | None = None
+    volume_size: int | None = None
+    volume_type: str | None = None
+    delete_on_termination: bool | None = None
+    encrypted: bool | None = None
+
+
+@dataclass(frozen=True)
 class BlockDeviceMapping:
     """`virtual_name`: ephemeral0 or swap, as the VM type has them; `no_device`, empty: leave it out."""
 
     device_name: str | None = None
     virtual_name: str | None = None
     no_device: str | None = None
-    # not yet: Ebs
+    ebs: EbsBlockDevice | None = None
 
 
 @dataclass(frozen=True)

@@ -92,7 +92,7 @@ class InstanceTypeInfo:
     current_generation: bool = True
     free_tier_eligible: bool = True
     supported_usage_classes: tuple[str, ...] = ("on-demand",)
-    supported_root_device_types: tuple[str, ...] = ("instance-store",)
+    supported_root_device_types: tuple[str, ...] = ("ebs", "instance-store")
     supported_virtualization_types: tuple[str, ...] = ("hvm",)
     bare_metal: bool = False
     instance_storage_supported: bool = True

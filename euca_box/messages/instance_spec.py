@@ -46,6 +46,7 @@ class InstanceSpec:
     boot_mode: str = ""  # legacy-bios, uefi, uefi-preferred; empty: BIOS
     product_codes: tuple[str, ...] = ()
     volumes: tuple[VolumeWish, ...] = ()  # that shall be attached
+    boots_from_volume: bool = False  # that at root_device_name; there is no image to fetch
 
     @property
     def all_disk_gib(self) -> int:

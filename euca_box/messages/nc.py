@@ -66,8 +66,11 @@ class NcStartInstance(Op[Done], role="nc", timeout=30):
 
 
 @dataclass(frozen=True)
-class NcRebootInstance(Op[Done], role="nc", timeout=30):
+class NcRebootInstance(Op[Done], role="nc", timeout=300):
+    """`wait`: answer when it has been reset, or has done it itself; else at once."""
+
     instance_id: str
+    wait: bool = False
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ import enum
 from dataclasses import dataclass
 
 from euca_box.model.machine import Machine
+from euca_box.model.volumes import DEFAULT_TYPE
 
 
 class ImageType(enum.StrEnum):
@@ -71,10 +72,22 @@ class Origin:
     no_reboot: bool = False
     image: ImageData | None = None  # which it is a copy of
     client_token: str = ""  # of the request for it
+    snapshots: bool = False  # its bytes are snapshots of volumes: it is there when they are
 
 
 IMDS_SUPPORT = "v2.0"  # EC2 2016-11-15 ImdsSupportValues
 BOOT_MODES = ("legacy-bios", "uefi", "uefi-preferred")  # EC2 2016-11-15 BootModeValues
+
+
+@dataclass(frozen=True)
+class ImageVolume:
+    """A volume that an instance gets; of zeros where no snapshot is named."""
+
+    device: str
+    size_gib: int
+    snapshot_id: str = ""
+    delete_on_termination: bool = True
+    volume_type: str = DEFAULT_TYPE
 
 
 @dataclass(frozen=True)
@@ -99,7 +112,7 @@ class Image:
     reason: str = ""  # why it failed
     deadline: float = 0.0  # when a pending one is given up
     origin: Origin | None = None
-    root_snapshot: str = ""  # of which instances get a root volume
+    volumes: tuple[ImageVolume, ...] = ()  # that each instance gets; one may be its root
     boot_mode: str = ""  # one of BOOT_MODES; empty: nobody said, and it boots by BIOS
     imds_support: str = ""  # or v2.0: its instances ask the metadata service with tokens only
     product_codes: tuple[str, ...] = ()
@@ -111,6 +124,10 @@ class Image:
         if self.origin is None:
             return self.data.location
         return self.origin.bundle or f"{self.account}/{self.name}"
+
+    @property
+    def boots_from_volume(self) -> bool:
+        return any(volume.device == self.root_device_name for volume in self.volumes)
 
     def may_run(self, account: str) -> bool:
         """Whether the account may see and run it."""

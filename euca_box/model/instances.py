@@ -175,5 +175,10 @@ class Instance:
     boot_mode: str = ""  # of its image
     product_codes: tuple[str, ...] = ()  # of its image
     volumes: tuple[Attachment, ...] = ()
+    boots_from_volume: bool = False  # its root is the volume at root_device_name
     health: str = ""  # what is wrong with it while it runs, in words; empty: nothing that its node saw
     tags: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def root_volume(self) -> Attachment | None:
+        return next((a for a in self.volumes if a.device == self.root_device_name), None)

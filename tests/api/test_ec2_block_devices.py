@@ -71,7 +71,7 @@ def test_no_device_leaves_a_disk_out(box):
         ({"VirtualName": "swap"}, "InvalidBlockDeviceMapping"),
         ({"DeviceName": "/dev/sda1", "VirtualName": "swap"}, "InvalidBlockDeviceMapping"),
         ({"DeviceName": "/dev/sdb", "VirtualName": "ami"}, "InvalidBlockDeviceMapping"),
-        ({"DeviceName": "/dev/sdb", "Ebs": {"VolumeSize": 1}}, "UnsupportedOperation"),
+        ({"DeviceName": "/dev/sda1", "Ebs": {"VolumeSize": 1}}, "InvalidBlockDeviceMapping"),
     ],
     ids=[
         "a virtual name",
@@ -80,7 +80,7 @@ def test_no_device_leaves_a_disk_out(box):
         "no name",
         "over the root",
         "ami elsewhere",
-        "a volume",
+        "a volume for a root that is none",
     ],
 )
 def test_run_instances_refuses_mappings_that_mean_nothing(box, mapping, code):

@@ -65,7 +65,7 @@ async def terminate_instance(cc: "Cc", call: Call, op: messages.CcTerminateInsta
 
 async def reboot_instance(cc: "Cc", call: Call, op: messages.CcRebootInstance) -> Done:
     placed = alive(cc, op.instance_id)
-    return await cc.bus.ask(placed.placement.node, NcRebootInstance(op.instance_id), call)
+    return await cc.bus.ask(placed.placement.node, NcRebootInstance(op.instance_id, op.wait), call)
 
 
 async def get_console_output(cc: "Cc", call: Call, op: messages.CcGetConsoleOutput) -> messages.ConsoleOutput:

@@ -66,7 +66,9 @@ def _whole(cc: "Cc", node: "NodeView") -> tuple[float, int, int]:
 
 def _how_many(offered: tuple[float, int, int], vm_type: VmType) -> int:
     cores, memory_mib, disk_gib = offered
-    fits = min(cores // vm_type.cpu, memory_mib // vm_type.memory_mib, disk_gib // vm_type.all_disk_gib)
+    fits = min(cores // vm_type.cpu, memory_mib // vm_type.memory_mib)
+    if vm_type.all_disk_gib:  # one that boots from a volume may take nothing of the node's disk
+        fits = min(fits, disk_gib // vm_type.all_disk_gib)
     return max(int(fits), 0)
 
 

@@ -12,13 +12,14 @@ from euca_box.messages.base import Call
 from euca_box.model.ec2_errors import (
     InstanceLimitExceeded,
     InsufficientInstanceCapacity,
+    InvalidBlockDeviceMapping,
     InvalidKeyPairNotFound,
     InvalidSubnetIDNotFound,
     InvalidUserDataMalformed,
 )
 from euca_box.model.errors import InvalidParameterCombination, InvalidParameterValue, UnsupportedOperation
 from euca_box.model.groups import DEFAULT
-from euca_box.model.images import Image, ImageType
+from euca_box.model.images import Image, ImageType, ImageVolume
 from euca_box.model.instances import ExtraDisk, Instance, VmType
 from euca_box.roles.clc import (
     block_devices,
@@ -26,8 +27,10 @@ from euca_box.roles.clc import (
     images,
     interfaces,
     keypairs,
+    launch_volumes,
     network_rules,
     places,
+    volumes,
 )
 from euca_box.roles.clc.rules import Tags, tags_for
 
@@ -57,6 +60,8 @@ class Wish:
     tags: Tags
     private_ip: str | None
     extra_disks: tuple[ExtraDisk, ...]
+    volumes: tuple[ImageVolume, ...] = ()
+    volume_tags: Tags = ()
 
 
 async def admit(clc: "Clc", call: Call, op: ec2.RunInstances) -> Wish:
@@ -65,18 +70,25 @@ async def admit(clc: "Clc", call: Call, op: ec2.RunInstances) -> Wish:
     user_data = decoded_user_data(op.user_data)
     _check_options(clc, op)
     private_ip = interfaces.checked_private_ip(clc, op)
-    tags = tags_for("instance", op.tag_specifications)
+    tags = tags_for("instance", [s for s in op.tag_specifications if s.resource_type != "volume"])
+    volume_tags = tags_for("volume", [s for s in op.tag_specifications if s.resource_type == "volume"])
     image, kernel, ramdisk = _boot_images(clc, call, op)
     key = keypairs.find_by_name(clc, call.account, op.key_name) if op.key_name is not None else None
     if op.key_name is not None and key is None:
         raise InvalidKeyPairNotFound(op.key_name)
     vm_type = _vm_type(clc, op, image)
-    extra_disks = block_devices.extra_disks(vm_type, op.block_device_mappings, image.root_device_name)
+    root, mappings = image.root_device_name, block_devices.devices_of(op.block_device_mappings)
+    wanted = launch_volumes.wanted_volumes(clc, call, mappings, image.volumes, root)
+    if not image.boots_from_volume and any(volume.device == root for volume in wanted):
+        raise InvalidBlockDeviceMapping(f"The root of {image.image_id} at {root} is not a volume.")
+    extra_disks = block_devices.extra_disks(vm_type, op.block_device_mappings, root, wanted)
     group_ids = await _groups(clc, call, op)
     network_rules.check_groups(clc, group_ids)
     network_rules.wants_public(clc, op.addressing_type)
     _check_limit(clc, call, op)
     count = await _fitting(clc, call, op, vm_type)
+    if wanted:
+        await volumes.check_room(clc, call, [volume.size_gib for volume in wanted] * count)
     return Wish(
         count=count,
         image=image,
@@ -89,6 +101,8 @@ async def admit(clc: "Clc", call: Call, op: ec2.RunInstances) -> Wish:
         tags=tags,
         private_ip=private_ip,
         extra_disks=extra_disks,
+        volumes=wanted,
+        volume_tags=volume_tags,
     )
 
 

@@ -37,6 +37,9 @@ async def attach_volume(clc: "Clc", call: Call, op: ec2.AttachVolume) -> ec2.Vol
         if record.account != volume.account:
             raise InvalidParameterValue("The volume and the instance belong to different accounts.")
         check_device(op.device)
+        device = op.device
+        if record.boots_from_volume and plain_device(device) == plain_device(record.root_device_name):
+            device = record.root_device_name
         _check_instance(record, op.device)
         stop_if_dry_run(op.dry_run)
         numbered = await clc.volumes.change(volume.volume_id, _numbered)
@@ -49,7 +52,7 @@ async def attach_volume(clc: "Clc", call: Call, op: ec2.AttachVolume) -> ec2.Vol
             waits = current.state is not InstanceState.STOPPED
             made = Attachment(
                 volume_id=volume.volume_id,
-                device=op.device,
+                device=device,
                 state=AttachmentState.ATTACHING if waits else AttachmentState.ATTACHED,
                 number=numbered.attaches,
                 at=clc.now(),
@@ -108,7 +111,9 @@ def _check_instance(record: Instance, device: str) -> None:
         )
     if len(record.volumes) >= MOST:
         raise AttachmentLimitExceeded(MOST)
-    used = [record.root_device_name, *(d.device_name for d in record.extra_disks)]
+    used = [disk.device_name for disk in record.extra_disks]
+    # The root of one that boots from a volume is changed while it is stopped.
+    used += [] if record.boots_from_volume else [record.root_device_name]
     used += [attachment.device for attachment in record.volumes]
     if plain_device(device) in map(plain_device, used):
         raise InvalidParameterValue(

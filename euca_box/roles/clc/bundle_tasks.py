@@ -20,7 +20,7 @@ from euca_box.model.ec2_errors import (
     InvalidBundleIDNotFound,
     InvalidBundleState,
 )
-from euca_box.model.errors import AuthFailure, InvalidParameterValue, MissingParameter
+from euca_box.model.errors import AuthFailure, InvalidParameterValue, MissingParameter, UnsupportedOperation
 from euca_box.model.filters import filtered
 from euca_box.roles.clc import image_copies, instances
 from euca_box.roles.clc.rules import stop_if_dry_run
@@ -52,6 +52,8 @@ async def bundle_instance(clc: "Clc", call: Call, op: ec2.BundleInstance) -> ec2
         raise IncorrectInstanceState(
             f"The instance '{record.instance_id}' is not in a state from which it can be bundled."
         )
+    if record.boots_from_volume:
+        raise UnsupportedOperation("An instance that boots from a volume is not bundled; see CreateImage.")
     task = _wanted(clc, record.account, record.instance_id, op.storage.s3 or ec2.S3Storage())
     for other in clc.bundle_tasks.of(record.account):
         if other.instance_id == record.instance_id and other.state not in ENDED:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from euca_box.messages import ec2_image_attributes as ec2
 from euca_box.messages.base import Call, Done
+from euca_box.messages.ec2_instances import BlockDeviceMapping
 from euca_box.model import ids
 from euca_box.model.ec2_errors import InvalidAMIAttributeItemValue, InvalidAMIIDNotFound
 from euca_box.model.errors import InvalidParameterCombination, InvalidParameterValue, MissingParameter
@@ -14,7 +15,7 @@ from euca_box.model.images import Image
 from euca_box.roles.clc import images, instances
 from euca_box.roles.clc.images import owned_image
 from euca_box.roles.clc.rules import stop_if_dry_run
-from euca_box.roles.clc.views import product_codes_view
+from euca_box.roles.clc.views import product_codes_view, volume_mappings
 from euca_box.store.store import one
 
 if TYPE_CHECKING:
@@ -219,10 +220,12 @@ def _permissions_view(image: Image) -> tuple[ec2.LaunchPermission, ...]:
     return everybody + tuple(ec2.LaunchPermission(user_id=user) for user in image.launch_users)
 
 
-def _devices_view(image: Image) -> tuple[ec2.BlockDeviceMapping, ...]:
+def _devices_view(image: Image) -> tuple[BlockDeviceMapping, ...]:
     """As the metadata of an instance tells it."""
     root = image.root_device_name
+    if image.volumes:
+        return volume_mappings(image)
     return (
-        ec2.BlockDeviceMapping(root.removeprefix("/dev/"), "ami"),
-        ec2.BlockDeviceMapping(root, "root"),
+        BlockDeviceMapping(root.removeprefix("/dev/"), "ami"),
+        BlockDeviceMapping(root, "root"),
     )

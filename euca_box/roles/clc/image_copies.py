@@ -50,7 +50,9 @@ async def create_image(clc: "Clc", call: Call, op: ec2.CreateImage) -> ec2.Creat
         tags=tags,
         state=IMAGE.start,
         deadline=clc.now() + clc.settings.image_seconds,
-        origin=Origin(instance_id=record.instance_id, no_reboot=op.no_reboot),
+        origin=Origin(
+            instance_id=record.instance_id, no_reboot=op.no_reboot, snapshots=record.boots_from_volume
+        ),
     )
     await clc.images.add([image])
     clc.image_bell.ring()
@@ -85,7 +87,13 @@ async def copy_image(clc: "Clc", call: Call, op: ec2.CopyImage) -> ec2.CopyImage
         state=IMAGE.start,
         deadline=clc.now() + clc.settings.image_seconds,
         last_launched=0.0,
-        origin=Origin(image_id=source.image_id, image=source.data, client_token=op.client_token or ""),
+        volumes=(),
+        origin=Origin(
+            image_id=source.image_id,
+            image=source.data,
+            client_token=op.client_token or "",
+            snapshots=source.boots_from_volume,
+        ),
     )
     copy = images.with_boot_images(clc, call, copy)
     stop_if_dry_run(op.dry_run)

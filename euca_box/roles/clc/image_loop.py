@@ -22,8 +22,9 @@ from euca_box.messages.walrus import (
     ListStoredImages,
 )
 from euca_box.model.errors import ClientFault, EucaError, InternalError
-from euca_box.model.images import IMAGE, Image, ImageEvent, ImageState
+from euca_box.model.images import IMAGE, NO_DATA, Image, ImageEvent, ImageState
 from euca_box.model.instances import InstanceState
+from euca_box.roles.clc import image_snapshots
 
 if TYPE_CHECKING:
     from euca_box.roles.clc.role import Clc
@@ -34,6 +35,7 @@ LOOK_SECONDS = 5.0
 RETRY_SECONDS = 2.0
 WAIT_SECONDS = 2.0  # how long a question for progress is held open; as old as what users see can be
 FLUSH_SECONDS = 60.0
+SNAPSHOT_SECONDS = 0.5
 REGISTERING_SECONDS = 600.0  # Walrus may know an image that long before its row is here
 
 
@@ -95,7 +97,10 @@ async def _work_on(clc: "Clc", image_id: str) -> None:
 async def _step(clc: "Clc", image: Image) -> None:
     """Ask how far it is; fail it at its deadline, or when there is no hope."""
     try:
-        found = await _asked(clc, image)
+        if image.origin is not None and image.origin.snapshots:
+            found = await _of_snapshots(clc, image)
+        else:
+            found = await _asked(clc, image)
     except ClientFault as error:
         await _fail(clc, image.image_id, error.message)
     except EucaError as error:
@@ -109,6 +114,15 @@ async def _step(clc: "Clc", image: Image) -> None:
             await _made(clc, image.image_id, found.image)
         elif clc.now() > image.deadline:
             await _fail(clc, image.image_id, f"It was not ready in time: {found.percent} % was done.")
+
+
+async def _of_snapshots(clc: "Clc", image: Image) -> Caching:
+    percent = await image_snapshots.progress(clc, image)
+    if percent < 100:
+        await trio.sleep(SNAPSHOT_SECONDS)
+        return Caching(percent)
+    data = replace(NO_DATA, bootable=image.kernel_id is None)
+    return Caching(100, CheckedImage(image.type, data, image.architecture))
 
 
 async def _asked(clc: "Clc", image: Image) -> Caching:
@@ -151,6 +165,8 @@ async def _fail(clc: "Clc", image_id: str, reason: str) -> None:
         return replace(current, state=IMAGE.after(current.state, ImageEvent.GIVEN_UP), reason=reason)
 
     await _change(clc, image_id, fail)
+    if (image := clc.images.find(image_id)) is not None and image.origin and image.origin.snapshots:
+        await image_snapshots.drop(clc, image)
     log.warning("%s failed: %s", image_id, reason)
 
 

@@ -17,6 +17,7 @@ from euca_box.model.ec2_errors import (
     InvalidAMIIDUnavailable,
     InvalidAMINameDuplicate,
     InvalidAMINameMalformed,
+    InvalidBlockDeviceMapping,
     InvalidManifest,
     ResourceLimitExceeded,
 )
@@ -26,6 +27,7 @@ from euca_box.model.errors import (
     InvalidParameterCombination,
     InvalidParameterValue,
     MissingParameter,
+    UnsupportedOperation,
 )
 from euca_box.model.filters import filtered
 from euca_box.model.images import (
@@ -40,8 +42,9 @@ from euca_box.model.images import (
 )
 from euca_box.model.paging import page
 from euca_box.observe.failpoints import fp
-from euca_box.roles.clc import bundled_images, image_loop
-from euca_box.roles.clc.rules import names_owner, stop_if_dry_run, tags_for, without_verbose
+from euca_box.roles.clc import block_devices, bundled_images, image_loop, launch_volumes
+from euca_box.roles.clc.rules import Tags, names_owner, stop_if_dry_run, tags_for, without_verbose
+from euca_box.roles.clc.views import root_type
 
 if TYPE_CHECKING:
     from euca_box.roles.clc.role import Clc
@@ -67,7 +70,7 @@ FILTERS = {
     "product-code.type": lambda r: ProductCode("").product_code_type if r.product_codes else None,
     "ramdisk-id": lambda r: ids.image_names(r.ramdisk_id),
     "root-device-name": lambda r: r.root_device_name,
-    "root-device-type": lambda r: "instance-store",
+    "root-device-type": lambda r: root_type(r.boots_from_volume),
     "state": lambda r: r.state.value,
     "state-reason-message": lambda r: r.reason or None,
     "virtualization-type": lambda r: "hvm",
@@ -77,32 +80,13 @@ FILTERS = {
 async def register_image(clc: "Clc", call: Call, op: ec2.RegisterImage) -> ec2.RegisterImageResult:
     """Raises InvalidManifest when the bytes are no image, InvalidAMIName.*, InvalidAMIID.NotFound."""
     tags = tags_for("image", op.tag_specifications)
+    if op.image_location is None and op.block_device_mappings:
+        return await _register_snapshot(clc, call, op, tags)
     bucket, key = _location(op.image_location)
+    if op.block_device_mappings:
+        raise UnsupportedOperation("Volumes are mapped by an image whose root is a snapshot.")
     name = checked_name(clc, call.account, op.name if op.name is not None else f"{bucket}/{key}")
-    if op.architecture not in (None, *ARCHITECTURES):
-        raise InvalidParameterValue(f"The architecture '{op.architecture[:32]}' is not i386 or x86_64.")
-    if op.virtualization_type not in (None, "hvm"):
-        raise InvalidParameterValue("The virtualization type must be hvm.")
-    if op.boot_mode not in (None, *BOOT_MODES):
-        raise InvalidParameterValue(f"BootMode is one of {', '.join(BOOT_MODES)}.")
-    check_imds_support(op.imds_support)
-    draft = Image(
-        image_id="",
-        account=call.account,
-        type=ImageType.MACHINE,
-        name=name,
-        description=op.description,
-        architecture=op.architecture or "",
-        created_at=clc.now(),
-        data=NO_DATA,
-        public=clc.settings.images_public,
-        kernel_id=op.kernel_id,
-        ramdisk_id=op.ramdisk_id,
-        root_device_name=op.root_device_name or "",
-        tags=tags,
-        boot_mode=op.boot_mode or "",
-        imds_support=op.imds_support or "",
-    )
+    draft = _draft(clc, call, op, name, tags)
     # Refused before anything is read, when that needs nothing read.
     draft = with_boot_images(clc, call, draft)
     stop_if_dry_run(op.dry_run)
@@ -120,6 +104,62 @@ async def register_image(clc: "Clc", call: Call, op: ec2.RegisterImage) -> ec2.R
     )
     await clc.images.add([image])
     return ec2.RegisterImageResult(image.image_id)
+
+
+async def _register_snapshot(
+    clc: "Clc", call: Call, op: ec2.RegisterImage, tags: Tags
+) -> ec2.RegisterImageResult:
+    """Instances of it boot from a volume of the snapshot. Without a kernel the volume is a whole disk."""
+    if op.name is None:
+        raise MissingParameter("Name")
+    draft = _draft(clc, call, op, checked_name(clc, call.account, op.name), tags)
+    draft = with_boot_images(clc, call, draft)
+    root = block_devices.plain(op.root_device_name or ROOT_DEVICE)
+    mappings = block_devices.devices_of(op.block_device_mappings)
+    wanted = launch_volumes.wanted_volumes(clc, call, mappings)
+    if any(mapping.ebs is None for _, mapping in mappings):
+        raise UnsupportedOperation("An image maps volumes only; what a VM type has each instance gets.")
+    if not any(volume.device == root and volume.snapshot_id for volume in wanted):
+        raise InvalidBlockDeviceMapping(f"The root device {root} needs the id of a snapshot.")
+    stop_if_dry_run(op.dry_run)
+    image = replace(
+        draft,
+        image_id=clc.new_id("emi"),
+        architecture=draft.architecture or "x86_64",
+        root_device_name=root,
+        volumes=wanted,
+        data=replace(NO_DATA, bootable=draft.kernel_id is None),
+    )
+    await clc.images.add([image])
+    return ec2.RegisterImageResult(image.image_id)
+
+
+def _draft(clc: "Clc", call: Call, op: ec2.RegisterImage, name: str, tags: Tags) -> Image:
+    """Raises InvalidParameterValue."""
+    if op.architecture not in (None, *ARCHITECTURES):
+        raise InvalidParameterValue(f"The architecture '{op.architecture[:32]}' is not i386 or x86_64.")
+    if op.virtualization_type not in (None, "hvm"):
+        raise InvalidParameterValue("The virtualization type must be hvm.")
+    if op.boot_mode not in (None, *BOOT_MODES):
+        raise InvalidParameterValue(f"BootMode is one of {', '.join(BOOT_MODES)}.")
+    check_imds_support(op.imds_support)
+    return Image(
+        image_id="",
+        account=call.account,
+        type=ImageType.MACHINE,
+        name=name,
+        description=op.description,
+        architecture=op.architecture or "",
+        created_at=clc.now(),
+        data=NO_DATA,
+        public=clc.settings.images_public,
+        kernel_id=op.kernel_id,
+        ramdisk_id=op.ramdisk_id,
+        root_device_name=op.root_device_name or "",
+        tags=tags,
+        boot_mode=op.boot_mode or "",
+        imds_support=op.imds_support or "",
+    )
 
 
 async def _register_bundle(

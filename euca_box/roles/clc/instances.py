@@ -25,8 +25,9 @@ from euca_box.model.instances import (
     Reason,
 )
 from euca_box.model.paging import wanted_page
+from euca_box.model.volumes import Volume
 from euca_box.observe.failpoints import fp
-from euca_box.roles.clc import admission, interfaces, network_rules, views
+from euca_box.roles.clc import admission, interfaces, launch_volumes, network_rules, views
 from euca_box.roles.clc.rules import names_owner, stop_if_dry_run, without_verbose
 from euca_box.store.store import Conflict, Statement, Value, insert, one
 
@@ -68,7 +69,7 @@ FILTERS = {
     "reason": lambda r: r.transition,
     "reservation-id": lambda r: r.reservation_id,
     "root-device-name": lambda r: r.root_device_name,
-    "root-device-type": lambda r: "instance-store",
+    "root-device-type": lambda r: views.root_type(r.boots_from_volume),
     "state-reason-code": lambda r: r.reason and r.reason.code,
     "state-reason-message": lambda r: r.reason and r.reason.message,
     "tenancy": lambda r: "default",
@@ -90,8 +91,14 @@ async def run_instances(clc: "Clc", call: Call, op: ec2.RunInstances) -> ec2.Res
         _record(clc, call, op, wish, index, instance_id, reservation_id)
         for index, instance_id in enumerate(new_ids)
     ]
+    made: list[Volume] = []
+    if wish.volumes:
+        records, made = _with_volumes(clc, wish, records)
+    rows = _with_rows(clc, call, op, records, fingerprint, wish.user_data)
+    rows += [insert("used_id", {"id": volume.volume_id}) for volume in made]
     try:
-        await clc.instances.add(records, *_with_rows(clc, call, op, records, fingerprint, wish.user_data))
+        await clc.instances.add(records, *rows, *clc.volumes.inserts(made))
+        clc.volumes.take(made)
     except Conflict:
         # The same token came twice at once and the other one won; or an id was there already.
         if op.client_token and (known := await _by_token(clc, call, op.client_token, fingerprint)):
@@ -99,6 +106,8 @@ async def run_instances(clc: "Clc", call: Call, op: ec2.RunInstances) -> ec2.Res
         raise
     fp("clc.run.after-commit")
     clc.launch_bell.ring()
+    if made:
+        clc.volume_bell.ring()
     return clc.views.reservation(records)
 
 
@@ -333,6 +342,18 @@ def _record(
         disable_api_stop=op.disable_api_stop,
         tags=wish.tags,
     )
+
+
+def _with_volumes(
+    clc: "Clc", wish: "admission.Wish", records: list[Instance]
+) -> tuple[list[Instance], list[Volume]]:
+    made: list[Volume] = []
+    instances = []
+    for record in records:
+        volumes, attached = launch_volumes.made_volumes(clc, record, wish.volumes, wish.volume_tags)
+        made += volumes
+        instances.append(replace(record, volumes=attached, boots_from_volume=wish.image.boots_from_volume))
+    return instances, made
 
 
 def _reservations(clc: "Clc", records: Iterable[Instance]) -> tuple[ec2.Reservation, ...]:

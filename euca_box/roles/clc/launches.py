@@ -26,6 +26,7 @@ from euca_box.observe.failpoints import fp
 from euca_box.roles.clc import attachments, stops
 from euca_box.roles.clc.firewall import send_groups
 from euca_box.roles.clc.instances import wish_gone
+from euca_box.roles.clc.launch_volumes import has_unmade_volumes, volume_problem
 
 if TYPE_CHECKING:
     from euca_box.roles.clc.role import Clc
@@ -63,6 +64,11 @@ async def launch(clc: "Clc", record: Instance) -> None:
         return
     if record.placed:
         return
+    if (problem := volume_problem(clc, record)) is not None:
+        await _give_up(clc, record, server_error(problem))
+        return
+    if has_unmade_volumes(clc, record):
+        return  # the bell rings when they are there
     spec = await _spec(clc, record)
     if spec is None:
         await _give_up(clc, record, server_error("its image or its VM type was removed before it started"))
@@ -197,6 +203,8 @@ async def _fresh_reports(clc: "Clc", instance_id: str) -> Reports | None:
 
 
 async def _waiting_for(clc: "Clc", record: Instance) -> str:
+    if has_unmade_volumes(clc, record):
+        return "its volumes were not made in time"
     if not record.placed:
         return f"{clc.cc} did not take it in time"
     reports = await clc.bus.ask(clc.cc, CcDescribeInstances(), system_call("deadline"))
@@ -216,7 +224,8 @@ async def _spec(clc: "Clc", record: Instance) -> InstanceSpec | None:
         instance_id=record.instance_id,
         reservation_id=record.reservation_id,
         account=record.account,
-        vm_type=changes.vm_type,
+        # A root volume takes nothing of the node's disk.
+        vm_type=replace(changes.vm_type, disk_gib=0) if record.boots_from_volume else changes.vm_type,
         launch_index=record.launch_index,
         launch_time=record.launch_time,
         image_id=image.image_id,
@@ -235,6 +244,7 @@ async def _spec(clc: "Clc", record: Instance) -> InstanceSpec | None:
         wants_public_ip=record.wants_public_ip,
         wanted_private_ip=record.wanted_private_ip,
         extra_disks=record.extra_disks,
+        boots_from_volume=record.boots_from_volume,
     )
     return changed_spec(spec, changes)
 

@@ -92,6 +92,14 @@ class Records(Generic[T]):
         for record in records:
             self._keep(self._id_of(record), record, 1)
 
+    def inserts(self, records: Iterable[T]) -> list[Statement]:
+        """Rows for the transaction of another noun; `take` the records when it is committed."""
+        return [self._inserted(record) for record in records]
+
+    def take(self, records: Iterable[T]) -> None:
+        for record in records:
+            self._keep(self._id_of(record), record, 1)
+
     async def change(self, record_id: str, change: Callable[[T], T | None], *more: Statement) -> T | None:
         """Replace the record by change(record), with `more` in the same transaction.
 

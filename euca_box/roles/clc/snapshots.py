@@ -23,6 +23,7 @@ from euca_box.model.errors import (
     UnsupportedOperation,
 )
 from euca_box.model.filters import Getter, filtered
+from euca_box.model.images import ImageState
 from euca_box.model.paging import page
 from euca_box.model.snapshots import SNAPSHOT, Snapshot, SnapshotEvent, SnapshotState
 from euca_box.model.volumes import Volume, VolumeState
@@ -110,18 +111,7 @@ async def copy_snapshot(clc: "Clc", call: Call, op: ec2.CopySnapshot) -> ec2.Cop
     source = usable(clc, call.account, op.source_snapshot_id)
     check_limit(clc, call.account)
     stop_if_dry_run(op.dry_run)
-    copy = Snapshot(
-        snapshot_id=ids.unused(clc.new_id, "snap", clc.snapshots.find),
-        account=call.account,
-        volume_id=COPIED_FROM,
-        size_gib=source.size_gib,
-        state=SNAPSHOT.start,
-        started_at=clc.now(),
-        deadline=clc.now() + clc.settings.snapshot_seconds,
-        description=description,
-        source_id=source.snapshot_id,
-        tags=tags,
-    )
+    copy = copy_of(clc, source, call.account, description, tags)
     await clc.snapshots.add([copy], insert("used_id", {"id": copy.snapshot_id}))
     clc.snapshot_bell.ring()
     return ec2.CopySnapshotResult(copy.snapshot_id, tags_view(tags))
@@ -165,6 +155,21 @@ def new_snapshot(clc: "Clc", volume: Volume, description: str, tags: Tags) -> Sn
         deadline=clc.now() + clc.settings.snapshot_seconds,
         description=description,
         encrypted=volume.encrypted,
+        tags=tags,
+    )
+
+
+def copy_of(clc: "Clc", source: Snapshot, account: str, description: str, tags: Tags = ()) -> Snapshot:
+    return Snapshot(
+        snapshot_id=ids.unused(clc.new_id, "snap", clc.snapshots.find),
+        account=account,
+        volume_id=COPIED_FROM,
+        size_gib=source.size_gib,
+        state=SNAPSHOT.start,
+        started_at=clc.now(),
+        deadline=clc.now() + clc.settings.snapshot_seconds,
+        description=description,
+        source_id=source.snapshot_id,
         tags=tags,
     )
 
@@ -247,4 +252,13 @@ def _restorable(snapshot: Snapshot, account: str, users: tuple[str, ...]) -> boo
 
 
 def _image_of(clc: "Clc", snapshot_id: str) -> str | None:
-    return next((i.image_id for i in clc.images.all() if i.root_snapshot == snapshot_id), None)
+    """An image that makes volumes of it; one that failed makes none."""
+    return next(
+        (
+            image.image_id
+            for image in clc.images.all()
+            if image.state is not ImageState.FAILED
+            and any(v.snapshot_id == snapshot_id for v in image.volumes)
+        ),
+        None,
+    )

@@ -76,6 +76,10 @@ async def start_instances(clc: "Clc", call: Call, op: ec2.StartInstances) -> ec2
             raise IncorrectInstanceState(
                 f"An image is being made of '{record.instance_id}'. Try again later."
             )
+        if record.boots_from_volume and record.root_volume is None:
+            raise IncorrectInstanceState(
+                f"The instance '{record.instance_id}' has no volume at {record.root_device_name}, its root."
+            )
     await _check_room(clc, call, [r for r in records if r.state is InstanceState.STOPPED])
     stop_if_dry_run(op.dry_run)
     changes = []

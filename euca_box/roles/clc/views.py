@@ -91,6 +91,7 @@ class Views:
             private_ip_address=private_ip,
             public_ip_address=public_ip,
             root_device_name=record.root_device_name,
+            root_device_type=root_type(record.boots_from_volume),
             block_device_mappings=() if gone else mappings_view(record),
             boot_mode=record.boot_mode or None,
             product_codes=product_codes_view(record.product_codes),
@@ -129,6 +130,8 @@ class Views:
             kernel_id=record.kernel_id,
             ramdisk_id=record.ramdisk_id,
             root_device_name=record.root_device_name,
+            root_device_type=root_type(record.boots_from_volume),
+            block_device_mappings=volume_mappings(record),
             boot_mode=record.boot_mode or None,
             imds_support=record.imds_support or None,
             product_codes=product_codes_view(record.product_codes),
@@ -185,6 +188,27 @@ def product_codes_view(codes: Iterable[str]) -> tuple[ProductCode, ...]:
 
 def tags_view(tags: Iterable[tuple[str, str]]) -> tuple[Tag, ...]:
     return tuple(Tag(key, value) for key, value in tags)
+
+
+def root_type(boots_from_volume: bool) -> str:
+    return "ebs" if boots_from_volume else "instance-store"
+
+
+def volume_mappings(image: Image) -> tuple[ec2_instances.BlockDeviceMapping, ...]:
+    """The volumes that instances of it get."""
+    return tuple(
+        ec2_instances.BlockDeviceMapping(
+            volume.device,
+            ebs=ec2_instances.EbsBlockDevice(
+                snapshot_id=volume.snapshot_id or None,
+                volume_size=volume.size_gib,
+                volume_type=volume.volume_type,
+                delete_on_termination=volume.delete_on_termination,
+                encrypted=False,
+            ),
+        )
+        for volume in image.volumes
+    )
 
 
 def mappings_view(record: Instance) -> tuple[ec2_instances.InstanceBlockDeviceMapping, ...]:

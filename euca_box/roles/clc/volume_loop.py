@@ -117,6 +117,7 @@ async def _move(clc: "Clc", volume_id: str, event: VolumeEvent, reason: str = ""
         return replace(current, state=VOLUME.after(current.state, event), reason=reason)
 
     await clc.volumes.change(volume_id, move)
+    clc.launch_bell.ring()  # an instance may wait for it
 
 
 async def _look_after(clc: "Clc", instance: Instance) -> None:
@@ -126,7 +127,7 @@ async def _look_after(clc: "Clc", instance: Instance) -> None:
             await release(clc, instance)
             return
         for attachment in instance.volumes:
-            late = clc.now() > attachment.deadline
+            late = instance.state is InstanceState.RUNNING and clc.now() > attachment.deadline
             if attachment.state is AttachmentState.ATTACHING and late:
                 await _give_up(clc, instance, attachment)
             elif not attachment.wanted and attachment.force:

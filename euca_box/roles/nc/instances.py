@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from euca_box.kvm.hypervisor import KvmError
+from euca_box.kvm.hypervisor import KvmError, NoSuchDomain
 from euca_box.messages import nc as messages
 from euca_box.messages.base import Call, Done
 from euca_box.messages.cc import ConsoleOutput, Reports, Screenshot
@@ -56,10 +56,19 @@ async def terminate_instance(nc: "Nc", call: Call, op: messages.NcTerminateInsta
 
 
 async def reboot_instance(nc: "Nc", call: Call, op: messages.NcRebootInstance) -> Done:
-    """Answer at once; the guest gets its time to react, then is reset."""
+    """The guest gets its time to react, then is reset."""
     resident = _alive(nc, op.instance_id)
     if not resident.started or op.instance_id not in nc.running:
         raise IncorrectInstanceState(f"The instance '{op.instance_id}' does not run.")
+    if op.wait:
+        try:
+            await nc.hypervisor.reboot(op.instance_id, nc.settings.reboot_grace_seconds)
+        except NoSuchDomain:
+            raise IncorrectInstanceState(f"The instance '{op.instance_id}' ended meanwhile.") from None
+        except KvmError as error:
+            log.warning("%s was not rebooted: %s", op.instance_id, error)
+            raise Unavailable(f"The instance '{op.instance_id}' could not be rebooted.") from error
+        return Done()
     assert nc.tasks is not None
     nc.tasks.start_soon(_reboot, nc, op.instance_id)
     return Done()

@@ -30,6 +30,8 @@ def _block_devices(spec: InstanceSpec) -> dict[str, str]:
     """`ephemeral` is what 1.6.2 called AWS's ephemeral0."""
     root = spec.root_device_name.removeprefix("/dev/")
     found = {"emi": root, "ami": root, "root": spec.root_device_name}
+    beside_root = [wish for wish in spec.volumes if wish.device != spec.root_device_name]
+    found |= {f"ebs{n}": wish.device.removeprefix("/dev/") for n, wish in enumerate(beside_root, start=1)}
     for disk in spec.extra_disks:
         device = disk.device_name.removeprefix("/dev/")
         found[disk.virtual_name] = device

@@ -219,7 +219,7 @@ class Nc:
     def _images_in_use(self) -> set[Path]:
         specs = [r.spec for r in self.residents.values() if r.gone_at is None]
         files = [data for spec in specs for data in (spec.image, spec.kernel, spec.ramdisk)]
-        return {self.cache.path_of(data) for data in files if data is not None}
+        return {self.cache.path_of(data) for data in files if data is not None and data.sha256}
 
 
 async def run(

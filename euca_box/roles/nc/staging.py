@@ -45,17 +45,19 @@ async def start(nc: "Nc", resident: "Resident") -> None:
     """Fetch, make the disk, plug in, start. Raises what a step raises; `reason_of` puts it into words."""
     spec = resident.spec
     instance_id = spec.instance_id
-    nc.step(instance_id, f"fetches its image {spec.image.location}")
-    base = await nc.cache.get(spec.image)
+    base = None
+    if not spec.boots_from_volume:
+        nc.step(instance_id, f"fetches its image {spec.image.location}")
+        base = await nc.cache.get(spec.image)
     kernel = await nc.cache.get(spec.kernel) if spec.kernel else None
     ramdisk = await nc.cache.get(spec.ramdisk) if spec.ramdisk else None
     fp("nc.start.after-fetch")
     nc.step(instance_id, "makes its disk")
     disks = await _disks(nc, resident, base)
     fp("nc.start.after-disk")
-    if spec.volumes:
+    if spec.volumes or spec.boots_from_volume:
         nc.step(instance_id, "gets its volumes")
-        disks = (*disks, *await volumes.disks_for_start(nc, instance_id, disks))
+        disks = await volumes.disks_for_start(nc, instance_id, disks)
     nc.step(instance_id, "is plugged into the network")
     await plug(nc, resident)
     fp("nc.start.after-plug")
@@ -147,35 +149,45 @@ def mac_of(resident: "Resident") -> str:
     return resident.placement.mac or ids.mac_of(resident.spec.instance_id)
 
 
-async def _disks(nc: "Nc", resident: "Resident", base: Path) -> tuple[Disk, ...]:
-    """The overlay of this instance and its empty disks: those that its guest has used, else new ones. What is
-    there before the first start was made by an earlier try."""
+async def _disks(nc: "Nc", resident: "Resident", base: Path | None) -> tuple[Disk, ...]:
+    """The overlay of this instance (none where its root is a volume) and its empty disks: those that its
+    guest has used, else new ones. What is there before the first start was made by an earlier try."""
     spec = resident.spec
     folder = nc.folder_of(spec.instance_id)
-    base_format = cast(Literal["raw", "qcow2"], spec.image.format)
-    path = folder / "disk.qcow2"
-    root = Disk(path, "qcow2", "vda", f"{spec.instance_id}-root"[-LONGEST_SERIAL:], ((base, base_format),))
     extra = [
         Disk(folder / f"{disk.virtual_name}.raw", "raw", target, disk.virtual_name)
         for disk, target in zip(spec.extra_disks, EXTRA_TARGETS[: len(spec.extra_disks)], strict=True)
     ]
+    if not resident.launched:
+        nc.workbench.make_folder(folder.parent)
+        await nc.workbench.remove(folder)
+        nc.workbench.make_folder(folder)
+        checkpoint.write(nc, resident)
+        fp("nc.disk.after-folder")
+    root = () if base is None else (await _root(nc, resident, base),)
     if resident.launched:
-        return (replace(root, backing=((folder / KEYED, base_format),)) if resident.keyed else root, *extra)
-    nc.workbench.make_folder(folder.parent)
-    await nc.workbench.remove(folder)
-    nc.workbench.make_folder(folder)
-    checkpoint.write(nc, resident)
-    fp("nc.disk.after-folder")
-    if await _keyed(nc, resident, base, folder / KEYED):
-        base = folder / KEYED
-        root = replace(root, backing=((base, base_format),))
-    await nc.workbench.create_overlay(path, base, base_format, spec.vm_type.disk_gib * GIB, resident.uid)
+        return (*root, *extra)
     for disk, made in zip(spec.extra_disks, extra, strict=True):
         kind: DiskKind = "swap" if disk.virtual_name == "swap" else "ext4"
         await nc.workbench.create_formatted(
             made.path, disk.size_mib * MIB, kind, disk.virtual_name, resident.uid
         )
-    return (root, *extra)
+    return (*root, *extra)
+
+
+async def _root(nc: "Nc", resident: "Resident", base: Path) -> Disk:
+    spec = resident.spec
+    folder = nc.folder_of(spec.instance_id)
+    base_format = cast(Literal["raw", "qcow2"], spec.image.format)
+    path = folder / "disk.qcow2"
+    root = Disk(path, "qcow2", "vda", f"{spec.instance_id}-root"[-LONGEST_SERIAL:], ((base, base_format),))
+    if resident.launched:
+        return replace(root, backing=((folder / KEYED, base_format),)) if resident.keyed else root
+    if await _keyed(nc, resident, base, folder / KEYED):
+        base = folder / KEYED
+        root = replace(root, backing=((base, base_format),))
+    await nc.workbench.create_overlay(path, base, base_format, spec.vm_type.disk_gib * GIB, resident.uid)
+    return root
 
 
 async def _keyed(nc: "Nc", resident: "Resident", image: Path, copy: Path) -> bool:

@@ -6,14 +6,17 @@ given back after a crash, too.
 
 import logging
 import string
-from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import trio
+
 from euca_box.kvm.hypervisor import Disk, KvmError
 from euca_box.messages.base import system_call
+from euca_box.messages.instance_spec import InstanceSpec
 from euca_box.messages.sc import ScExportVolume, ScUnexportVolume
-from euca_box.model.errors import EucaError
+from euca_box.model.ec2_errors import IncorrectInstanceState
+from euca_box.model.errors import EucaError, ServerFault
 from euca_box.model.volumes import VolumeReport, VolumeWish
 from euca_box.observe.failpoints import fp
 
@@ -22,8 +25,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+ROOT_TARGET = "vda"  # the firmware boots it, kernels are told to mount it
 BUSY_SECONDS = 15.0  # a guest that has not let go of a volume by then is busy with it
 ASK_AGAIN_SECONDS = 5.0
+RETRY_SECONDS = 2.0
 TARGETS = tuple(f"vd{first}{letter}" for first in ("", "a") for letter in string.ascii_lowercase)[1:]
 LONGEST_SERIAL = 20  # characters, VIRTIO_BLK_ID_BYTES
 NOT_LET_GO = "the guest does not let go of it"
@@ -54,16 +59,28 @@ async def settle(nc: "Nc", instance_id: str) -> bool:
     return settled
 
 
-async def disks_for_start(nc: "Nc", instance_id: str, before: Iterable[Disk]) -> list[Disk]:
-    """The volumes of an instance that is about to start. Raises EucaError."""
-    taken = {disk.target for disk in before}
+async def disks_for_start(nc: "Nc", instance_id: str, own: tuple[Disk, ...]) -> tuple[Disk, ...]:
+    """All disks of an instance that is about to start: root, its own ones, volumes. Raises EucaError."""
+    spec = nc.residents[instance_id].spec
+    root = [wish for wish in spec.volumes if is_root(spec, wish)]
+    if spec.boots_from_volume and not root:
+        raise IncorrectInstanceState(f"it has no volume at {spec.root_device_name}, its root")
+    taken = {disk.target for disk in own} | {ROOT_TARGET}
     found = []
-    for wish in nc.residents[instance_id].spec.volumes:
-        disk = await _exported(nc, instance_id, wish, taken)
+    for wish in spec.volumes:
+        disk = await _awaited(nc, instance_id, wish, taken)
         taken.add(disk.target)
         found.append(disk)
         _tell(nc, instance_id, VolumeReport(wish.volume_id, wish.number, "attached"))
-    return found
+    return (
+        *(d for d in found if d.target == ROOT_TARGET),
+        *own,
+        *(d for d in found if d.target != ROOT_TARGET),
+    )
+
+
+def is_root(spec: InstanceSpec, wish: VolumeWish) -> bool:
+    return spec.boots_from_volume and wish.device == spec.root_device_name
 
 
 async def release(nc: "Nc", instance_id: str) -> None:
@@ -160,6 +177,17 @@ async def _detach(nc: "Nc", instance_id: str, held: VolumeWish, here: dict[str, 
     return True
 
 
+async def _awaited(nc: "Nc", instance_id: str, wish: VolumeWish, taken: set[str]) -> Disk:
+    """A storage controller that is away is waited for: the wish to start has a deadline above. Raises
+    ClientFault."""
+    while True:
+        try:
+            return await _exported(nc, instance_id, wish, taken)
+        except ServerFault as error:
+            nc.step(instance_id, f"waits for {wish.volume_id}: {error.message}")
+            await trio.sleep(RETRY_SECONDS)
+
+
 async def _exported(nc: "Nc", instance_id: str, wish: VolumeWish, taken: set[str]) -> Disk:
     """Raises EucaError."""
     resident = nc.residents[instance_id]
@@ -170,7 +198,8 @@ async def _exported(nc: "Nc", instance_id: str, wish: VolumeWish, taken: set[str
     uid = resident.uid if resident.uid is not None else nc.workbench.qemu_user()
     op = ScExportVolume(wish.volume_id, wish.number, uid)
     found = await nc.bus.ask(nc.sc_of(resident.spec), op, system_call(f"attach-{wish.volume_id}"))
-    target = next(name for name in TARGETS if name not in taken)
+    is_first = is_root(resident.spec, wish)
+    target = ROOT_TARGET if is_first else next(name for name in TARGETS if name not in taken)
     return Disk(Path(found.socket), "raw", target, serial_of(wish.volume_id), export=found.export)
 
 
