@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from markupsafe import Markup
-from quart import Quart, g, request
+from quart import Quart, Response, g, has_websocket_context, request
 
 import euca_box
 from euca_box.api.console import (
@@ -30,9 +30,10 @@ from euca_box.api.console import (
 )
 from euca_box.api.console.languages import translations_of
 from euca_box.api.console.metrics import add_metrics
+from euca_box.api.console.reading import SlowReader
 from euca_box.api.console.web import Web
 
-LARGEST_FORM_BYTES = 1 << 20
+LARGEST_UPLOAD_BYTES = 5 << 30
 
 PAGES = (
     home,
@@ -53,7 +54,8 @@ PAGES = (
 
 def console_app(web: Web) -> Quart:
     app = Quart(__name__)
-    app.config["MAX_CONTENT_LENGTH"] = LARGEST_FORM_BYTES
+    app.asgi_http_class = SlowReader
+    app.config["MAX_CONTENT_LENGTH"] = LARGEST_UPLOAD_BYTES  # forms: guard.py
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
     app.jinja_env.add_extension("jinja2.ext.i18n")
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
@@ -89,7 +91,9 @@ def console_app(web: Web) -> Quart:
     @app.errorhandler(404)
     @app.errorhandler(413)
     @app.errorhandler(421)
-    async def refused(error: Any) -> tuple[str, int]:
+    async def refused(error: Any) -> Any:
+        if has_websocket_context():
+            return Response("", error.code)
         return await people.refusal(error.code), error.code
 
     return app

@@ -23,7 +23,6 @@ from euca_box.objects.engine import Objects
 from euca_box.objects.versions import Wish
 
 PAGE_SIZE = 200
-LARGEST_UPLOAD_BYTES = 5 << 30
 
 
 def routes(app: Quart, web: Web) -> None:
@@ -67,7 +66,6 @@ def routes(app: Quart, web: Web) -> None:
 
     @app.put("/buckets/<bucket>/<path:key>", endpoint="upload")
     async def upload(bucket: str, key: str) -> Response:
-        request.max_content_length = LARGEST_UPLOAD_BYTES
         kind = mimetypes.guess_type(key)[0] or "application/octet-stream"
         objects = _ready(web)
         try:

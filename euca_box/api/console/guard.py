@@ -24,6 +24,7 @@ TOKEN_FIELD = "csrf"  # noqa: S105 - the name of a field
 OPEN = frozenset({"static", "metrics", "log_in", "sign_up", "language"})
 # Routes for those who must change their password first.
 _BEFORE_ALL = frozenset({"static", "password", "log_out", "language"})
+LARGEST_FORM_BYTES = 1 << 20
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 HEADERS = {
     # Styles inline: xterm and noVNC set them on their elements.
@@ -49,6 +50,10 @@ def guard(app: Quart, web: Web) -> None:
             abort(421)
         if request.method not in SAFE and not _is_same_origin(request.headers, request.host):
             abort(403)
+        if request.method not in SAFE and request.endpoint != "upload":
+            length = request.content_length
+            if length is None or length > LARGEST_FORM_BYTES:
+                abort(413)
         return await _enter(web)
 
     @app.before_websocket

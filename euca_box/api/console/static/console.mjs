@@ -49,9 +49,9 @@ function watch(kinds) {
     show(true);
     const versions = JSON.parse(event.data);
     const now = kinds.map((kind) => versions[kind] ?? 0).join();
-    const isNew = seen !== null && seen !== now;
-    if (Object.keys(versions).length) seen = now;
-    if (isNew) await renew();
+    if (!Object.keys(versions).length || seen === now) return;
+    seen = now; // also at the first news: something may have changed since the page was made
+    await renew();
   };
   connect();
 }
