@@ -1,6 +1,9 @@
 """Stop and start of a real guest: its disk and private address stay, what it wrote is there again."""
 
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -67,4 +70,32 @@ def test_a_guest_that_switches_itself_off_is_stopped_when_it_asked_for_that(clou
     [again] = cloud.wait_state([guest["InstanceId"]], "running")
     assert ssh(key, again["PublicIpAddress"], "cat /root/before-stop") == "kept\n"
     cloud.terminate([guest["InstanceId"]])
+    assert cloud.leftovers() == []
+
+
+def test_after_the_host_lost_its_network_a_stopped_guest_starts_with_its_addresses_and_data(
+    cloud, images, key, group_id
+):
+    [guest] = launch(cloud, images["emi"], group_id)
+    instance_id = guest["InstanceId"]
+    elastic = cloud.ec2.allocate_address()
+    cloud.ec2.associate_address(InstanceId=instance_id, AllocationId=elastic["AllocationId"])
+    ssh(key, elastic["PublicIp"], "echo kept > /root/before-stop && sync")
+    cloud.ec2.stop_instances(InstanceIds=[instance_id])
+    cloud.wait_state([instance_id], "stopped")
+
+    # What a reboot of the host takes away: bridge, firewall tables, dnsmasq.
+    assert cloud.stop() == 0
+    data = str(cloud.data.path)
+    subprocess.run([sys.executable, "-m", "tests.kvm.remove_network", cloud.bridge, data], check=True)
+    assert not Path(f"/sys/class/net/{cloud.bridge}").exists()
+    cloud.start()
+
+    cloud.ec2.start_instances(InstanceIds=[instance_id])
+    [again] = cloud.wait_state([instance_id], "running")
+    assert again["PrivateIpAddress"] == guest["PrivateIpAddress"]
+    assert again["PublicIpAddress"] == elastic["PublicIp"]
+    assert ssh(key, elastic["PublicIp"], "cat /root/before-stop") == "kept\n"
+    cloud.terminate([instance_id])
+    cloud.ec2.release_address(AllocationId=elastic["AllocationId"])
     assert cloud.leftovers() == []
