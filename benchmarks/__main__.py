@@ -3,7 +3,7 @@
 import importlib
 import sys
 
-NAMES = ("ec2", "startup", "launch", "s3", "images", "soap")
+NAMES = ("ec2", "startup", "launch", "s3", "images", "soap", "volumes")
 
 
 def main() -> None:

@@ -394,6 +394,7 @@ class App:
             max_volume_gib=sc.max_volume_gib,
             max_total_gib=sc.max_total_gib,
             reserved_disk_gib=sc.reserved_disk_gib,
+            cache_bytes=int(sc.cache_gib * GIB),
             make_seconds=self.config.cloud.volume_seconds,
             send_seconds=self.config.cloud.snapshot_seconds,
         )

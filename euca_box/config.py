@@ -361,6 +361,9 @@ class Sc:
     reserved_disk_gib: int = setting(
         2, "No volume or snapshot is made when no more than this is free.", check=at_least(0)
     )
+    cache_gib: float = setting(
+        4.0, "Chunks of snapshots that are kept near, for volumes of them. 0: none.", check=at_least(0)
+    )
     storage_uid: int = setting(
         1_899_999_999,
         "User that storage daemons run as, which no account of the host has. 0: as we do.",

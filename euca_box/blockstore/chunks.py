@@ -17,6 +17,7 @@ from backports import zstd
 CHUNK_BYTES = 1 << 20
 PLAIN, ZSTD = b"\0", b"\1"
 LEVEL = 1
+SAMPLE_BYTES = 32 * 1024
 SECONDS = 60.0
 LONGEST_BYTES = 512 << 20
 
@@ -34,6 +35,10 @@ def digest_of(data: bytes) -> str:
 
 
 def pack(data: bytes) -> bytes:
+    middle = len(data) // 2
+    sample = data[middle : middle + SAMPLE_BYTES]
+    if len(zstd.compress(sample, LEVEL)) > len(sample) - len(sample) // 16:
+        return PLAIN + data  # noise, or packed already: not worth the time
     packed = zstd.compress(data, LEVEL)
     return ZSTD + packed if len(packed) < len(data) - len(data) // 8 else PLAIN + data
 

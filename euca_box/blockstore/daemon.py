@@ -190,11 +190,15 @@ async def _cut_off(qmp: Qmp) -> None:
 
 def _cache(file: Path) -> dict[str, str]:
     """Past the host's cache, where the file system can do that (not tmpfs)."""
+    return {"cache.direct": "on", "aio": "native"} if takes_direct(file) else {}
+
+
+def takes_direct(file: Path) -> bool:
     try:
         os.close(os.open(file, os.O_RDONLY | os.O_DIRECT | os.O_CLOEXEC))
     except OSError:
-        return {}
-    return {"cache.direct": "on", "aio": "native"}
+        return False
+    return True
 
 
 def _options(values: Mapping[str, str]) -> str:

@@ -500,6 +500,7 @@ def _config(cloud: dict[str, Any], more: dict[str, Any]) -> Config:
         api=api,
         cloud=attrs.evolve(config.cloud, **{"images_public": True, **cloud}),
         cc=attrs.evolve(config.cc, cooling_seconds=0.0),
+        sc=attrs.evolve(config.sc, cache_gib=0.0),
     )
 
 

@@ -29,7 +29,9 @@ async def fill(sc: "Sc", kept: "Kept") -> None:
     try:
         numbers = sorted(manifest.chunks)
         for at in range(0, len(numbers), BATCH):
-            await _fill_batch(sc, kept, manifest, numbers[at : at + BATCH], opened)
+            missing = await _fill_from_cache(sc, manifest, numbers[at : at + BATCH], opened)
+            if missing:
+                await _fill_batch(sc, kept, manifest, missing, opened)
             sc.progress[kept.volume_id] = 99 * min(at + BATCH, len(numbers)) // len(numbers)
         await sc.in_thread(opened.sync)
     finally:
@@ -41,6 +43,23 @@ async def fetch_manifest(sc: "Sc", snapshot_id: str) -> SnapshotManifest:
     source = await sc.bus.ask("walrus", GetSnapshot(snapshot_id), call)
     text = await sc.in_thread(partial(sc.courier.get, source.url, source.ca_file))
     return decoded(text, source.snapshot.manifest)
+
+
+async def _fill_from_cache(
+    sc: "Sc", manifest: SnapshotManifest, numbers: list[int], opened: Fill
+) -> list[int]:
+    """The chunks that are not near."""
+    missing: list[int] = []
+
+    def write(number: int) -> None:
+        data = sc.cache.get(manifest.chunks[number], manifest.length_of(number))
+        if data is None:
+            missing.append(number)
+        else:
+            opened.write(number * manifest.chunk_bytes, data)
+
+    await together([partial(sc.in_thread, partial(write, number)) for number in numbers])
+    return sorted(missing)
 
 
 async def _fill_batch(
@@ -70,4 +89,5 @@ async def _check_damage(sc: "Sc", keys: set[str], call: Call) -> None:
 def _write(sc: "Sc", manifest: SnapshotManifest, number: int, url: str, ca_file: str, opened: Fill) -> None:
     packed = sc.courier.get(url, ca_file)
     data = chunks.unpack(packed, manifest.chunks[number], manifest.length_of(number))
+    sc.cache.put(manifest.chunks[number], data)
     opened.write(number * manifest.chunk_bytes, data)

@@ -13,6 +13,7 @@ from weakref import WeakValueDictionary
 
 import trio
 
+from euca_box.blockstore.chunk_cache import ChunkCache
 from euca_box.blockstore.chunks import Courier
 from euca_box.blockstore.engine import BlockEngine
 from euca_box.bus.bus import Bus, Desk, Operations
@@ -27,7 +28,7 @@ from euca_box.tasks import Bell, supervise
 
 T = TypeVar("T")
 MIGRATIONS = Path(__file__).parent / "migrations"
-THREADS = 6  # chunks that are read, packed, sent or fetched at once
+THREADS = 16  # chunks that are read, packed, sent or fetched at once
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,7 @@ class ScSettings:
     reserved_disk_gib: int = 2
     make_seconds: float = 3600.0
     send_seconds: float = 24 * 3600.0
+    cache_bytes: int = 0
 
 
 class Sc:
@@ -56,6 +58,7 @@ class Sc:
         self.bus = bus
         self.engine = engine
         self.courier = courier
+        self.cache = ChunkCache(folder / "cache", settings.cache_bytes)
         self.manifests = folder / "manifests"  # of the newest snapshot of each volume
         self.now = now
         self.results = StoredResults(store, now)
@@ -81,6 +84,7 @@ class Sc:
         return self._locks.setdefault(volume_id, trio.Lock())
 
     async def load(self) -> None:
+        await self.in_thread(self.cache.open)
         for row in await self.store.read("SELECT record FROM volume ORDER BY rowid"):
             kept = base.decode(row["record"], Kept)
             self.volumes[kept.volume_id] = kept

@@ -138,6 +138,7 @@ async def _read(sc: "Sc", job: _Job, number: int, data: dict[str, bytes]) -> Non
 
 
 async def _put(sc: "Sc", url: str, ca_file: str, data: bytes) -> None:
+    # Not kept near: written a second time, they would slow down the disk that all wait for.
     await sc.in_thread(lambda: sc.courier.put(url, ca_file, chunks.pack(data)))
 
 
