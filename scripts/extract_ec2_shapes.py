@@ -19,6 +19,10 @@ TARGET = FOLDER / "shapes.json"
 NAMES = FOLDER / "actions.txt"  # every action of the model, a line each
 
 ACTIONS = [
+    "AssociateIamInstanceProfile",
+    "DisassociateIamInstanceProfile",
+    "ReplaceIamInstanceProfileAssociation",
+    "DescribeIamInstanceProfileAssociations",
     "DescribeInstanceAttribute",
     "ModifyInstanceAttribute",
     "ResetInstanceAttribute",

@@ -1,6 +1,6 @@
 """What the CLC asks a cluster controller. Names as in Eucalyptus 1.6.2, with Cc before them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from euca_box.messages.base import Done, Op
 from euca_box.messages.bundling import BundleOrder, Bundling
@@ -14,6 +14,7 @@ from euca_box.messages.instance_spec import (
 )
 from euca_box.messages.walrus import Caching
 from euca_box.model.images import ImageData
+from euca_box.model.metadata import RoleCredentials
 from euca_box.model.traces import Step
 from euca_box.model.usage import Counters
 
@@ -108,6 +109,14 @@ class CcModifyInstance(Op[ChangeTaken], role="cc", timeout=60):
     """Change what may change while it runs: groups, metadata options. An older generation is ignored."""
 
     changes: InstanceChanges
+
+
+@dataclass(frozen=True)
+class CcSetCredentials(Op[Done], role="cc", timeout=20):
+    """As NcSetCredentials, to the instance's node."""
+
+    instance_id: str
+    credentials: RoleCredentials | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)

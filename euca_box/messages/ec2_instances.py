@@ -63,6 +63,20 @@ class BlockDeviceMapping:
 
 
 @dataclass(frozen=True)
+class IamInstanceProfileSpecification:
+    """By ARN or by name."""
+
+    arn: str | None = None
+    name: str | None = None
+
+
+@dataclass(frozen=True)
+class IamInstanceProfile:
+    arn: str
+    id: str
+
+
+@dataclass(frozen=True)
 class InstanceState:
     code: int
     name: str
@@ -169,6 +183,7 @@ class Instance:
     product_codes: tuple[ProductCode, ...] = ()
     metadata_options: InstanceMetadataOptions = InstanceMetadataOptions()
     boot_mode: str | None = None
+    iam_instance_profile: IamInstanceProfile | None = None
 
 
 @dataclass(frozen=True)
@@ -207,6 +222,7 @@ class RunInstances(Op[Reservation], role="clc"):
     disable_api_termination: bool = False
     disable_api_stop: bool = False
     metadata_options: InstanceMetadataOptionsRequest | None = None
+    iam_instance_profile: IamInstanceProfileSpecification | None = None
     tag_specifications: tuple[TagSpecification, ...] = ()
     dry_run: bool = False
 

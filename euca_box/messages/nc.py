@@ -1,6 +1,6 @@
 """What a cluster controller asks a node controller. Names as in Eucalyptus' NC (ncRunInstance)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from euca_box.messages.base import Done, Op
 from euca_box.messages.bundling import BundleOrder, Bundling
@@ -23,7 +23,7 @@ from euca_box.messages.instance_spec import (
 )
 from euca_box.messages.walrus import Caching
 from euca_box.model.images import ImageData
-from euca_box.model.metadata import InstanceMetadata
+from euca_box.model.metadata import InstanceMetadata, RoleCredentials
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,15 @@ class NcStartInstance(Op[Done], role="nc", timeout=30):
 
     spec: InstanceSpec
     placement: Placement
+
+
+@dataclass(frozen=True)
+class NcSetCredentials(Op[Done], role="nc", timeout=20):
+    """What the instance's metadata tells of its role from now on; None: nothing. Kept in memory only: who
+    sends it sends it again and again."""
+
+    instance_id: str
+    credentials: RoleCredentials | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)

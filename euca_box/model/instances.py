@@ -129,6 +129,17 @@ class ExtraDisk:
 
 
 @dataclass(frozen=True)
+class ProfileAssociation:
+    """The instance profile of an instance. `ending`: it was taken away, and its node does not know yet."""
+
+    association_id: str
+    profile_id: str
+    profile_arn: str
+    at: float
+    ending: bool = False
+
+
+@dataclass(frozen=True)
 class Instance:
     """One instance, as the CLC keeps it. Times are seconds since the epoch."""
 
@@ -176,6 +187,7 @@ class Instance:
     product_codes: tuple[str, ...] = ()  # of its image
     volumes: tuple[Attachment, ...] = ()
     boots_from_volume: bool = False  # its root is the volume at root_device_name
+    profile: ProfileAssociation | None = None
     health: str = ""  # what is wrong with it while it runs, in words; empty: nothing that its node saw
     tags: tuple[tuple[str, str], ...] = ()
 

@@ -6,6 +6,21 @@ from datetime import datetime
 
 
 @dataclass(frozen=True, slots=True)
+class RoleCredentials:
+    """What an instance gets by its instance profile. Without a role in the profile `role_name` is empty, and
+    so are the keys. Times in seconds since 1970."""
+
+    profile_arn: str
+    profile_id: str
+    role_name: str = ""
+    access_key_id: str = ""
+    secret_access_key: str = field(default="", repr=False)
+    session_token: str = field(default="", repr=False)
+    issued_at: float = 0.0
+    expires_at: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class InstanceMetadata:
     """One instance as its metadata service shows it; an empty text or None leaves the leaf out.
 
@@ -52,3 +67,4 @@ class InstanceMetadata:
     http_tokens: str = "optional"
     http_endpoint: str = "enabled"
     hop_limit: int = 1
+    credentials: RoleCredentials | None = None

@@ -118,6 +118,7 @@ NEW_KEY = {"own": "InvalidKeyPair.Duplicate", "absent": GOOD, "malformed": VALUE
 NEW_GROUP = NEW_KEY | {"own": "InvalidGroup.Duplicate"}
 NEW_IN_VPC = {"malformed": "InvalidVpcID.NotFound"}
 NO_IP = {"own": "InvalidAddress.NotFound", "absent": "InvalidAddress.NotFound"}
+NO_PROFILE = "iip-assoc-00000000"
 TAGGED = {"shared": "UnauthorizedOperation", "reaches": True}
 
 ROWS = [
@@ -129,6 +130,16 @@ ROWS = [
     row("RunInstances", "group")(**LAUNCH, SecurityGroupId__1="{group}"),
     row("RunInstances", "group_name")(**LAUNCH, SecurityGroup__1="{group_name}"),
     row("RunInstances", "subnet", malformed="InvalidSubnetID.NotFound")(**LAUNCH, SubnetId="{subnet}"),
+    row("AssociateIamInstanceProfile", "instance", own=VALUE, reaches=True)(
+        InstanceId="{instance}", IamInstanceProfile__Name="nobodys"
+    ),
+    row("DisassociateIamInstanceProfile", own="InvalidAssociationID.NotFound")(AssociationId=NO_PROFILE),
+    row("ReplaceIamInstanceProfileAssociation", own="InvalidAssociationID.NotFound")(
+        AssociationId=NO_PROFILE, IamInstanceProfile__Name="nobodys"
+    ),
+    row("DescribeIamInstanceProfileAssociations", own="InvalidAssociationID.NotFound")(
+        AssociationId__1=NO_PROFILE
+    ),
     row("DescribeInstances", "instance", reaches=True)(InstanceId__1="{instance}"),
     row("DescribeInstanceStatus", "instance", reaches=True)(InstanceId__1="{instance}"),
     row("TerminateInstances", "instance", reaches=True)(InstanceId__1="{instance}"),

@@ -62,6 +62,7 @@ def test_every_action_answers_in_the_shape_of_the_model(box):
     call_stops(box, ec2, instance)
     call_bundles(box, ec2, instance)
     call_volumes(box, ec2, instance)
+    call_profiles(box, ec2, instance)
     for action in sorted(EC2_ACTIONS.keys() - called):
         if action.startswith("Describe"):
             getattr(ec2, ec2_method(ec2, action))()
@@ -102,6 +103,20 @@ def call_volumes(box, ec2, instance):
     box.until_snapshot(copy, "completed")
     for snapshot_id in (snapshot, copy):
         ec2.delete_snapshot(SnapshotId=snapshot_id)
+
+
+def call_profiles(box, ec2, instance):
+    box.client("iam").create_instance_profile(InstanceProfileName="p")
+    profile = {"Name": "p"}
+    made = ec2.associate_iam_instance_profile(InstanceId=instance, IamInstanceProfile=profile)
+    association = made["IamInstanceProfileAssociation"]["AssociationId"]
+    changed = ec2.replace_iam_instance_profile_association(
+        AssociationId=association, IamInstanceProfile=profile
+    )
+    association = changed["IamInstanceProfileAssociation"]["AssociationId"]
+    ec2.describe_iam_instance_profile_associations(AssociationIds=[association])
+    assert box.instance(instance)["IamInstanceProfile"]["Arn"].endswith(":instance-profile/p")
+    ec2.disassociate_iam_instance_profile(AssociationId=association)
 
 
 def call_addresses(ec2, instance):

@@ -7,8 +7,9 @@ because cloud-init's crawler gives up at the first leaf that cannot.
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
 
-from euca_box.model.metadata import InstanceMetadata
+from euca_box.model.metadata import InstanceMetadata, RoleCredentials
 
 # As 169.254.169.254 lists them; all show one tree, for nothing here has IPv6, which the later ones add.
 VERSIONS = (
@@ -49,6 +50,7 @@ def metadata_tree(metadata: InstanceMetadata, version: str, prove: Prove) -> Tre
     if metadata.tags_shown and (version == "latest" or version >= _FIRST_WITH_TAGS):
         tags = {key: value for key, value in metadata.tags.items() if _is_path_name(key)}
         texts |= {f"meta-data/tags/instance/{key}": value for key, value in tags.items() if value}
+    texts |= {f"meta-data/iam/{path}": text for path, text in _role_leaves(metadata.credentials)}
     if metadata.key_name and metadata.public_key:
         texts[f"{_KEYS}/0/openssh-key"] = metadata.public_key.strip()
     tree = {path: text.encode() for path, text in texts.items() if text}
@@ -123,6 +125,34 @@ def _instance_leaves(metadata: InstanceMetadata) -> Iterator[tuple[str, str]]:
     yield "security-groups", "\n".join(metadata.group_names)
     yield "services/domain", metadata.services_domain
     yield "services/partition", "aws"
+
+
+def _role_leaves(found: RoleCredentials | None) -> Iterator[tuple[str, str]]:
+    """EC2 user guide, "Retrieve security credentials from instance metadata"."""
+    if found is None:
+        return
+    info = {
+        "Code": "Success",
+        "LastUpdated": _time(found.issued_at),
+        "InstanceProfileArn": found.profile_arn,
+        "InstanceProfileId": found.profile_id,
+    }
+    yield "info", json.dumps(info, indent=2)
+    if found.role_name:
+        credentials = {
+            "Code": "Success",
+            "LastUpdated": _time(found.issued_at),
+            "Type": "AWS-HMAC",
+            "AccessKeyId": found.access_key_id,
+            "SecretAccessKey": found.secret_access_key,
+            "Token": found.session_token,
+            "Expiration": _time(found.expires_at),
+        }
+        yield f"security-credentials/{found.role_name}", json.dumps(credentials, indent=2)
+
+
+def _time(seconds: float) -> str:
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def _network_leaves(metadata: InstanceMetadata) -> Iterator[tuple[str, str]]:

@@ -14,6 +14,7 @@ from euca_box.messages.nc import (
     NcGetUsage,
     NcListUsage,
     NcRebootInstance,
+    NcSetCredentials,
 )
 from euca_box.model.ec2_errors import InsufficientInstanceCapacity, InvalidInstanceIDNotFound
 from euca_box.model.errors import EucaError, IncorrectState
@@ -66,6 +67,11 @@ async def terminate_instance(cc: "Cc", call: Call, op: messages.CcTerminateInsta
 async def reboot_instance(cc: "Cc", call: Call, op: messages.CcRebootInstance) -> Done:
     placed = alive(cc, op.instance_id)
     return await cc.bus.ask(placed.placement.node, NcRebootInstance(op.instance_id, op.wait), call)
+
+
+async def set_credentials(cc: "Cc", call: Call, op: messages.CcSetCredentials) -> Done:
+    placed = alive(cc, op.instance_id)
+    return await cc.bus.ask(placed.placement.node, NcSetCredentials(op.instance_id, op.credentials), call)
 
 
 async def get_console_output(cc: "Cc", call: Call, op: messages.CcGetConsoleOutput) -> messages.ConsoleOutput:

@@ -167,6 +167,7 @@ OPERATIONS: Operations = {
     cc.CcStartInstance: stops.start_instance,
     cc.CcModifyInstance: stops.modify_instance,
     cc.CcRebootInstance: instances.reboot_instance,
+    cc.CcSetCredentials: instances.set_credentials,
     cc.CcCreateImage: imaging.create_image,
     cc.CcBundleInstance: imaging.bundle_instance,
     cc.CcSendManifest: imaging.send_manifest,

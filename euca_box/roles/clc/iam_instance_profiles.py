@@ -74,6 +74,7 @@ async def add_role(clc: "Clc", call: Call, op: iam.AddRoleToInstanceProfile) -> 
     sql = "UPDATE instance_profile SET role_id = ? WHERE id = ? AND role_id IS NULL"
     full = LimitExceeded("Cannot exceed quota for InstanceSessionsPerInstanceProfile: 1")
     await write_or(clc, full, Statement(sql, (role["id"], row["id"]), expect=1))
+    clc.profiles_bell.ring()
     return Done()
 
 
@@ -84,6 +85,7 @@ async def remove_role(clc: "Clc", call: Call, op: iam.RemoveRoleFromInstanceProf
     sql = "UPDATE instance_profile SET role_id = NULL WHERE id = ? AND role_id = ?"
     absent = NoSuchEntity("role", op.role_name[:64])
     await write_or(clc, absent, Statement(sql, (row["id"], role["id"]), expect=1))
+    clc.profiles_bell.ring()
     return Done()
 
 

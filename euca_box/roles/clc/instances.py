@@ -27,7 +27,7 @@ from euca_box.model.instances import (
 from euca_box.model.paging import wanted_page
 from euca_box.model.volumes import Volume
 from euca_box.observe.failpoints import fp
-from euca_box.roles.clc import admission, interfaces, launch_volumes, network_rules, views
+from euca_box.roles.clc import admission, interfaces, launch_volumes, network_rules, profiles, views
 from euca_box.roles.clc.rules import names_owner, stop_if_dry_run, without_verbose
 from euca_box.store.store import Conflict, Statement, Value, insert, one
 
@@ -83,6 +83,8 @@ async def run_instances(clc: "Clc", call: Call, op: ec2.RunInstances) -> ec2.Res
     if op.client_token and (known := await _by_token(clc, call, op.client_token, fingerprint)):
         return known
     op = interfaces.folded(op)
+    asked = op.iam_instance_profile
+    profile = await profiles.profile_of(clc, call.account, asked) if asked is not None else None
     wish = await admission.admit(clc, call, op)
     stop_if_dry_run(op.dry_run)
     new_ids = _new_ids(clc, wish.count)
@@ -91,6 +93,8 @@ async def run_instances(clc: "Clc", call: Call, op: ec2.RunInstances) -> ec2.Res
         _record(clc, call, op, wish, index, instance_id, reservation_id)
         for index, instance_id in enumerate(new_ids)
     ]
+    if profile is not None:
+        records = [replace(record, profile=profiles.association(clc, profile)) for record in records]
     made: list[Volume] = []
     if wish.volumes:
         records, made = _with_volumes(clc, wish, records)
@@ -108,6 +112,8 @@ async def run_instances(clc: "Clc", call: Call, op: ec2.RunInstances) -> ec2.Res
     clc.launch_bell.ring()
     if made:
         clc.volume_bell.ring()
+    if profile is not None:
+        clc.profiles_bell.ring()
     return clc.views.reservation(records)
 
 

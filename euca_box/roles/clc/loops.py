@@ -12,7 +12,7 @@ from euca_box.messages.walrus import SyncPrincipals
 from euca_box.model.errors import EucaError
 from euca_box.model.images import Image
 from euca_box.model.instances import Instance, InstanceState
-from euca_box.roles.clc import events, iam_access_keys, launches, logins, stops
+from euca_box.roles.clc import events, iam_access_keys, launches, logins, profiles, stops
 from euca_box.roles.clc.address_loop import push_addresses
 from euca_box.roles.clc.bundle_loop import bundle_instances
 from euca_box.roles.clc.firewall import send_groups
@@ -138,4 +138,5 @@ LOOPS: dict[str, Callable[["Clc"], Awaitable[None]]] = {
     "work on snapshots": work_on_snapshots,
     "sweep": sweep,
     "write events": events.write,
+    "give credentials": profiles.give_credentials,
 }

@@ -78,7 +78,20 @@ async def of(clc: "Clc", call: Call, op: Op[Any]) -> list[Resource]:
     if module == "sts":
         name = getattr(op, "name", None)
         return [Resource(f"arn:aws:sts::{call.account}:federated-user/{name}")] if name else [ANY]
-    return list(_of_ec2(clc, call, op)) or [ANY]
+    found = list(_of_ec2(clc, call, op)) or [ANY]
+    profile = getattr(op, "iam_instance_profile", None)
+    return found if profile is None else [*found, *await _passed(clc, call, profile)]
+
+
+async def _passed(clc: "Clc", call: Call, given: Any) -> list[Resource]:
+    """The role of an instance profile is given away: iam:PassRole (IAM user guide)."""
+    name = given.name or (given.arn or "").rpartition("/")[2]
+    profile = await identities.look_up(clc, call.account, PROFILE, name)
+    if profile is None or profile["role_id"] is None:
+        return []
+    rows = await clc.store.read("SELECT * FROM iam_role WHERE id = ?", profile["role_id"])
+    to_ec2 = {"iam:passedtoservice": ("ec2.amazonaws.com",)}
+    return [Resource(identities.arn(ROLE, row), to_ec2, "iam:PassRole") for row in rows]
 
 
 # EC2

@@ -31,6 +31,7 @@ from euca_box.messages import (
     ec2_instances,
     ec2_keypairs,
     ec2_places,
+    ec2_profiles,
     ec2_snapshots,
     ec2_statuses,
     ec2_tags,
@@ -46,6 +47,7 @@ from euca_box.model.ids import NewId, id_maker
 from euca_box.model.images import Image
 from euca_box.model.instances import Instance, VmType
 from euca_box.model.keypairs import KeyPair
+from euca_box.model.metadata import RoleCredentials
 from euca_box.model.policies import Decision, Question
 from euca_box.model.rights import rights
 from euca_box.model.snapshots import Snapshot
@@ -73,6 +75,7 @@ from euca_box.roles.clc import (
     people,
     places,
     prefetch,
+    profiles,
     sessions,
     snapshot_attributes,
     snapshots,
@@ -197,6 +200,8 @@ class Clc:
         self.hashing = trio.CapacityLimiter(2)  # each takes 64 MiB for a moment
         self.new_events: list[dict[str, Value]] = []
         self.event_number = 0
+        self.profiles_bell = Bell()
+        self.profile_keys: dict[str, RoleCredentials] = {}  # instance id -> what its node was given
         self.key_uses: dict[str, tuple[float, str]] = {}  # access key -> when and for which service
         self.problems: dict[str, str] = {}  # where -> what an operator should read
 
@@ -346,6 +351,10 @@ OPERATIONS: Operations = {
     sts.AssumeRole: sessions.assume_role,
     sts.GetFederationToken: sessions.get_federation_token,
     sts.GetAccessKeyInfo: sessions.get_access_key_info,
+    ec2_profiles.AssociateIamInstanceProfile: profiles.associate,
+    ec2_profiles.DisassociateIamInstanceProfile: profiles.disassociate,
+    ec2_profiles.ReplaceIamInstanceProfileAssociation: profiles.replace_association,
+    ec2_profiles.DescribeIamInstanceProfileAssociations: profiles.describe_associations,
     **people.OPERATIONS,
     **console.OPERATIONS,
     admin.AddUser: users.add_user,

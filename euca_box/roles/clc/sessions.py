@@ -46,7 +46,7 @@ async def get_session_token(clc: "Clc", call: Call, op: sts.GetSessionToken) -> 
     seconds = _within(op.duration_seconds, LONGEST_SECONDS)
     if parent.principal.admin:
         seconds = min(seconds, _ROOTS_LONGEST_SECONDS)
-    return sts.GetSessionTokenResult(_issued(clc, parent.access_key_id, seconds))
+    return sts.GetSessionTokenResult(issued(clc, parent.access_key_id, seconds))
 
 
 async def get_federation_token(
@@ -63,7 +63,7 @@ async def get_federation_token(
     if parent.principal.root:
         seconds = min(seconds, _ROOTS_LONGEST_SECONDS)
     policies = await _session_policies(clc, parent.principal.account, op.policy, op.policy_arns)
-    made = _issued(clc, parent.access_key_id, seconds, op.name, policies)
+    made = issued(clc, parent.access_key_id, seconds, op.name, policies)
     account = parent.principal.account
     user = sts.FederatedUser(f"{account}:{op.name}", f"arn:aws:sts::{account}:federated-user/{op.name}")
     return sts.GetFederationTokenResult(made, user, _packed(policies))
@@ -85,7 +85,7 @@ async def assume_role(clc: "Clc", call: Call, op: sts.AssumeRole) -> sts.AssumeR
             else f"DurationSeconds must be at least {SHORTEST_SECONDS}."
         )
     policies = await _session_policies(clc, role["account"], op.policy, op.policy_arns)
-    made = _issued(clc, role["id"], seconds, op.role_session_name, policies)
+    made = issued(clc, role["id"], seconds, op.role_session_name, policies)
     user = sts.AssumedRoleUser(
         f"{role['id']}:{op.role_session_name}",
         f"arn:aws:sts::{role['account']}:assumed-role/{role['name']}/{op.role_session_name}",
@@ -178,7 +178,7 @@ def _packed(policies: tuple[str, ...]) -> int | None:
     return sum(map(len, policies)) * 100 // LONGEST_POLICIES if policies else None
 
 
-def _issued(
+def issued(
     clc: "Clc", parent: str, seconds: int, session: str = "", policies: tuple[str, ...] = ()
 ) -> sts.Credentials:
     """`parent` is an access key id or the id of a role."""

@@ -97,6 +97,7 @@ class Views:
             product_codes=product_codes_view(record.product_codes),
             client_token=record.client_token,
             state_reason=ec2_instances.StateReason(reason.code, reason.message) if reason else None,
+            iam_instance_profile=profile_view(record),
             tags=tags_view(record.tags),
             security_groups=groups,
             network_interfaces=() if private_ip is None else (self._interface(record, groups),),
@@ -180,6 +181,12 @@ def state_view(state: InstanceState) -> ec2_instances.InstanceState:
 
 def time_view(seconds: float) -> datetime:
     return datetime.fromtimestamp(seconds, UTC)
+
+
+def profile_view(record: Instance) -> ec2_instances.IamInstanceProfile | None:
+    if record.profile is None or record.profile.ending:
+        return None
+    return ec2_instances.IamInstanceProfile(record.profile.profile_arn, record.profile.profile_id)
 
 
 def product_codes_view(codes: Iterable[str]) -> tuple[ProductCode, ...]:

@@ -3,11 +3,12 @@
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from euca_box.messages.base import Call
+from euca_box.messages.base import Call, Done
 from euca_box.messages.instance_spec import InstanceSpec
-from euca_box.messages.nc import MetadataAnswer, NcDescribeMetadata
+from euca_box.messages.nc import MetadataAnswer, NcDescribeMetadata, NcSetCredentials
 from euca_box.model import ids
-from euca_box.model.metadata import InstanceMetadata
+from euca_box.model.ec2_errors import InvalidInstanceIDNotFound
+from euca_box.model.metadata import InstanceMetadata, RoleCredentials
 
 if TYPE_CHECKING:
     from euca_box.roles.nc.role import Nc, Resident
@@ -19,6 +20,17 @@ async def describe_metadata(nc: "Nc", call: Call, op: NcDescribeMetadata) -> Met
         if resident.placement.private_ip == op.private_ip and not resident.ending:
             return MetadataAnswer(_metadata(nc, resident))
     return MetadataAnswer(None)
+
+
+async def set_credentials(nc: "Nc", call: Call, op: NcSetCredentials) -> Done:
+    """Of instances that are here. What is kept of others goes."""
+    if op.instance_id not in nc.residents:
+        raise InvalidInstanceIDNotFound(op.instance_id)
+    nc.credentials = {i: kept for i, kept in nc.credentials.items() if i in nc.residents}
+    nc.credentials.pop(op.instance_id, None)
+    if op.credentials is not None:
+        nc.credentials[op.instance_id] = op.credentials
+    return Done()
 
 
 def host_name(private_ip: str) -> str:
@@ -77,4 +89,11 @@ def _metadata(nc: "Nc", resident: "Resident") -> InstanceMetadata:
         http_tokens=spec.http_tokens,
         http_endpoint=spec.http_endpoint,
         hop_limit=spec.hop_limit,
+        credentials=_credentials(nc, spec.instance_id),
     )
+
+
+def _credentials(nc: "Nc", instance_id: str) -> RoleCredentials | None:
+    """Those that still hold."""
+    found = nc.credentials.get(instance_id)
+    return found if found is not None and found.expires_at > nc.now() else None

@@ -23,6 +23,7 @@ from euca_box.messages.instance_spec import InstanceSpec, Placement
 from euca_box.messages.walrus import GetDecryptedImage, GetImageUrl
 from euca_box.model.images import ImageData
 from euca_box.model.instances import Reason
+from euca_box.model.metadata import RoleCredentials
 from euca_box.model.volumes import VolumeReport, VolumeWish
 from euca_box.net.network import Network
 from euca_box.roles.nc import (
@@ -130,6 +131,7 @@ class Nc:
         self.imaging: dict[str, imaging.Task] = {}
         self.imaging_limiter = trio.CapacityLimiter(imaging.AT_ONCE)
         self.consoles: dict[str, Console] = {}
+        self.credentials: dict[str, RoleCredentials] = {}  # instance id -> what its metadata tells
         self.samples: dict[str, deque[Sample]] = {}
         self.last_samples: dict[str, deque[Sample]] = {}  # two of each guest that runs
         self.prefetching: dict[str, str] = {}  # SHA-256: nothing while it comes, or why it failed
@@ -243,6 +245,7 @@ OPERATIONS: Operations = {
     nc.NcStopInstance: stops.stop_instance,
     nc.NcStartInstance: stops.start_instance,
     nc.NcRebootInstance: instances.reboot_instance,
+    nc.NcSetCredentials: metadata.set_credentials,
     nc.NcCreateImage: imaging.create_image,
     nc.NcBundleInstance: bundling.bundle_instance,
     nc.NcSendManifest: bundling.send_manifest,
