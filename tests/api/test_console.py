@@ -422,6 +422,26 @@ def test_images_are_registered_and_shared(box: CloudBox, alice: Browser) -> None
     assert image["ImageId"] not in alice.get("/images?mine=1").text
 
 
+def test_volumes_and_snapshots_are_made_and_deleted(box: CloudBox, alice: Browser) -> None:
+    assert "number of GiB" in alice.said(alice.post("/volumes", do="create", size="many", zone="us-east-1a"))
+    page = alice.post("/volumes", do="create", size="1", zone="us-east-1a")
+    assert alice.said(page) == "The volume is being made."
+    ec2 = box.ec2()
+    [volume] = ec2.describe_volumes()["Volumes"]
+    volume_id = volume["VolumeId"]
+    box.until(lambda: ec2.describe_volumes()["Volumes"][0]["State"] == "available")
+    other = person(box, "mallory")
+    assert "InvalidVolume.NotFound" in other.said(other.post("/volumes", id=[volume_id], do="delete"))
+    alice.post("/volumes", id=[volume_id], do="snapshot")
+    [snapshot] = ec2.describe_snapshots(OwnerIds=["self"])["Snapshots"]
+    assert snapshot["SnapshotId"] in alice.get("/volumes").text
+    assert snapshot["SnapshotId"] not in other.get("/volumes").text
+    box.until(lambda: ec2.describe_snapshots(OwnerIds=["self"])["Snapshots"][0]["State"] == "completed")
+    alice.post("/volumes", id=[snapshot["SnapshotId"]], do="delete-snapshot")
+    alice.post("/volumes", id=[volume_id], do="delete")
+    box.until(lambda: volume_id not in alice.get("/volumes").text)
+
+
 def test_the_language_and_the_theme_are_chosen(box: CloudBox) -> None:
     browser = Browser(box)
     assert '<html lang="en"' in browser.get("/login").text

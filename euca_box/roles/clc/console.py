@@ -19,6 +19,7 @@ async def get_changes(clc: "Clc", call: Call, op: login_messages.GetChanges) -> 
         "instances": clc.instances,
         "images": clc.images,
         "volumes": clc.volumes,
+        "snapshots": clc.snapshots,
         "addresses": clc.addresses,
         "groups": clc.groups,
         "keys": clc.key_pairs,
