@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import trio
@@ -63,6 +64,7 @@ from euca_box.objects.engine import Objects
 from euca_box.objects.sqlite.index import SqliteIndex
 from euca_box.roles.cc import role as cc_role
 from euca_box.roles.clc import role as clc_role
+from euca_box.roles.clc.mail import MailSettings
 from euca_box.roles.nc import role as nc_role
 from euca_box.roles.sc import role as sc_role
 from euca_box.roles.walrus import role as walrus_role
@@ -242,6 +244,7 @@ class App:
             grants=lambda: self.walrus_keyring.grants,
             ca_pem=lambda: ca.read_text() if ca.exists() else "",
             sign_up=self.config.cloud.sign_up,
+            mail=bool(self.config.mail.smtp_host),
             metrics_from=tuple(api.metrics_from),
         )
 
@@ -444,6 +447,7 @@ class App:
             max_images=cloud.max_images,
             terminated_seconds=cloud.terminated_seconds,
             events_days=cloud.events_days,
+            mail=self._mail(),
             max_volumes=cloud.max_volumes,
             max_volumes_gib=cloud.max_volumes_gib,
             volume_seconds=cloud.volume_seconds,
@@ -464,6 +468,21 @@ class App:
             Notary(self.data.path),
             time.time,
             random.SystemRandom(),
+        )
+
+    def _mail(self) -> MailSettings:
+        mail = self.config.mail
+        console = mail.console_url or f"https://{self.host}:{self.config.api.console_port}"
+        return MailSettings(
+            host=mail.smtp_host,
+            port=mail.smtp_port,
+            tls=mail.tls,
+            user=mail.user,
+            password=Path(mail.password_file).read_text().strip() if mail.password_file else "",
+            sender=mail.sender or f"euca-box@{self.host}",
+            admin=mail.admin,
+            console=console.rstrip("/"),
+            ca_file=Path(mail.ca_file) if mail.ca_file else None,
         )
 
     def _quotas(self) -> Quotas:

@@ -226,6 +226,21 @@ class Cloud:
 
 
 @attrs.frozen
+class Mail:
+    """Mail to who asks for an account, forgets a password, or decides. Without a server none is sent"""
+
+    smtp_host: str = setting("", "The SMTP server. Empty: no mail.")
+    smtp_port: int = setting(587, "Its port: 587 with starttls, 465 with tls, 25.", check=at_least(1, 65535))
+    tls: str = setting("starttls", "How the connection is protected.", choices=("starttls", "tls", "none"))
+    user: str = setting("", "User name at the server. Empty: none is given.")
+    password_file: str = setting("", "File with the password at the server; only root should read it.")
+    ca_file: str = setting("", "Authority of the server's certificate (PEM). Empty: those of this host.")
+    sender: str = setting("", "Address that mail comes from.")
+    admin: str = setting("", "Address of who decides over accounts.")
+    console_url: str = setting("", "The web console in links. Empty: https://HOST:PORT of this host.")
+
+
+@attrs.frozen
 class Network:
     """Networks of the instances"""
 
@@ -465,6 +480,7 @@ class Config:
     api: Api = attrs.field(factory=Api)
     cloud: Cloud = attrs.field(factory=Cloud)
     network: Network = attrs.field(factory=Network)
+    mail: Mail = attrs.field(factory=Mail)
     walrus: Walrus = attrs.field(factory=Walrus)
     cc: Cc = attrs.field(factory=Cc)
     sc: Sc = attrs.field(factory=Sc)

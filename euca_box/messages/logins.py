@@ -113,6 +113,21 @@ class UseSecondFactor(Op[Done], role="clc"):
     code: str = field(default="", repr=False)
 
 
+@dataclass(frozen=True)
+class AskRecovery(Op[Done], role="clc"):
+    """A link by mail to choose another password. The answer tells nobody who is here."""
+
+    name: str
+    email: str
+    source_ip: str = ""
+
+
+@dataclass(frozen=True)
+class UseRecovery(Op[Done], role="clc"):
+    token: str = field(repr=False)
+    password: str = field(repr=False)
+
+
 # Sign-up
 
 

@@ -84,6 +84,7 @@ def console_app(web: Web) -> Quart:
             "gettext": words.gettext,
             "ngettext": words.ngettext,
             "sign_up_allowed": web.sign_up,
+            "has_mail": web.mail,
         }
 
     @app.errorhandler(401)

@@ -21,7 +21,7 @@ from euca_box.model.errors import EucaError
 COOKIE = "__Host-euca-box"
 TOKEN_FIELD = "csrf"  # noqa: S105 - the name of a field
 # Routes for those who are not logged in.
-OPEN = frozenset({"static", "metrics", "log_in", "sign_up", "language"})
+OPEN = frozenset({"static", "metrics", "log_in", "sign_up", "recover", "recover_use", "language"})
 # Routes for those who must change their password first.
 _BEFORE_ALL = frozenset({"static", "password", "log_out", "language"})
 LARGEST_FORM_BYTES = 1 << 20

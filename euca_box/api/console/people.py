@@ -36,6 +36,33 @@ def routes(app: Quart, web: Web) -> None:
             return await page("signup.html", given={})
         return await _sign_up(web)
 
+    @app.route("/recover", methods=["GET", "POST"], endpoint="recover")
+    async def recover() -> Any:
+        if not web.mail:
+            return await page("refused.html", what="404"), 404
+        if request.method == "GET":
+            return await page("recover.html")
+        given = await form()
+        op = logins.AskRecovery(given.get("name", ""), given.get("email", ""), request.remote_addr or "")
+        try:
+            await _ask(web, op)
+        except EucaError as error:
+            return await page("recover.html", error=error.message), error.http_status
+        return back("/login", said="If name and address belong together, a mail is on its way.")
+
+    @app.route("/recover/<token>", methods=["GET", "POST"], endpoint="recover_use")
+    async def recover_use(token: str) -> Any:
+        if request.method == "GET":
+            return await page("recover_use.html", link=token)
+        raw = await request.form
+        if raw.get("new", "") != raw.get("again", ""):
+            return await page("recover_use.html", link=token, error="The two passwords differ."), 400
+        try:
+            await _ask(web, logins.UseRecovery(token[:200], raw.get("new", "")))
+        except EucaError as error:
+            return await page("recover_use.html", link=token, error=error.message), error.http_status
+        return back("/login", said="The password was changed.")
+
     @app.route("/password", methods=["GET", "POST"], endpoint="password")
     async def password() -> Any:
         if request.method == "GET":

@@ -36,6 +36,7 @@ class Web:
     grants: Callable[[], Grants] = Grants
     ca_pem: Callable[[], str] = str
     sign_up: bool = True
+    mail: bool = False  # a forgotten password can be chosen anew by mail
     metrics_from: tuple[str, ...] = ()  # networks whose hosts may read /metrics
     tasks: set[Any] = field(default_factory=set)
 

@@ -7,7 +7,7 @@ from euca_box.messages import admin
 from euca_box.messages import events as event_messages
 from euca_box.messages import logins as login_messages
 from euca_box.messages.base import Call
-from euca_box.roles.clc import events, logins, signups
+from euca_box.roles.clc import events, logins, recovery, signups
 from euca_box.roles.clc.records import Records
 
 if TYPE_CHECKING:
@@ -57,6 +57,8 @@ OPERATIONS: Operations = {
     login_messages.SecondFactor: logins.new_second_factor,
     login_messages.UseSecondFactor: logins.use_second_factor,
     login_messages.SignUp: signups.sign_up,
+    login_messages.AskRecovery: recovery.ask,
+    login_messages.UseRecovery: recovery.use,
     login_messages.GetChanges: get_changes,
     admin.ListSignUps: signups.list_signups,
     admin.DecideSignUp: signups.decide,

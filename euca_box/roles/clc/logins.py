@@ -88,7 +88,7 @@ async def log_in(clc: "Clc", call: Call, op: logins.LogIn) -> logins.LogInResult
     now = clc.now()
     if (wait := clc.attempts.seconds_to_wait(now, op.name, op.source_ip)) > 0:
         raise TooManyAttempts(wait)
-    row = await _named(clc, op.name)
+    row = await named(clc, op.name)
     # Counted before the password is looked at: tries that come at once cannot slip through together.
     clc.attempts.note_failure(now, op.name, op.source_ip)
     stored = row["password_hash"] if row is not None else ""
@@ -207,7 +207,7 @@ async def _take_code(clc: "Clc", row: Row, given: str) -> None:
 # What they share
 
 
-async def _named(clc: "Clc", name: str) -> Row | None:
+async def named(clc: "Clc", name: str) -> Row | None:
     """The one user whose name it is."""
     account, _, user = name.rpartition("/")
     rows = await clc.store.read(

@@ -17,6 +17,7 @@ from euca_box.roles.clc.address_loop import push_addresses
 from euca_box.roles.clc.bundle_loop import bundle_instances
 from euca_box.roles.clc.firewall import send_groups
 from euca_box.roles.clc.image_loop import flush_images, make_images
+from euca_box.roles.clc.mail import send_mail
 from euca_box.roles.clc.snapshot_loop import work_on_snapshots
 from euca_box.roles.clc.volume_loop import settle_exports, work_on_volumes
 from euca_box.store.store import Statement
@@ -138,5 +139,6 @@ LOOPS: dict[str, Callable[["Clc"], Awaitable[None]]] = {
     "work on snapshots": work_on_snapshots,
     "sweep": sweep,
     "write events": events.write,
+    "send mail": send_mail,
     "give credentials": profiles.give_credentials,
 }

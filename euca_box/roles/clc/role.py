@@ -92,6 +92,7 @@ from euca_box.roles.clc import (
 from euca_box.roles.clc.attachments import AttachmentIndex
 from euca_box.roles.clc.attempts import Attempts
 from euca_box.roles.clc.census import Census
+from euca_box.roles.clc.mail import Deliver, MailSettings, deliver
 from euca_box.roles.clc.records import Records
 from euca_box.roles.clc.views import Views
 from euca_box.store.store import Store, Value
@@ -125,6 +126,7 @@ class ClcSettings:
     max_snapshots: int = 1000
     snapshot_seconds: float = 24 * 3600.0
     events_days: float = 90.0
+    mail: MailSettings = MailSettings()
     max_volumes_gib: int = 0
     vpc_cidr: str = "172.31.0.0/16"
     subnet_cidr: str = "172.31.0.0/20"
@@ -201,6 +203,8 @@ class Clc:
         self.new_events: list[dict[str, Value]] = []
         self.event_number = 0
         self.profiles_bell = Bell()
+        self.mail_bell = Bell()
+        self.deliver: Deliver = deliver
         self.profile_keys: dict[str, RoleCredentials] = {}  # instance id -> what its node was given
         self.key_uses: dict[str, tuple[float, str]] = {}  # access key -> when and for which service
         self.problems: dict[str, str] = {}  # where -> what an operator should read

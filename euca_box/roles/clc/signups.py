@@ -1,6 +1,7 @@
 """Who wants an account asks for it; an administrator approves or rejects. As 1.6.2 had it."""
 
 import re
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from euca_box.messages import admin, logins
@@ -8,7 +9,7 @@ from euca_box.messages.base import Call, Done
 from euca_box.messages.moments import Moment
 from euca_box.model.errors import InvalidParameterValue
 from euca_box.model.iam_errors import NothingThere
-from euca_box.roles.clc import iam_logins, users
+from euca_box.roles.clc import iam_logins, mail, users
 from euca_box.roles.clc.iam_accounts import ALIAS
 from euca_box.roles.clc.identities import write_or
 from euca_box.roles.clc.logins import TooManyAttempts
@@ -54,10 +55,21 @@ async def sign_up(clc: "Clc", call: Call, op: logins.SignUp) -> Done:
             Statement(free, (op.account_name,), expect=1),
             Statement(few, (MOST_WAITING,), expect=1),
             insert("signup", row),
+            *mail.rows(clc, "signup", clc.settings.mail.admin, **_words(row)),
         )
     except Conflict:
         return Done()
+    clc.mail_bell.ring()
     return Done()
+
+
+def _words(row: Mapping[str, Value]) -> dict[str, str]:
+    return {
+        "name": str(row["account_name"]),
+        "email": str(row["email"]),
+        "real_name": str(row["real_name"]),
+        "reason": str(row["reason"]),
+    }
 
 
 async def list_signups(clc: "Clc", call: Call, op: admin.ListSignUps) -> logins.SignUps:
@@ -79,7 +91,9 @@ async def decide(clc: "Clc", call: Call, op: admin.DecideSignUp) -> Done:
         raise NothingThere("The request is not there: it was decided already.")
     gone = Statement("DELETE FROM signup WHERE id = ?", (row["id"],), expect=1)
     if not op.approve:
-        await write_or(clc, NothingThere("It was decided already."), gone)
+        told = mail.rows(clc, "rejected", row["email"], **_words(row))
+        await write_or(clc, NothingThere("It was decided already."), gone, *told)
+        clc.mail_bell.ring()
         return Done()
     account, now = await users.new_account_id(clc), clc.now()
     name = row["account_name"]
@@ -90,6 +104,8 @@ async def decide(clc: "Clc", call: Call, op: admin.DecideSignUp) -> Done:
         insert("account", {"account": account, "name": name, "created_at": now}),
         users.user_row(account, name, now, root=True, email=row["email"], password_hash=row["password_hash"]),
         users.key_row(clc.sealer, account, name, now),
+        *mail.rows(clc, "approved", row["email"], **_words(row)),
     )
+    clc.mail_bell.ring()
     await users.refresh_keyring(clc)
     return Done()
