@@ -6,6 +6,7 @@ of parameters is checked against the signature and handed on.
 
 import hashlib
 import uuid
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -134,7 +135,13 @@ def _call(query: Query, key: AccessKey) -> Call:
 
 
 async def answer(
-    send: Send, status: int, body: bytes, *, head: bool = False, content_type: str = "text/xml;charset=UTF-8"
+    send: Send,
+    status: int,
+    body: bytes,
+    *,
+    head: bool = False,
+    content_type: str = "text/xml;charset=UTF-8",
+    more: Iterable[tuple[bytes, bytes]] = (),
 ) -> None:
     """One whole response; head and body leave in one piece where the server allows."""
     headers = [
@@ -142,6 +149,7 @@ async def answer(
         (b"content-length", str(len(body)).encode()),
         (b"x-content-type-options", b"nosniff"),
         (b"cache-control", b"no-store"),
+        *more,
     ]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": b"" if head else body})

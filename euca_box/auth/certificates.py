@@ -8,10 +8,10 @@ from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
+PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey
 
 CA_DAYS = 3650
 USER_DAYS = 3650
@@ -53,6 +53,14 @@ def issue(ca: Path, ca_key: Path, certificate: Path, key: Path, names: Iterable[
     chain = built.public_bytes(serialization.Encoding.PEM) + ca.read_bytes()
     _write(key, _pem(private), 0o600)
     _write(certificate, chain, 0o644)
+
+
+def certify_host(key: ed25519.Ed25519PrivateKey, certificate: Path, key_file: Path) -> None:
+    """A certificate of a host's own key, by itself: TLS needs one; other hosts compare the key in it."""
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "euca-box host")])
+    built = _builder(name, name, key, CA_DAYS).sign(key, None)
+    _write(key_file, _pem(key), 0o600)
+    _write(certificate, built.public_bytes(serialization.Encoding.PEM), 0o644)
 
 
 def issue_identity(ca: Path, ca_key: Path, certificate: Path, key: Path) -> None:

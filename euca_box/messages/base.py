@@ -101,6 +101,11 @@ def decode(text: str, kind: Any) -> Any:
     return _converter().structure(json.loads(text), kind)
 
 
+def structure(value: Any, kind: Any) -> Any:
+    """As `decode`, of JSON that was read already."""
+    return _converter().structure(value, kind)
+
+
 @functools.cache
 def _converter() -> cattrs.Converter:
     converter = cattrs.Converter()

@@ -1,0 +1,45 @@
+"""The other hosts of the cloud: where they listen, their keys, and which roles they have."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from euca_box.auth.host_messages import host_id_of
+
+
+@dataclass(frozen=True)
+class Peer:
+    """`addresses` are those of its roles on the bus: `nc@node1`, `sc@us-east-1a`, `walrus`."""
+
+    public_key: bytes
+    host: str
+    port: int
+    addresses: tuple[str, ...]
+
+    @property
+    def host_id(self) -> str:
+        return host_id_of(self.public_key)
+
+    @property
+    def roles(self) -> frozenset[str]:
+        return frozenset(address.partition("@")[0] for address in self.addresses)
+
+
+class Peers:
+    """Looked up with each message; replaced as a whole, so that a host that was removed is out at once."""
+
+    def __init__(self, peers: Iterable[Peer] = ()) -> None:
+        self.replace(peers)
+
+    def replace(self, peers: Iterable[Peer]) -> None:
+        self._by_id = {peer.host_id: peer for peer in peers}
+        self._by_address = {address: p for p in self._by_id.values() for address in p.addresses}
+
+    def at(self, address: str) -> Peer | None:
+        return self._by_address.get(address)
+
+    def find(self, host_id: str) -> Peer | None:
+        return self._by_id.get(host_id)
+
+    def key_of(self, host_id: str) -> bytes | None:
+        peer = self._by_id.get(host_id)
+        return None if peer is None else peer.public_key
