@@ -81,9 +81,12 @@ ACTIONS = [
     "DescribeVolumeAttribute",
     "ModifyVolumeAttribute",
     "EnableVolumeIO",
+    "ModifyVolume",
+    "DescribeVolumesModifications",
     "DescribeVolumes",
     "DescribeVolumeStatus",
     "CreateSnapshot",
+    "CreateSnapshots",
     "DeleteSnapshot",
     "CopySnapshot",
     "DescribeSnapshots",
@@ -106,10 +109,8 @@ ACTIONS = [
     "UpdateSecurityGroupRuleDescriptionsEgress",
 ]
 
-# Read as far as their parameters go, then refused: the storage that they need is still to come.
-READ_ONLY = [
-    "ModifyVolume",
-]
+# Read as far as their parameters go, then refused.
+READ_ONLY: list[str] = []
 
 # Parameters that clients of older versions send and the model of 2016-11-15 no longer has.
 LEGACY = {

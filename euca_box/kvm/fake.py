@@ -93,6 +93,12 @@ class FakeHypervisor:
             if name in self.failing:
                 self.fail_disk(name)
 
+    async def suspend(self, name: str) -> None:
+        await self._enter()
+        self._ask(name)
+        if self._guest(name).state is DomainState.RUNNING:
+            self.pause(name)
+
     async def shutdown(self, name: str) -> None:
         await self._enter()
         self._ask(name)

@@ -126,6 +126,9 @@ class Hypervisor(Protocol):
     async def resume(self, name: str) -> None:
         """Let a paused domain run on. One that runs is fine. Raises NoSuchDomain."""
 
+    async def suspend(self, name: str) -> None:
+        """Let it stand still until `resume`. One that does is fine. Raises NoSuchDomain."""
+
     async def shutdown(self, name: str) -> None:
         """Press the power button; returns before the guest has reacted. Raises NoSuchDomain."""
 

@@ -138,6 +138,9 @@ class LibvirtHypervisor:
     async def resume(self, name: str) -> None:
         await self._run(lambda: self._resume(name), domain=name)
 
+    async def suspend(self, name: str) -> None:
+        await self._run(lambda: self._suspend(name), domain=name)
+
     async def shutdown(self, name: str) -> None:
         flags = libvirt.VIR_DOMAIN_SHUTDOWN_ACPI_POWER_BTN
         await self._run(lambda: self._find(name).shutdownFlags(flags), domain=name)
@@ -301,6 +304,11 @@ class LibvirtHypervisor:
         domain = self._find(name)
         if _STATES[domain.state()[0]] is DomainState.PAUSED:
             domain.resume()
+
+    def _suspend(self, name: str) -> None:
+        domain = self._find(name)
+        if _STATES[domain.state()[0]] is DomainState.RUNNING:
+            domain.suspend()
 
     def _attach(self, name: str, disk: Disk) -> None:
         domain = self._find(name)

@@ -128,6 +128,14 @@ class CcRebootInstance(Op[Done], role="cc", timeout=320):
 
 
 @dataclass(frozen=True)
+class CcHoldInstance(Op[Done], role="cc", timeout=30):
+    """As NcHoldInstance, of the instance's node."""
+
+    instance_id: str
+    hold: bool
+
+
+@dataclass(frozen=True)
 class ConsoleOutput:
     output: bytes
     at: float

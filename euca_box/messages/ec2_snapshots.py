@@ -34,6 +34,43 @@ class CreateSnapshot(Op[Snapshot], role="clc", timeout=60):
 
 
 @dataclass(frozen=True)
+class InstanceSpecification:
+    instance_id: str
+    exclude_boot_volume: bool = False
+    exclude_data_volume_ids: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class SnapshotInfo:
+    snapshot_id: str
+    volume_id: str
+    state: str
+    start_time: datetime
+    progress: str
+    owner_id: str
+    description: str
+    volume_size: int
+    encrypted: bool = False
+    tags: tuple[Tag, ...] = ()
+
+
+@dataclass(frozen=True)
+class CreateSnapshotsResult:
+    snapshots: tuple[SnapshotInfo, ...] = ()
+
+
+@dataclass(frozen=True)
+class CreateSnapshots(Op[CreateSnapshotsResult], role="clc", timeout=90):
+    """All volumes of an instance as they are at one moment, for which its guest stands still."""
+
+    instance_specification: InstanceSpecification
+    description: str | None = None
+    tag_specifications: tuple[TagSpecification, ...] = ()
+    copy_tags_from_source: str | None = None
+    dry_run: bool = False
+
+
+@dataclass(frozen=True)
 class DeleteSnapshot(Op[Done], role="clc"):
     """Volumes and snapshots that came of it stay as they are."""
 

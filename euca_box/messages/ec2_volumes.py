@@ -95,6 +95,52 @@ class DetachVolume(Op[VolumeAttachment], role="clc", timeout=60):
 
 
 @dataclass(frozen=True)
+class VolumeModification:
+    volume_id: str
+    modification_state: str
+    start_time: datetime
+    original_size: int
+    target_size: int
+    original_volume_type: str
+    target_volume_type: str
+    progress: int
+    status_message: str | None = None
+    end_time: datetime | None = None
+
+
+@dataclass(frozen=True)
+class ModifyVolumeResult:
+    volume_modification: VolumeModification
+
+
+@dataclass(frozen=True)
+class ModifyVolume(Op[ModifyVolumeResult], role="clc", timeout=60):
+    """Make it larger, or call its type otherwise. While no guest that runs has it."""
+
+    volume_id: str
+    size: int | None = None
+    volume_type: str | None = None
+    dry_run: bool = False
+
+
+@dataclass(frozen=True)
+class DescribeVolumesModificationsResult:
+    volumes_modifications: tuple[VolumeModification, ...] = ()
+    next_token: str | None = None
+
+
+@dataclass(frozen=True)
+class DescribeVolumesModifications(Op[DescribeVolumesModificationsResult], role="clc"):
+    """The last one of each volume that was ever modified."""
+
+    volume_ids: tuple[str, ...] = ()
+    filters: tuple[Filter, ...] = ()
+    max_results: int | None = None
+    next_token: str | None = None
+    dry_run: bool = False
+
+
+@dataclass(frozen=True)
 class VolumeStatusDetails:
     name: str
     status: str

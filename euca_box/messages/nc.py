@@ -83,6 +83,17 @@ class NcRebootInstance(Op[Done], role="nc", timeout=300):
 
 
 @dataclass(frozen=True)
+class NcHoldInstance(Op[Done], role="nc", timeout=20):
+    """Let the guest stand still, or go on (`hold` false). It goes on by itself after ten seconds.
+
+    IncorrectInstanceState when it does not run.
+    """
+
+    instance_id: str
+    hold: bool
+
+
+@dataclass(frozen=True)
 class NcCreateImage(Op[Caching], role="nc", timeout=50):
     """Have the root disk of the instance copied and sent to Walrus under the image's id; waits for that up to
     wait_seconds, and tells how far it is. Many may ask; it is done once, and anew when it had failed.

@@ -3,9 +3,6 @@
 They are answered with UnsupportedOperation after the signature was checked, whatever their parameters.
 """
 
-_STORAGE = """
-    ModifyVolume DescribeVolumesModifications CreateSnapshots
-"""
 _NETWORK = """
     CreateVpc DeleteVpc ModifyVpcAttribute CreateDefaultVpc AssociateVpcCidrBlock DisassociateVpcCidrBlock
     CreateSubnet DeleteSubnet ModifySubnetAttribute CreateDefaultSubnet
@@ -22,7 +19,6 @@ _NETWORK = """
 """
 
 NOT_OFFERED: dict[str, str] = {
-    **{action: f"{action} is not supported by the storage controller." for action in _STORAGE.split()},
     **{
         action: f"{action} is not supported: there is one default VPC with one subnet for all accounts."
         for action in _NETWORK.split()

@@ -87,6 +87,17 @@ class ScDeleteSnapshot(Op[Done], role="sc", timeout=60):
 
 
 @dataclass(frozen=True)
+class ScGrowVolume(Op[StoredVolume], role="sc", timeout=40):
+    """Make it larger, by zeros. A size that it has already is fine.
+
+    IncorrectState while somebody has it, InvalidVolumeNotFound, InsufficientVolumeCapacity.
+    """
+
+    volume_id: str
+    size_gib: int
+
+
+@dataclass(frozen=True)
 class StoredVolumes:
     volumes: tuple[StoredVolume, ...]
 

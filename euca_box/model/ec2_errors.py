@@ -141,6 +141,10 @@ class IncorrectVolumeState(ClientFault):
         super().__init__(f"The volume '{volume_id}' is '{state}'.")
 
 
+class IncorrectModificationState(ClientFault):
+    code = "IncorrectModificationState"
+
+
 class InvalidAttachmentNotFound(ClientFault):
     code = "InvalidAttachment.NotFound"
 

@@ -45,6 +45,29 @@ VOLUME = Machine(
 )
 
 
+class ModificationState(enum.StrEnum):
+    """EC2 2016-11-15 VolumeModificationState."""
+
+    MODIFYING = "modifying"
+    COMPLETED = "completed"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class Modification:
+    """The last change of a volume's size or type."""
+
+    state: ModificationState
+    started_at: float
+    original_gib: int
+    target_gib: int
+    original_type: str
+    target_type: str
+    deadline: float
+    ended_at: float | None = None
+    message: str = ""
+
+
 @dataclass(frozen=True)
 class Volume:
     """One volume, as the CLC keeps it. `attaches` counts its attachments: the number of the newest one."""
@@ -63,7 +86,13 @@ class Volume:
     auto_enable_io: bool = False
     reason: str = ""  # why it is in error, or why it could not be attached
     client_token: str = ""
+    modification: Modification | None = None
     tags: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def is_modified(self) -> bool:
+        """Just now."""
+        return self.modification is not None and self.modification.state is ModificationState.MODIFYING
 
 
 class AttachmentState(enum.StrEnum):

@@ -258,6 +258,8 @@ ROWS = [
     row("DescribeVolumeStatus", "volume", reaches=True)(VolumeId__1="{volume}"),
     row("DescribeVolumeAttribute", "volume", reaches=True)(VolumeId="{volume}", Attribute="autoEnableIO"),
     row("ModifyVolumeAttribute", "volume", reaches=True)(VolumeId="{volume}", AutoEnableIO__Value="true"),
+    row("ModifyVolume", "volume", reaches=True)(VolumeId="{volume}", Size="2"),
+    row("DescribeVolumesModifications", "volume", reaches=True, own=NOTHING)(VolumeId__1="{volume}"),
     row("EnableVolumeIO", "volume", reaches=True)(VolumeId="{volume}"),
     row("AttachVolume", "volume", reaches=True)(
         VolumeId="{volume}", InstanceId="{instance}", Device="/dev/sdf"
@@ -269,6 +271,7 @@ ROWS = [
     row("CreateVolume", "snapshot")(AvailabilityZone="us-east-1a", SnapshotId="{snapshot}"),
     # Snapshots
     row("CreateSnapshot", "volume", reaches=True)(VolumeId="{volume}"),
+    row("CreateSnapshots", "instance", reaches=True)(InstanceSpecification__InstanceId="{instance}"),
     row("DescribeSnapshots", "snapshot", reaches=True)(SnapshotId__1="{snapshot}"),
     row("DeleteSnapshot", "snapshot", reaches=True)(SnapshotId="{snapshot}"),
     row("CopySnapshot", "snapshot")(SourceRegion="us-east-1", SourceSnapshotId="{snapshot}"),

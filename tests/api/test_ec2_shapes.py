@@ -88,8 +88,15 @@ def call_volumes(box, ec2, instance):
         ec2.describe_volume_attribute(VolumeId=volume, Attribute=name)
     ec2.modify_volume_attribute(VolumeId=volume, AutoEnableIO={"Value": True})
     ec2.enable_volume_io(VolumeId=volume)
+    [taken] = ec2.create_snapshots(
+        InstanceSpecification={"InstanceId": instance}, TagSpecifications=tagged("snapshot", a="b")
+    )["Snapshots"]
+    box.until_snapshot(taken["SnapshotId"], "completed")
+    ec2.delete_snapshot(SnapshotId=taken["SnapshotId"])
     ec2.detach_volume(VolumeId=volume)
     box.until_volume(volume, "available")
+    ec2.modify_volume(VolumeId=volume, Size=2, VolumeType="gp3")
+    ec2.describe_volumes_modifications(VolumeIds=[volume])
     snapshot = ec2.create_snapshot(VolumeId=volume, TagSpecifications=tagged("snapshot", a="b"))["SnapshotId"]
     ec2.delete_volume(VolumeId=volume)
     box.until_snapshot(snapshot, "completed")

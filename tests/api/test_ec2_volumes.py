@@ -172,3 +172,30 @@ def test_a_volume_is_ok_and_its_attributes_are_kept(ec2, volume):
         refused(ec2.describe_volume_attribute, VolumeId=volume, Attribute="x")[0] == "InvalidParameterValue"
     )
     assert refused(ec2.modify_volume_attribute, VolumeId=volume)[0] == "MissingParameter"
+
+
+def test_a_volume_grows_and_is_of_another_type_and_that_is_told(box, ec2, volume):
+    assert ec2.describe_volumes_modifications(VolumeIds=[volume])["VolumesModifications"] == []
+    made = ec2.modify_volume(VolumeId=volume, Size=4, VolumeType="gp3")["VolumeModification"]
+    assert (made["ModificationState"], made["OriginalSize"], made["TargetSize"]) == ("completed", 1, 4)
+    shown = box.volume(volume)
+    assert (shown["Size"], shown["VolumeType"]) == (4, "gp3")
+    found = ec2.describe_volumes_modifications(Filters=filters(target_size="4"))["VolumesModifications"]
+    assert [m["VolumeId"] for m in found] == [volume]
+
+
+@pytest.mark.parametrize(
+    ("asked", "code"),
+    [
+        ({}, "MissingParameter"),
+        ({"Size": 0}, "InvalidParameterValue"),
+        ({"Size": 99999}, "InvalidParameterValue"),
+        ({"Size": 501}, "VolumeLimitExceeded"),
+        ({"VolumeType": "io2"}, "UnsupportedOperation"),
+        ({"Size": 2, "Iops": 100}, "UnsupportedOperation"),
+        ({"Size": 2, "DryRun": True}, "DryRunOperation"),
+    ],
+)
+def test_what_a_volume_cannot_become_is_refused(box, ec2, volume, asked, code):
+    assert refused(ec2.modify_volume, VolumeId=volume, **asked)[0] == code
+    assert box.volume(volume)["Size"] == 1

@@ -72,6 +72,9 @@ class FakeWorld:
     async def is_whole(self, machine: Machine, target: Path) -> bool:
         return target.read_bytes() == self.hypervisor.disk_content
 
+    async def given_disk(self, serial: str) -> Disk:
+        return Disk(Path("/nowhere") / serial, "raw", "vdb", serial)
+
 
 @asynccontextmanager
 async def fake_world() -> AsyncIterator[FakeWorld]:
@@ -94,6 +97,52 @@ async def _wait_for(events, name, kind):
         async for event in events:
             if (event.name, event.kind) == (name, kind):
                 return
+
+
+@pytest.mark.trio
+async def test_a_disk_is_plugged_into_a_running_domain_and_taken_out_again(world):
+    machine = await world.given_machine("i-00000001")
+    await world.create(machine)
+    await world.wait_booted(machine.name)
+    [root] = machine.disks
+    disk = await world.given_disk("vol-00000001")
+
+    await world.hypervisor.attach_disk(machine.name, disk)
+    await world.hypervisor.attach_disk(machine.name, disk)
+    assert await world.hypervisor.disks(machine.name) == {root.serial: "vda", disk.serial: "vdb"}
+
+    await world.hypervisor.detach_disk(machine.name, disk.serial)
+    with trio.fail_after(30):
+        while disk.serial in await world.hypervisor.disks(machine.name):
+            await trio.sleep(0.1)
+    await world.hypervisor.detach_disk(machine.name, disk.serial)
+    assert await world.hypervisor.disks(machine.name) == {root.serial: "vda"}
+
+
+@pytest.mark.trio
+async def test_a_suspended_domain_stands_still_until_it_is_resumed(world):
+    machine = await world.given_machine("i-00000001")
+    await world.hypervisor.create(machine)
+    states = []
+    for call in (world.hypervisor.suspend, world.hypervisor.suspend, world.hypervisor.resume):
+        await call(machine.name)
+        [domain] = await world.hypervisor.domains()
+        states.append(domain.state)
+        assert not domain.io_error
+    assert states == [DomainState.PAUSED, DomainState.PAUSED, DomainState.RUNNING]
+
+
+@pytest.mark.trio
+async def test_disks_of_a_domain_that_is_not_there_are_told_so(world):
+    disk = await world.given_disk("vol-00000001")
+    for call in (
+        lambda: world.hypervisor.attach_disk("i-00000001", disk),
+        lambda: world.hypervisor.detach_disk("i-00000001", disk.serial),
+        lambda: world.hypervisor.disks("i-00000001"),
+        lambda: world.hypervisor.suspend("i-00000001"),
+    ):
+        with pytest.raises(NoSuchDomain):
+            await call()
 
 
 async def _names(hypervisor):

@@ -166,6 +166,12 @@ class World:
         os.chown(target, QEMU_USER, QEMU_USER)
         return target
 
+    async def given_disk(self, serial: str) -> Disk:
+        path = self.folder / f"{serial}.raw"
+        await disks.create_raw(path, 8 << 20)
+        os.chown(path, QEMU_USER, QEMU_USER)
+        return Disk(path, "raw", "vdb", serial)
+
     async def is_whole(self, machine: Machine, target: Path) -> bool:
         """A self-contained disk with the file system of the image, found clean enough to read."""
         facts = open_image(target)

@@ -301,3 +301,63 @@ async def test_a_kill_while_a_volume_is_filled_ends_with_a_whole_one(tmp_path, a
         [made] = [v.volume_id for v in c.clc.volumes.all() if v.snapshot_id]
         await c.until_volume(made, "available")
         assert await c.content(made) == {0: b"a", 1: b"b"}
+
+
+async def two_volumes(c):
+    [instance_id] = await c.run_instances()
+    await c.until(instance_id, "running")
+    found = []
+    for device in ("/dev/sdf", "/dev/sdg"):
+        found.append(await c.create_volume())
+        await c.ask(volumes.AttachVolume(found[-1], instance_id, device))
+        await c.until_volume(found[-1], "attached")
+    return instance_id, found
+
+
+def taken_of(instance_id, *excluded):
+    return ec2.CreateSnapshots(ec2.InstanceSpecification(instance_id, exclude_data_volume_ids=excluded))
+
+
+async def test_all_volumes_of_an_instance_are_taken_while_its_guest_stands_still(tmp_path, autojump_clock):
+    async with cloud(tmp_path) as c:
+        instance_id, (first, second) = await two_volumes(c)
+        states = []
+
+        def look():
+            states.append(c.hypervisor._guests[instance_id].state.value)
+
+        failpoints.arm("sc.snapshot.after-engine", look)
+        made = (await c.ask(taken_of(instance_id))).snapshots
+        failpoints.disarm_all()
+        assert states == ["paused", "paused"]
+        assert c.hypervisor._guests[instance_id].state.value == "running"
+        assert {s.volume_id for s in made} == {first, second}
+        for snapshot in made:
+            await c.until_snapshot(snapshot.snapshot_id, "completed")
+        [one] = (await c.ask(taken_of(instance_id, first))).snapshots
+        assert one.volume_id == second
+
+
+async def test_when_one_of_them_cannot_be_taken_none_is_left_and_the_guest_goes_on(tmp_path, autojump_clock):
+    async with cloud(tmp_path) as c:
+        instance_id, (first, _) = await two_volumes(c)
+        del c.engine._volumes[first]
+        with pytest.raises(EucaError):
+            await c.ask(taken_of(instance_id))
+        await trio.sleep(10)
+        assert c.clc.snapshots.all() == []
+        assert c.hypervisor._guests[instance_id].state.value == "running"
+
+
+@pytest.mark.parametrize(
+    "step", ["clc.snapshots.after-commit", "nc.hold.after-suspend", "clc.snapshots.after-hold"]
+)
+async def test_a_guest_that_was_held_at_a_kill_goes_on(tmp_path, autojump_clock, step):
+    async with cloud(tmp_path) as c:
+        instance_id, _ = await two_volumes(c)
+        kill_at(step)
+        await ask_and_die(c, taken_of(instance_id))
+        await c.restart()
+        await trio.sleep(15)
+        assert c.hypervisor._guests[instance_id].state.value == "running"
+        assert (await c.describe(instance_id)).state.name == "running"

@@ -327,3 +327,36 @@ async def test_a_kill_while_a_volume_is_detached_ends_with_a_free_volume(
         assert c.connection(instance_id, volume_id) is None
         assert await c.engine.exported() == {}
         await attached(c, instance_id, volume_id)
+
+
+async def test_a_volume_grows_while_nobody_has_it_and_keeps_its_content(tmp_path, autojump_clock):
+    async with cloud(tmp_path) as c:
+        [instance_id] = await running(c)
+        volume_id = await c.create_volume()
+        await c.fill(volume_id, {0: b"a"})
+        grown = await c.ask(ec2.ModifyVolume(volume_id, 3, "gp3"))
+        assert grown.volume_modification.modification_state == "completed"
+        assert (await c.volume(volume_id)).size == 3
+        assert await c.engine.volumes() == {volume_id: 3 << 30}
+        assert await c.content(volume_id) == {0: b"a"}
+        await attached(c, instance_id, volume_id)
+        with pytest.raises(EucaError, match="detached"):
+            await c.ask(ec2.ModifyVolume(volume_id, 4))
+        with pytest.raises(EucaError, match="smaller"):
+            await c.ask(ec2.ModifyVolume(volume_id, 2))
+        await c.ask(instances.StopInstances((instance_id,)))
+        await c.until(instance_id, "stopped")
+        await c.ask(ec2.ModifyVolume(volume_id, 4))
+        assert await c.engine.volumes() == {volume_id: 4 << 30}
+
+
+@pytest.mark.parametrize("step", ["clc.modify.after-commit", "sc.grow.after-commit", "clc.modify.after-sc"])
+async def test_a_kill_while_a_volume_grows_ends_with_the_larger_one(tmp_path, autojump_clock, step):
+    async with cloud(tmp_path) as c:
+        volume_id = await c.create_volume()
+        kill_at(step)
+        await ask_and_die(c, ec2.ModifyVolume(volume_id, 2))
+        await c.restart()
+        await trio.sleep(10)
+        assert (await c.volume(volume_id)).size == 2
+        assert await c.engine.volumes() == {volume_id: 2 << 30}

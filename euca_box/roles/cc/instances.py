@@ -12,6 +12,7 @@ from euca_box.messages.nc import (
     NcGetConsoleOutput,
     NcGetConsoleScreenshot,
     NcGetUsage,
+    NcHoldInstance,
     NcListUsage,
     NcRebootInstance,
     NcSetCredentials,
@@ -72,6 +73,11 @@ async def reboot_instance(cc: "Cc", call: Call, op: messages.CcRebootInstance) -
 async def set_credentials(cc: "Cc", call: Call, op: messages.CcSetCredentials) -> Done:
     placed = alive(cc, op.instance_id)
     return await cc.bus.ask(placed.placement.node, NcSetCredentials(op.instance_id, op.credentials), call)
+
+
+async def hold_instance(cc: "Cc", call: Call, op: messages.CcHoldInstance) -> Done:
+    placed = alive(cc, op.instance_id)
+    return await cc.bus.ask(placed.placement.node, NcHoldInstance(op.instance_id, op.hold), call)
 
 
 async def get_console_output(cc: "Cc", call: Call, op: messages.CcGetConsoleOutput) -> messages.ConsoleOutput:

@@ -168,6 +168,7 @@ OPERATIONS: Operations = {
     cc.CcModifyInstance: stops.modify_instance,
     cc.CcRebootInstance: instances.reboot_instance,
     cc.CcSetCredentials: instances.set_credentials,
+    cc.CcHoldInstance: instances.hold_instance,
     cc.CcCreateImage: imaging.create_image,
     cc.CcBundleInstance: imaging.bundle_instance,
     cc.CcSendManifest: imaging.send_manifest,

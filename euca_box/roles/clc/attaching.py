@@ -102,6 +102,8 @@ def _check_volume(clc: "Clc", volume: Volume) -> None:
         raise VolumeInUse(volume.volume_id, held[0].instance_id)
     if volume.state is not VolumeState.AVAILABLE:
         raise IncorrectVolumeState(volume.volume_id, volume.state)
+    if volume.is_modified:
+        raise IncorrectVolumeState(volume.volume_id, "being modified")
 
 
 def _check_instance(record: Instance, device: str) -> None:

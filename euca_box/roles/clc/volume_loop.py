@@ -15,7 +15,7 @@ from euca_box.model.errors import ClientFault, EucaError
 from euca_box.model.instances import Instance, InstanceState
 from euca_box.model.volumes import VOLUME, Attachment, AttachmentState, Volume, VolumeEvent, VolumeState
 from euca_box.observe.failpoints import fp
-from euca_box.roles.clc import attachments, attributes, volumes
+from euca_box.roles.clc import attachments, attributes, modifications, volumes
 
 if TYPE_CHECKING:
     from euca_box.roles.clc.role import Clc
@@ -37,6 +37,10 @@ async def work_on_volumes(clc: "Clc") -> None:
                 if moving and volume.volume_id not in clc.busy:
                     clc.busy.add(volume.volume_id)
                     tasks.start_soon(_work_on, clc, volume.volume_id)
+            for volume in clc.volumes.all():
+                if volume.is_modified:
+                    async with clc.volume_lock(volume.volume_id):
+                        await modifications.finish(clc, volume.volume_id)
             for instance in clc.instances.all():
                 if instance.volumes:
                     await _look_after(clc, instance)

@@ -166,8 +166,11 @@ def size_of(wanted: int | None, snapshot: Snapshot | None) -> int:
     return snapshot.size_gib if wanted is None else wanted
 
 
-async def check_room(clc: "Clc", call: Call, sizes_gib: list[int]) -> None:
-    """Raises InvalidParameterValue, VolumeLimitExceeded, InsufficientVolumeCapacity, Unavailable."""
+async def check_room(clc: "Clc", call: Call, sizes_gib: list[int], new: int | None = None) -> None:
+    """For so many more volumes (`new`, else one for each size).
+
+    Raises InvalidParameterValue, VolumeLimitExceeded, InsufficientVolumeCapacity, Unavailable.
+    """
     storage = await clc.bus.ask(clc.sc, ScDescribeStorage(), call)
     for size in sizes_gib:
         if not 1 <= size <= storage.max_volume_gib:
@@ -176,7 +179,7 @@ async def check_room(clc: "Clc", call: Call, sizes_gib: list[int]) -> None:
             )
     own = list(clc.volumes.of(call.account))
     settings, total_gib = clc.settings, sum(volume.size_gib for volume in own) + sum(sizes_gib)
-    if len(own) + len(sizes_gib) > settings.max_volumes:
+    if len(own) + (len(sizes_gib) if new is None else new) > settings.max_volumes:
         raise VolumeLimitExceeded(f"The account has {len(own)} volumes; {settings.max_volumes} are allowed.")
     if settings.max_volumes_gib and total_gib > settings.max_volumes_gib:
         raise VolumeLimitExceeded(

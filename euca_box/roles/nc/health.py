@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from euca_box.kvm.hypervisor import KvmError
+from euca_box.kvm.hypervisor import DomainState, KvmError
 from euca_box.model.instances import DISK_FAILS, NO_ANSWER
 
 if TYPE_CHECKING:
@@ -39,12 +39,22 @@ async def _look(nc: "Nc") -> None:
         if domain.io_error and domain.name not in silent and _may_run(nc, domain.name):
             found[domain.name] = DISK_FAILS
             await _let_run(nc, domain.name)
+        elif domain.state is DomainState.PAUSED and _is_forgotten(nc, domain.name):
+            log.warning("%s stands still and nobody holds it", domain.name)
+            await _let_run(nc, domain.name)
     _take(nc, found)
 
 
 def _may_run(nc: "Nc", instance_id: str) -> bool:
     resident = nc.residents.get(instance_id)
     return resident is not None and not (resident.ending or resident.stopping)
+
+
+def _is_forgotten(nc: "Nc", instance_id: str) -> bool:
+    """It was held when an earlier process ended. One that is being started stands still for a moment, too."""
+    resident = nc.residents.get(instance_id)
+    started = resident is not None and resident.started and _may_run(nc, instance_id)
+    return started and instance_id not in nc.holds
 
 
 async def _let_run(nc: "Nc", instance_id: str) -> None:

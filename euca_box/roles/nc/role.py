@@ -30,6 +30,7 @@ from euca_box.roles.nc import (
     addresses,
     bundling,
     groups,
+    holding,
     imaging,
     instances,
     leftovers,
@@ -126,6 +127,7 @@ class Nc:
         self.volume_reports: dict[str, dict[str, VolumeReport]] = {}  # instance -> volume -> how it is
         # (instance, volume) -> since when, and when the guest was last asked to let go of it
         self.detaching: dict[tuple[str, str], tuple[float, float]] = {}
+        self.holds: dict[str, float] = {}  # guests that are made to stand still -> until when
         self.steps: dict[str, str] = {}  # what a starting instance is waiting for
         self.bells: dict[str, Bell] = {}
         self.imaging: dict[str, imaging.Task] = {}
@@ -246,6 +248,7 @@ OPERATIONS: Operations = {
     nc.NcStartInstance: stops.start_instance,
     nc.NcRebootInstance: instances.reboot_instance,
     nc.NcSetCredentials: metadata.set_credentials,
+    nc.NcHoldInstance: holding.hold_instance,
     nc.NcCreateImage: imaging.create_image,
     nc.NcBundleInstance: bundling.bundle_instance,
     nc.NcSendManifest: bundling.send_manifest,

@@ -28,6 +28,7 @@ async def export_volume(sc: "Sc", call: Call, op: messages.ScExportVolume) -> me
         await sc.mark(op.volume_id, exported=True, generation=op.generation, uid=op.uid)
         fp("sc.export.after-commit")
         try:
+            await sc.engine.grow(op.volume_id, kept.size_bytes)  # a crash may have left it too short
             found = await sc.engine.export(op.volume_id, op.generation, op.uid)
         except StaleGeneration as error:
             raise IncorrectState(f"{error}.") from error

@@ -159,6 +159,7 @@ OPERATIONS: Operations = {
     sc.ScDescribeStorage: volumes.describe_storage,
     sc.ScCreateVolume: volumes.create_volume,
     sc.ScDeleteVolume: volumes.delete_volume,
+    sc.ScGrowVolume: volumes.grow_volume,
     sc.ScDescribeVolumes: volumes.describe_volumes,
     sc.ScCreateSnapshot: snapshots.create_snapshot,
     sc.ScDeleteSnapshot: snapshots.delete_snapshot,

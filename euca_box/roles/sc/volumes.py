@@ -11,8 +11,8 @@ from euca_box.blockstore.chunks import DamagedChunk, TransferError
 from euca_box.blockstore.engine import EngineError, NoSpace
 from euca_box.messages import sc as messages
 from euca_box.messages.base import Call, Done
-from euca_box.model.ec2_errors import InsufficientVolumeCapacity
-from euca_box.model.errors import EucaError, IncorrectState, InvalidParameterValue
+from euca_box.model.ec2_errors import InsufficientVolumeCapacity, InvalidVolumeNotFound
+from euca_box.model.errors import EucaError, IncorrectState, InvalidParameterValue, Unavailable
 from euca_box.model.snapshot_manifests import ManifestError
 from euca_box.observe.failpoints import fp
 from euca_box.roles.sc import restoring
@@ -100,6 +100,26 @@ async def delete_volume(sc: "Sc", call: Call, op: messages.ScDeleteVolume) -> Do
     return Done()
 
 
+async def grow_volume(sc: "Sc", call: Call, op: messages.ScGrowVolume) -> messages.StoredVolume:
+    """The row first: what a crash leaves too short grows before anybody gets it."""
+    async with sc.creating, sc.lock(op.volume_id):
+        kept = sc.volumes.get(op.volume_id)
+        if kept is None or kept.state == "deleting":
+            raise InvalidVolumeNotFound(op.volume_id)
+        if kept.state != "ready" or kept.exported:
+            raise IncorrectState(f"{op.volume_id} is in use, or not ready.")
+        if op.size_gib > kept.size_gib:
+            _check_sizes(sc, op.size_gib, op.size_gib - kept.size_gib)
+            kept = await sc.mark(op.volume_id, size_gib=op.size_gib)
+            fp("sc.grow.after-commit")
+        try:
+            await sc.engine.grow(op.volume_id, kept.size_bytes)
+        except EngineError as error:
+            log.warning("%s does not grow: %s", op.volume_id, error)
+            raise Unavailable(f"The storage controller cannot grow {op.volume_id} now.") from error
+    return view(sc, kept)
+
+
 async def describe_volumes(sc: "Sc", call: Call, op: messages.ScDescribeVolumes) -> messages.StoredVolumes:
     return messages.StoredVolumes(tuple(view(sc, kept) for kept in sc.volumes.values()))
 
@@ -179,11 +199,15 @@ async def _fail(sc: "Sc", volume_id: str, reason: str) -> None:
 
 
 async def _check_room(sc: "Sc", op: messages.ScCreateVolume) -> None:
+    _check_sizes(sc, op.size_gib, op.size_gib)
+    if await sc.engine.free_bytes() <= sc.settings.reserved_disk_gib * GIB:
+        raise InsufficientVolumeCapacity("The disk of the storage controller is full.")
+
+
+def _check_sizes(sc: "Sc", size_gib: int, more_gib: int) -> None:
     settings = sc.settings
-    if not 1 <= op.size_gib <= settings.max_volume_gib:
+    if not 1 <= size_gib <= settings.max_volume_gib:
         raise InvalidParameterValue(f"Volumes have 1 to {settings.max_volume_gib} GiB here.")
-    total_gib = sum(kept.size_gib for kept in sc.volumes.values()) + op.size_gib
+    total_gib = sum(kept.size_gib for kept in sc.volumes.values()) + more_gib
     if settings.max_total_gib and total_gib > settings.max_total_gib:
         raise InsufficientVolumeCapacity(f"All volumes together have {settings.max_total_gib} GiB at most.")
-    if await sc.engine.free_bytes() <= settings.reserved_disk_gib * GIB:
-        raise InsufficientVolumeCapacity("The disk of the storage controller is full.")
