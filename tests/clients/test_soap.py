@@ -99,6 +99,49 @@ def test_instances_run_and_end_in_every_version(cloud, key_files, image_id, vers
     assert getattr(instances, "item", instances)[0][before].name == "shutting-down"
 
 
+def items_of(answer, name):
+    """Of an answer with one element zeep gives that element."""
+    found = getattr(answer, name, answer)
+    return getattr(found, "item", found)
+
+
+@pytest.mark.parametrize("version", ec2_shapes.versions())
+def test_volumes_and_snapshots_live_and_end_in_every_version_that_has_them(cloud, key_files, version):
+    if "CreateVolume" not in ec2_shapes.actions(version):
+        pytest.skip("the version is older than volumes")
+    service = ec2(cloud, key_files, version)
+    made = service.CreateVolume(size="1", availabilityZone="us-east-1a")
+    assert made.status == "creating"
+    cloud.until_volume(made.volumeId, "available")
+    taken = service.CreateSnapshot(volumeId=made.volumeId)
+    cloud.until_snapshot(taken.snapshotId, "completed")
+    asked = {"snapshotSet": {"item": [{"snapshotId": taken.snapshotId}]}}
+    [shown] = items_of(service.DescribeSnapshots(**asked), "snapshotSet")
+    assert (shown.status, shown.progress, shown.volumeId) == ("completed", "100%", made.volumeId)
+    again = service.CreateVolume(snapshotId=taken.snapshotId, availabilityZone="us-east-1a")
+    cloud.until_volume(again.volumeId, "available")
+    named = {"volumeSet": {"item": [{"volumeId": again.volumeId}]}}
+    [volume] = items_of(service.DescribeVolumes(**named), "volumeSet")
+    assert (volume.status, volume.snapshotId, str(volume.size)) == ("available", taken.snapshotId, "1")
+    for volume_id in (made.volumeId, again.volumeId):
+        service.DeleteVolume(volumeId=volume_id)
+    service.DeleteSnapshot(snapshotId=taken.snapshotId)
+
+
+def test_a_volume_is_attached_and_detached(cloud, key_files, image_id):
+    service = ec2(cloud, key_files)
+    [instance_id] = cloud.run_instances(image_id)
+    cloud.until_state(instance_id, "running")
+    volume_id = service.CreateVolume(size="1", availabilityZone="us-east-1a").volumeId
+    cloud.until_volume(volume_id, "available")
+    made = service.AttachVolume(volumeId=volume_id, instanceId=instance_id, device="/dev/sdf")
+    assert (made.status, made.device) == ("attaching", "/dev/sdf")
+    cloud.until_volume(volume_id, "in-use")
+    assert service.DetachVolume(volumeId=volume_id).status == "detaching"
+    cloud.until_volume(volume_id, "available")
+    service.DeleteVolume(volumeId=volume_id)
+
+
 def test_rules_tags_and_filters_are_read(cloud, key_files):
     service = ec2(cloud, key_files)
     group = service.CreateSecurityGroup(groupName="web", groupDescription="by soap").groupId
