@@ -55,7 +55,7 @@ from euca_box.initialise import host_addresses
 from euca_box.kvm.accelerator import Accelerator
 from euca_box.messages.base import Call, Op, system_call
 from euca_box.messages.nc import NcDescribeMetadata
-from euca_box.model.accounts import LENDER, AccessKey
+from euca_box.model.accounts import LENDER, AccessKey, Principal
 from euca_box.model.instances import VmType
 from euca_box.model.metadata import InstanceMetadata
 from euca_box.model.quotas import Quota, Quotas, parse_quota
@@ -242,11 +242,17 @@ class App:
             consoles=self.data.run_dir / "consoles",
             objects=objects,
             grants=lambda: self.walrus_keyring.grants,
+            key_of=self._key_of,
             ca_pem=lambda: ca.read_text() if ca.exists() else "",
             sign_up=self.config.cloud.sign_up,
             mail=bool(self.config.mail.smtp_host),
             metrics_from=tuple(api.metrics_from),
         )
+
+    def _key_of(self, principal: Principal) -> AccessKey | None:
+        """A working access key of the person who is logged in."""
+        keys = (key for key in self.walrus_keyring.all_keys() if key.principal.identity == principal.identity)
+        return next((key for key in keys if key.enabled and key.principal.enabled), None)
 
     async def _asked_to_stop(self) -> None:
         await self.stop.wait()

@@ -3,7 +3,9 @@
 import json
 import re
 import time
+import urllib.request
 from collections.abc import Iterator
+from html import unescape
 from typing import Any
 
 import pytest
@@ -73,7 +75,7 @@ def test_what_comes_from_elsewhere_changes_nothing(
     kind = "application/x-www-form-urlencoded"
     for origin in ("https://evil.example", "null", "http://127.0.0.1", ""):
         assert alice.send(method, path, body, Origin=origin, Content_Type=kind).status == 403
-    if path not in ("/login", "/signup", "/language"):
+    if path not in ("/login", "/signup", "/language", "/recover", "/recover/x"):
         for token in (b"", b"csrf=", b"csrf=" + b"0" * 64):
             page = alice.send(method, path, token, Origin=alice.origin, Content_Type=kind)
             assert page.status == 403
@@ -336,6 +338,13 @@ def test_objects_are_uploaded_seen_downloaded_and_deleted(box: CloudBox, alice: 
     assert page.headers["content-type"] == "application/octet-stream"
     stored = box.client("s3").get_object(Bucket="console-bucket", Key="a/b c.html")
     assert stored["ContentType"] == "text/html"
+    page = alice.post("/share/console-bucket", key=["a/b c.html"], hours="1")
+    found = re.search(r"(http://127[^<]+X-Amz-Signature=[0-9a-f]+)", page.text)
+    assert found is not None
+    with urllib.request.urlopen(unescape(found[1])) as answer:
+        assert answer.read() == b"<script>hello</script>"
+    assert "Tick one object" in alice.said(alice.post("/share/console-bucket"))
+    assert "Tick one object" in alice.said(alice.post("/share/console-bucket", key=["x"], hours="9999"))
     other = person(box, "mallory")
     assert other.get("/buckets/console-bucket/").status == 403
     assert other.get("/buckets/console-bucket/top.txt").status == 403

@@ -390,3 +390,61 @@ def test_the_printed_profile_is_all_that_the_cli_needs(box: CloudBox, home: Path
     assert found(by_profile("sts", "get-caller-identity"))["Account"] == box.account()
     assert said(by_profile("s3", "mb", "s3://of-the-profile")).startswith("make_bucket")
     assert "us-east-1a" in said(by_profile("ec2", "describe-availability-zones"))
+
+
+# IAM
+
+
+def test_a_user_from_her_policy_to_her_role(box: CloudBox, aws: Program, tmp_path: Path) -> None:
+    account = box.account()
+    trust = {"Effect": "Allow", "Principal": {"AWS": account}, "Action": "sts:AssumeRole"}
+    (tmp_path / "trust.json").write_text(json.dumps({"Version": "2012-10-17", "Statement": [trust]}))
+    put_on = {"Effect": "Allow", "Action": "sts:AssumeRole", "Resource": f"arn:aws:iam::{account}:role/cli"}
+    (tmp_path / "policy.json").write_text(json.dumps({"Version": "2012-10-17", "Statement": [put_on]}))
+    assert found(aws("iam", "create-user", "--user-name", "cli-user"))["User"]["UserName"] == "cli-user"
+    key = found(aws("iam", "create-access-key", "--user-name", "cli-user"))["AccessKey"]
+    as_her = {"AWS_ACCESS_KEY_ID": key["AccessKeyId"], "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"]}
+    refused = aws("ec2", "describe-instances", **as_her)
+    assert refused.returncode == REFUSED and "UnauthorizedOperation" in refused.stderr
+    policy = f"file://{tmp_path}/policy.json"
+    said(
+        aws(
+            "iam",
+            "put-user-policy",
+            "--user-name",
+            "cli-user",
+            "--policy-name",
+            "p",
+            "--policy-document",
+            policy,
+        )
+    )
+    trust_file = f"file://{tmp_path}/trust.json"
+    role = found(aws("iam", "create-role", "--role-name", "cli", "--assume-role-policy-document", trust_file))
+    read_only = "arn:aws:iam::aws:policy/AmazonEC2ReadOnlyAccess"
+    said(aws("iam", "attach-role-policy", "--role-name", "cli", "--policy-arn", read_only))
+    arn = role["Role"]["Arn"]
+    asked = ("sts", "assume-role", "--role-arn", arn, "--role-session-name", "me")
+    session = found(aws(*asked, **as_her))["Credentials"]
+    as_role = {
+        "AWS_ACCESS_KEY_ID": session["AccessKeyId"],
+        "AWS_SECRET_ACCESS_KEY": session["SecretAccessKey"],
+        "AWS_SESSION_TOKEN": session["SessionToken"],
+    }
+    assert found(aws("ec2", "describe-instances", **as_role))["Reservations"] == []
+    assert "UnauthorizedOperation" in aws("ec2", "allocate-address", **as_role).stderr
+    found_users = found(aws("iam", "list-users", "--max-items", "1"))
+    assert len(found_users["Users"]) == 1 and found_users["NextToken"]
+    summary = found(aws("iam", "get-account-summary"))["SummaryMap"]
+    assert (summary["Users"], summary["Roles"]) == (2, 1)
+    simulated = found(
+        aws(
+            "iam",
+            "simulate-principal-policy",
+            "--policy-source-arn",
+            arn,
+            "--action-names",
+            "ec2:RunInstances",
+        )
+    )
+    assert simulated["EvaluationResults"][0]["EvalDecision"] == "implicitDeny"

@@ -12,8 +12,9 @@ from urllib.parse import quote
 
 from quart import Quart, Response, abort, request
 
-from euca_box.api.console.web import Web, back, chosen, form, page, session
+from euca_box.api.console.web import Web, back, chosen, endpoint_of, form, page, session
 from euca_box.auth.requests import AuthError
+from euca_box.auth.sigv4_sign import presign_url
 from euca_box.model.errors import EucaError
 from euca_box.model.policy_text import Context
 from euca_box.model.rights import identity_context
@@ -23,6 +24,7 @@ from euca_box.objects.engine import Objects
 from euca_box.objects.versions import Wish
 
 PAGE_SIZE = 200
+SHARE_HOURS = ("1", "24", "168")
 
 
 def routes(app: Quart, web: Web) -> None:
@@ -63,6 +65,20 @@ def routes(app: Quart, web: Web) -> None:
         except EucaError as error:
             return back(where, error=f"{error.code}: {error.message}")
         return back(where, said="Deleted.")
+
+    @app.post("/share/<bucket>", endpoint="share")
+    async def share(bucket: str) -> Any:
+        given = await form()
+        prefix = given.get("prefix", "")
+        [key, *_] = [*await chosen("key"), ""]
+        who = web.key_of(session().principal)
+        hours = given.get("hours", "24")
+        if not key or who is None or hours not in SHARE_HOURS:
+            said = "Tick one object, and have an access key that works: links are signed with it."
+            return back(_where(bucket, prefix), error=said)
+        url = f"{endpoint_of(web)}/{quote(bucket, safe='')}/{quote(key, safe='/~')}"
+        link = presign_url("GET", url, who, datetime.now(UTC), int(hours) * 3600)
+        return await page("share.html", bucket=bucket, prefix=prefix, key=key, hours=hours, link=link)
 
     @app.put("/buckets/<bucket>/<path:key>", endpoint="upload")
     async def upload(bucket: str, key: str) -> Response:

@@ -4,9 +4,9 @@ import io
 from dataclasses import replace
 from typing import Any
 
-from quart import Quart, request, send_file
+from quart import Quart, send_file
 
-from euca_box.api.console.web import Web, back, done, form, page, session
+from euca_box.api.console.web import Web, back, done, endpoint_of, form, page, session
 from euca_box.messages import admin, iam_access_keys
 from euca_box.messages.base import system_call
 from euca_box.model.credential_files import Credentials, as_zip, files
@@ -25,7 +25,7 @@ def routes(app: Quart, web: Web) -> None:
             keys = found.access_key_metadata
         except EucaError:
             pass  # a policy keeps it from its user
-        return await page("credentials.html", keys=keys, endpoint=_endpoint(web))
+        return await page("credentials.html", keys=keys, endpoint=endpoint_of(web))
 
     @app.post(WHERE, endpoint="credentials_act")
     async def act() -> Any:
@@ -76,19 +76,10 @@ async def _found(web: Web, name: str) -> Credentials:
         account_name=keys.account_name,
         access_key_id=keys.access_key_id,
         secret_access_key=keys.secret_access_key,
-        endpoint=_endpoint(web),
+        endpoint=endpoint_of(web),
         region=cloud.region,
         ca_pem=web.ca_pem(),
     )
-
-
-def _endpoint(web: Web) -> str:
-    """As the browser reaches this host: the API is on another port of it."""
-    api = str(web.status()["api"])
-    port = api.rpartition(":")[2]
-    host = request.host.rpartition(":")[0] or request.host
-    is_local = host in ("127.0.0.1", "localhost", "[::1]")
-    return api if is_local else f"https://{host}:{port}"
 
 
 async def _new(web: Web) -> Any:
@@ -104,7 +95,7 @@ async def _new(web: Web) -> Any:
         account_name=session().account_name,
         access_key_id=made.access_key.access_key_id,
         secret_access_key=made.access_key.secret_access_key,
-        endpoint=_endpoint(web),
+        endpoint=endpoint_of(web),
         region=cloud.region,
     )
     texts = files(given)

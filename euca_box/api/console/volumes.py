@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from quart import Quart, Response
+from quart import Quart, Response, request
 
 from euca_box.api.console.web import Web, back, chosen, done, form, page
 from euca_box.messages import ec2_places, ec2_snapshots
@@ -10,6 +10,7 @@ from euca_box.messages import ec2_volumes as ec2
 from euca_box.messages.base import Op
 
 WHERE = "/volumes"
+PAGE_SIZE = 100
 # What is done to each of the rows that are ticked.
 _OF_EACH: dict[str, Any] = {
     "detach": ec2.DetachVolume,
@@ -22,7 +23,9 @@ _OF_EACH: dict[str, Any] = {
 def routes(app: Quart, web: Web) -> None:
     @app.get(WHERE, endpoint="volumes")
     async def volumes() -> str:
-        found = await web.look(ec2.DescribeVolumes())
+        found = await web.look(
+            ec2.DescribeVolumes(max_results=PAGE_SIZE, next_token=request.args.get("next") or None)
+        )
         zones = await web.look(ec2_places.DescribeAvailabilityZones())
         snapshots = await web.look(ec2_snapshots.DescribeSnapshots(owner_ids=("self",)))
         return await page(
@@ -30,6 +33,7 @@ def routes(app: Quart, web: Web) -> None:
             rows=found.volumes,
             zones=zones.availability_zones,
             snapshots=snapshots.snapshots,
+            next_token=found.next_token,
         )
 
     @app.post(WHERE, endpoint="volumes_act")

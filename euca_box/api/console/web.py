@@ -15,6 +15,7 @@ from quart import Response, g, redirect, render_template, request
 
 from euca_box.messages.base import Call, Op
 from euca_box.messages.logins import Session
+from euca_box.model.accounts import AccessKey, Principal
 from euca_box.model.errors import EucaError
 from euca_box.model.rights import Grants
 from euca_box.objects.engine import Objects
@@ -34,6 +35,7 @@ class Web:
     consoles: Path = Path("/nonexistent")
     objects: Objects | None = None
     grants: Callable[[], Grants] = Grants
+    key_of: Callable[[Principal], AccessKey | None] = lambda _: None  # a key of the person, for links
     ca_pem: Callable[[], str] = str
     sign_up: bool = True
     mail: bool = False  # a forgotten password can be chosen anew by mail
@@ -93,3 +95,12 @@ async def form() -> dict[str, str]:
 async def chosen(name: str = "id") -> tuple[str, ...]:
     """The rows that were ticked."""
     return tuple(dict.fromkeys((await request.form).getlist(name)))[:1000]
+
+
+def endpoint_of(web: Web) -> str:
+    """As the browser reaches this host: the API is on another port of it."""
+    api = str(web.status()["api"])
+    port = api.rpartition(":")[2]
+    host = request.host.rpartition(":")[0] or request.host
+    is_local = host in ("127.0.0.1", "localhost", "[::1]")
+    return api if is_local else f"https://{host}:{port}"
