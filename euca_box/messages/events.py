@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from euca_box.messages.base import Op
+from euca_box.messages.base import Done, Op
 from euca_box.messages.moments import Moment
 
 
@@ -30,6 +30,16 @@ class Events:
 
     events: tuple[Event, ...]
     next_token: str | None = None
+
+
+@dataclass(frozen=True)
+class NoteEvent(Op[Done], role="clc"):
+    """What the console did by itself as the caller: with objects, which pass no bus."""
+
+    action: str
+    resource: str
+    error_code: str = ""
+    error_message: str = ""
 
 
 @dataclass(frozen=True)

@@ -1,14 +1,18 @@
 """The console by HTTP: who gets in, what is refused, and every page doing what the API does."""
 
+import contextlib
 import json
 import re
 import time
 import urllib.request
 from collections.abc import Iterator
 from html import unescape
+from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
+from lxml import etree
 
 from euca_box.api.console.app import console_app
 from euca_box.api.console.guard import OPEN, is_ours
@@ -383,7 +387,7 @@ def test_pages_of_the_administrator_are_nobody_elses(alice: Browser, admin: Brow
         ("/vm-types", {"name": "m1.small", "do": "remove"}),
     ):
         assert "AccessDenied" in alice.said(alice.post(path, **fields))
-    assert "everybody" not in alice.get("/events").text
+    assert 'name="everybody"' not in alice.get("/events").text
 
 
 def test_the_zip_has_working_credentials(box: CloudBox, alice: Browser) -> None:
@@ -415,6 +419,18 @@ def test_every_call_is_an_event_without_secrets(box: CloudBox, alice: Browser) -
     assert PASSWORD not in everything and box.credentials()[1] not in everything
     other = person(box, "mallory")
     assert "noted-by" not in other.get("/events").text + other.get("/events.jsonl?everybody=1").text
+
+
+def test_logins_and_what_is_done_with_objects_are_events(box: CloudBox, alice: Browser) -> None:
+    Browser(box).post("/login", name="alice", password="wrong")
+    alice.post("/buckets", name="noted-bucket", do="create")
+    alice.post("/buckets", id=["noted-bucket"], do="delete")
+    box.until(lambda: alice.get("/events").text.count("noted-bucket") >= 2)
+    rows = [json.loads(line) for line in alice.get("/events.jsonl").text.splitlines()]
+    found = {(row["action"], row["error_code"]) for row in rows}
+    assert {("console:LogIn", ""), ("console:LogIn", "LoginRefused"), ("s3:CreateBucket", "")} <= found
+    assert {"resource": "noted-bucket"} in [row["parameters"] for row in rows]
+    box.in_trio(box.app.clc.attempts._failed.clear)
 
 
 def test_images_are_registered_and_shared(box: CloudBox, alice: Browser) -> None:
@@ -464,3 +480,65 @@ def test_the_language_and_the_theme_are_chosen(box: CloudBox) -> None:
 )
 def test_what_is_no_page_is_none(alice: Browser, path: str) -> None:
     assert alice.get(path).status in (308, 404)
+
+
+CORPUS = json.loads((Path(__file__).parents[1] / "vectors/keys/keys.json").read_text())
+
+
+def hostile_texts() -> list[str]:
+    """Every text of the corpus that a page could get to show."""
+    found: list[str] = []
+
+    def walk(value: Any) -> None:
+        if isinstance(value, str):
+            found.append(value)
+        elif isinstance(value, dict):
+            for inner in value.values():
+                walk(inner)
+        elif isinstance(value, list):
+            for inner in value:
+                walk(inner)
+
+    walk(CORPUS)
+    return [
+        *dict.fromkeys(found),
+        HOSTILE,
+        "{{ 7*7 }}",
+        "${7*7}",
+        "]]>",
+        "</textarea><script>alert(3)</script>",
+    ]
+
+
+def elements(page: str) -> dict[str, int]:
+    root = etree.fromstring(page.encode(), etree.HTMLParser(huge_tree=False))
+    kinds = [e.tag for e in root.iter() if isinstance(e.tag, str)]
+    handlers = [name for e in root.iter() for name in e.attrib if name.lower().startswith("on")]
+    assert handlers == []
+    return {kind: kinds.count(kind) for kind in ("script", "img", "svg", "iframe", "object", "style", "base")}
+
+
+def test_no_text_of_the_corpus_becomes_an_element_of_a_page(box: CloudBox) -> None:
+    """As a tag, an object's key, a file of a bucket's folder, a name in a form that is refused."""
+    box.add_user("corpus")
+    who = person(box, "corpus")
+    plain = elements(who.get("/buckets").text)
+    texts = hostile_texts()
+    assert len(texts) > 40
+    s3 = box.client("s3", "corpus")
+    s3.create_bucket(Bucket="corpus-bucket")
+    kept = 0
+    for text in texts:
+        with contextlib.suppress(Exception):  # what S3 refuses is not shown either
+            s3.put_object(Bucket="corpus-bucket", Key=text, Body=b"x")
+            kept += 1
+        page = who.post("/launch", image=text, type=text, name=text, count="1", user_data=text, do="launch")
+        assert elements(page.text) == plain, text
+        page = who.post("/network/groups", name=text, description=text, do="create")
+        assert elements(page.text) == plain, text
+        page = who.get("/events?" + urlencode({"action": text, "who": text}))
+        assert elements(page.text) == plain, text
+        assert elements(who.get("/buckets/corpus-bucket/?" + urlencode({"prefix": text})).text) == plain, text
+    assert kept > 20
+    for path in ("/buckets/corpus-bucket/", "/events", "/network", "/"):
+        assert elements(who.get(path).text) == plain, path

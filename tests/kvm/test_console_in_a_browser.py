@@ -148,12 +148,14 @@ def test_a_guest_reads_its_roles_credentials(cloud, tmp_path):
     key = tmp_path / "k.pem"
     key.write_text(ec2.create_key_pair(KeyName="k")["KeyMaterial"])
     key.chmod(0o600)
+    group = ec2.create_security_group(GroupName="ssh", Description="SSH")["GroupId"]
     ec2.authorize_security_group_ingress(
-        GroupName="default", IpProtocol="tcp", FromPort=22, ToPort=22, CidrIp="0.0.0.0/0"
+        GroupId=group, IpProtocol="tcp", FromPort=22, ToPort=22, CidrIp="0.0.0.0/0"
     )
     [instance] = ec2.run_instances(
-        ImageId=public_demo(cloud), MinCount=1, MaxCount=1, KeyName="k", IamInstanceProfile={"Name": "guest"}
-    )["Instances"]
+        ImageId=public_demo(cloud), MinCount=1, MaxCount=1, KeyName="k", SecurityGroupIds=[group],
+        IamInstanceProfile={"Name": "guest"},
+    )["Instances"]  # fmt: skip
     [found] = cloud.wait_state([instance["InstanceId"]], "running")
     url = "http://169.254.169.254/latest/meta-data/iam/security-credentials/guest"
     text = ssh(key, found["PublicIpAddress"], f"until wget -q -O - {url}; do sleep 1; done")

@@ -45,10 +45,15 @@ def routes(app: Quart, web: Web) -> None:
                 if not is_allowed_for(who, "s3:CreateBucket", f"arn:aws:s3:::{name}"):
                     return back("/buckets", error="Your policies do not let you make this bucket.")
                 await objects.buckets.create(who, name)
+                await web.note("s3:CreateBucket", name)
                 return back("/buckets", said=f"The bucket {name} is made.")
-            for bucket in await chosen():
-                await objects.buckets.delete(who, bucket)
+            for name in await chosen():
+                await objects.buckets.delete(who, name)
+                await web.note("s3:DeleteBucket", name)
         except EucaError as error:
+            await web.note(
+                "s3:CreateBucket" if given.get("do") == "create" else "s3:DeleteBucket", name, error
+            )
             return back("/buckets", error=f"{error.code}: {error.message}")
         return back("/buckets", said="Deleted.")
 
@@ -62,7 +67,9 @@ def routes(app: Quart, web: Web) -> None:
         try:
             for key in await chosen("key"):
                 await objects.delete(session().principal, bucket, key)
+                await web.note("s3:DeleteObject", f"{bucket}/{key}")
         except EucaError as error:
+            await web.note("s3:DeleteObject", bucket, error)
             return back(where, error=f"{error.code}: {error.message}")
         return back(where, said="Deleted.")
 
@@ -77,6 +84,7 @@ def routes(app: Quart, web: Web) -> None:
             said = "Tick one object, and have an access key that works: links are signed with it."
             return back(_where(bucket, prefix), error=said)
         url = f"{endpoint_of(web)}/{quote(bucket, safe='')}/{quote(key, safe='/~')}"
+        await web.note("s3:GetObject", f"{bucket}/{key} by a link for {hours} hours")
         link = presign_url("GET", url, who, datetime.now(UTC), int(hours) * 3600)
         return await page("share.html", bucket=bucket, prefix=prefix, key=key, hours=hours, link=link)
 
@@ -88,7 +96,9 @@ def routes(app: Quart, web: Web) -> None:
             wish = Wish(headers={"content-type": kind})
             await objects.put(session().principal, bucket, key, _body(), wish, request.content_length)
         except (EucaError, AuthError) as error:
+            await web.note("s3:PutObject", f"{bucket}/{key}", error if isinstance(error, EucaError) else None)
             return Response(error.message, getattr(error, "http_status", 400), content_type="text/plain")
+        await web.note("s3:PutObject", f"{bucket}/{key}")
         return Response("", 204)
 
     @app.get("/buckets/<bucket>/<path:key>", endpoint="download")
@@ -147,6 +157,8 @@ async def _download(web: Web, bucket: str, key: str) -> Any:
     except EucaError as error:
         await opening.__aexit__(None, None, None)
         return await page("refused.html", what=error.message), error.http_status
+
+    await web.note("s3:GetObject", f"{bucket}/{key}")
 
     async def pieces() -> AsyncIterator[bytes]:
         try:

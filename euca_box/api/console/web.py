@@ -14,6 +14,7 @@ from urllib.parse import urlencode
 from quart import Response, g, redirect, render_template, request
 
 from euca_box.messages.base import Call, Op
+from euca_box.messages.events import NoteEvent
 from euca_box.messages.logins import Session
 from euca_box.model.accounts import AccessKey, Principal
 from euca_box.model.errors import EucaError
@@ -45,6 +46,11 @@ class Web:
     async def look(self, op: Op[Any]) -> Any:
         """Ask for what a page shows."""
         return await self.ask("clc", op, call(LOOKING))
+
+    async def note(self, action: str, resource: str, error: EucaError | None = None) -> None:
+        """What was done with objects, which pass no bus, is an event too."""
+        code, text = (error.code, error.message) if error is not None else ("", "")
+        await self.ask("clc", NoteEvent(action, resource, code, text), call())
 
     async def do(self, op: Op[Any]) -> Any:
         """Ask for what somebody clicked."""

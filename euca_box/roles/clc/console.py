@@ -64,4 +64,5 @@ OPERATIONS: Operations = {
     admin.DecideSignUp: signups.decide,
     admin.DescribeAccounts: describe_accounts,
     event_messages.ListEvents: events.list_events,
+    event_messages.NoteEvent: events.note_event,
 }

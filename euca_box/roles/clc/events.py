@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import trio
 
 from euca_box.messages import events
-from euca_box.messages.base import SYSTEM, Call, Op
+from euca_box.messages.base import SYSTEM, Call, Done, Op
 from euca_box.messages.moments import Moment
 from euca_box.model.accounts import arn
 from euca_box.model.errors import AccessDeniedByPolicy, EucaError, InvalidParameterValue
@@ -37,6 +37,13 @@ def note(clc: "Clc", call: Call, op: Op[Any], error: EucaError | None) -> None:
         return
     if call.user_agent == CONSOLE and kind.__name__.startswith(_QUIET):
         return
+    add(clc, call, arn(call.principal), action, _parameters(op), error)
+
+
+def add(
+    clc: "Clc", call: Call, who: str, action: str, parameters: str, error: EucaError | None, account: str = ""
+) -> None:
+    """A row for the next writing. `account` where it is not the caller's."""
     if len(clc.new_events) >= MOST_WAITING:
         return  # the disk is full, or worse; the log has it
     clc.event_number += 1
@@ -45,10 +52,10 @@ def note(clc: "Clc", call: Call, op: Op[Any], error: EucaError | None) -> None:
         {
             "id": f"{int(now * 1000):014}{clc.event_number % 10**6:06}",
             "at": now,
-            "account": call.account,
-            "who": arn(call.principal),
+            "account": account or call.account,
+            "who": who,
             "action": action,
-            "parameters": _parameters(op),
+            "parameters": parameters,
             "source_ip": call.source_ip,
             "user_agent": call.user_agent,
             "access_key_id": call.access_key_id,
@@ -57,6 +64,21 @@ def note(clc: "Clc", call: Call, op: Op[Any], error: EucaError | None) -> None:
             "error_message": error.message[:500] if error is not None else "",
         }
     )
+
+
+class Refused(EucaError):
+    """What a front end refused by itself, with its code."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code  # type: ignore[misc]
+
+
+async def note_event(clc: "Clc", call: Call, op: events.NoteEvent) -> Done:
+    """What the console did with objects, which pass no bus."""
+    error = Refused(op.error_code, op.error_message) if op.error_code else None
+    add(clc, call, arn(call.principal), op.action, json.dumps({"resource": op.resource[:1000]}), error)
+    return Done()
 
 
 def _parameters(op: Any) -> str:

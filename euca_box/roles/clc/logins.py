@@ -6,19 +6,19 @@ person logs out, and at once when the user is disabled or deleted or has got ano
 
 import hashlib
 import secrets as random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import trio
 
 from euca_box.auth import passwords, totp
 from euca_box.messages import logins
-from euca_box.messages.base import Call, Done
+from euca_box.messages.base import SYSTEM, Call, Done
 from euca_box.messages.moments import Moment
-from euca_box.model.accounts import UserState
+from euca_box.model.accounts import UserState, arn
 from euca_box.model.errors import ClientFault
 from euca_box.model.iam_errors import PasswordPolicyViolation
-from euca_box.roles.clc import iam_logins, users
+from euca_box.roles.clc import events, iam_logins, users
 from euca_box.store.store import Row, Statement, insert, one
 
 if TYPE_CHECKING:
@@ -84,11 +84,24 @@ async def load(clc: "Clc") -> None:
 
 
 async def log_in(clc: "Clc", call: Call, op: logins.LogIn) -> logins.LogInResult:
-    """Raises LoginRefused, TooManyAttempts."""
+    """Raises LoginRefused, TooManyAttempts. Each try is an event, of the account whose user it names."""
+    row = await named(clc, op.name)
+    account = row["account"] if row is not None else SYSTEM.account
+    tried = replace(call, source_ip=op.source_ip, user_agent=op.user_agent[:256])
+    try:
+        found = await _log_in(clc, op, row)
+    except ClientFault as error:
+        events.add(clc, tried, op.name[:100], "console:LogIn", "{}", error, account)
+        raise
+    if found.session is not None:
+        events.add(clc, tried, arn(found.session.principal), "console:LogIn", "{}", None, account)
+    return found
+
+
+async def _log_in(clc: "Clc", op: logins.LogIn, row: Row | None) -> logins.LogInResult:
     now = clc.now()
     if (wait := clc.attempts.seconds_to_wait(now, op.name, op.source_ip)) > 0:
         raise TooManyAttempts(wait)
-    row = await named(clc, op.name)
     # Counted before the password is looked at: tries that come at once cannot slip through together.
     clc.attempts.note_failure(now, op.name, op.source_ip)
     stored = row["password_hash"] if row is not None else ""
