@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import logging
 import random
+import re
 import shutil
 import time
 from collections.abc import AsyncIterator, Callable
@@ -17,6 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import attrs
 import trio
 
 import euca_box
@@ -243,11 +245,25 @@ class App:
             objects=objects,
             grants=lambda: self.walrus_keyring.grants,
             key_of=self._key_of,
+            settings=self._settings,
             ca_pem=lambda: ca.read_text() if ca.exists() else "",
             sign_up=self.config.cloud.sign_up,
             mail=bool(self.config.mail.smtp_host),
             metrics_from=tuple(api.metrics_from),
         )
+
+    def _settings(self) -> list[tuple[str, str, str]]:
+        """Every setting by its name, with its value and meaning; secrets in URLs are not shown."""
+        rows = []
+        for section in attrs.fields(Config):
+            value = getattr(self.config, section.name)
+            if not attrs.has(type(value)):
+                continue
+            for field_ in attrs.fields(type(value)):
+                name = f"{section.name}.{field_.name}"
+                shown = re.sub(r"://[^/@\s]+@", "://…@", str(getattr(value, field_.name)))
+                rows.append((name, shown, str(field_.metadata.get("meaning", ""))))
+        return rows
 
     def _key_of(self, principal: Principal) -> AccessKey | None:
         """A working access key of the person who is logged in."""

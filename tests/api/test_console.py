@@ -289,7 +289,7 @@ def test_an_instance_is_launched_seen_tagged_and_terminated(box: CloudBox, alice
     alice.post(f"/instances/{instance_id}", do="tag", key="team", value=HOSTILE)
     detail = alice.get(f"/instances/{instance_id}")
     assert "team = " in detail.text and "<script>alert" not in detail.text
-    for tab in ("serial", "screen", "log"):
+    for tab in ("serial", "screen", "log", "metrics"):
         assert alice.get(f"/instances/{instance_id}?tab={tab}").status == 200
     other = person(box, "mallory")
     assert other.get(f"/instances/{instance_id}").status == 404
@@ -378,7 +378,7 @@ def test_users_are_made_given_rights_and_deleted(box: CloudBox, alice: Browser) 
 
 
 def test_pages_of_the_administrator_are_nobody_elses(alice: Browser, admin: Browser) -> None:
-    for path in ("/accounts", "/components", "/vm-types"):
+    for path in ("/accounts", "/components", "/vm-types", "/settings"):
         assert admin.get(path).status == 200
         assert alice.get(path).status == 403
     for path, fields in (

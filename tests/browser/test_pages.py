@@ -114,9 +114,11 @@ def furnished(box: CloudBox) -> dict[str, str]:
 
 
 PAGES = [
-    "/", "/instances", "/instances/{instance}", "/instances/{instance}?tab=log", "/launch", "/images",
+    "/", "/instances", "/instances/{instance}", "/instances/{instance}?tab=log",
+    "/instances/{instance}?tab=metrics", "/launch", "/images",
     "/volumes", "/network", "/buckets", "/buckets/furnished/", "/users", "/users/clerk", "/credentials",
-    "/events", "/accounts", "/components", "/vm-types", "/me", "/me/second-factor", "/password", "/absent",
+    "/events", "/accounts", "/components",
+    "/vm-types", "/settings", "/me", "/me/second-factor", "/password", "/absent",
 ]  # fmt: skip
 
 

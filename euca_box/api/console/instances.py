@@ -6,14 +6,16 @@ from typing import Any
 
 from quart import Quart, Response, request
 
+from euca_box.api.console import graphs
 from euca_box.api.console.web import Web, back, chosen, done, form, page
-from euca_box.messages import ec2_groups, ec2_images, ec2_instances, ec2_keypairs, ec2_places, ec2_tags
+from euca_box.messages import admin, ec2_groups, ec2_images, ec2_instances, ec2_keypairs, ec2_places, ec2_tags
 from euca_box.messages import ec2_instances as ec2
-from euca_box.messages.base import Op
+from euca_box.messages.base import Op, system_call
 from euca_box.messages.ec2_common import Filter, Tag, TagSpecification
 from euca_box.model.errors import EucaError
 
 PAGE_SIZE = 100
+MINUTES = ("60", "360", "1440")
 
 
 def routes(app: Quart, web: Web) -> None:
@@ -100,7 +102,21 @@ async def _one(web: Web, instance_id: str) -> Any:
     except EucaError:
         output = ""
     log = base64.b64decode(output).decode("utf-8", "replace")
-    return await page("instance.html", i=record, log=log[-65536:], tab=request.args.get("tab", "overview"))
+    tab = request.args.get("tab", "overview")
+    drawn = await _graphs(web, instance_id) if tab == "metrics" else []
+    size = {"width": graphs.WIDTH, "height": graphs.HEIGHT}
+    return await page("instance.html", i=record, log=log[-65536:], tab=tab, graphs=drawn, size=size)
+
+
+async def _graphs(web: Web, instance_id: str) -> list[graphs.Graph]:
+    """Of an instance that the person was shown before: the measures themselves are the operator's to ask."""
+    minutes = request.args.get("minutes", "60")
+    asked = int(minutes) if minutes in MINUTES else 60
+    try:
+        found = await web.ask("clc", admin.GetUsage(instance_id, asked), system_call("console"))
+    except EucaError:
+        return []
+    return graphs.graphs(found.samples)
 
 
 async def _form(web: Web, given: dict[str, str], error: str = "") -> str:

@@ -17,6 +17,12 @@ def routes(app: Quart, web: Web) -> None:
         cloud = await web.look(admin.DescribeCloud())
         return await page("components.html", cloud=cloud, status=web.status())
 
+    @app.get("/settings", endpoint="settings")
+    async def settings() -> Any:
+        if not session().principal.admin:
+            return await page("refused.html", what="403"), 403
+        return await page("settings.html", rows=web.settings())
+
     @app.get("/vm-types", endpoint="vm_types")
     async def vm_types() -> Any:
         if not session().principal.admin:
