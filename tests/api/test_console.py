@@ -279,7 +279,9 @@ def test_an_instance_is_launched_seen_tagged_and_terminated(box: CloudBox, alice
     assert image in page.text
     shown = alice.post("/launch", image=image, type="m1.small", count="2", name="a b", do="show")
     assert "aws ec2 run-instances" in shown.text and "resource &#34;aws_instance&#34;" in shown.text
-    page = alice.post("/launch", image=image, type="m1.small", count="1", name=HOSTILE, do="launch")
+    box.client("iam").create_instance_profile(InstanceProfileName="shown")
+    asked = {"image": image, "type": "m1.small", "profile": "shown", "count": "1", "name": HOSTILE}
+    page = alice.post("/launch", **asked, do="launch")
     said = alice.said(page)
     assert said.startswith("Launched: i-")
     instance_id = said.partition(": ")[2]

@@ -12,6 +12,8 @@ from euca_box.messages import admin, ec2_groups, ec2_images, ec2_instances, ec2_
 from euca_box.messages import ec2_instances as ec2
 from euca_box.messages.base import Op, system_call
 from euca_box.messages.ec2_common import Filter, Tag, TagSpecification
+from euca_box.messages.ec2_instances import IamInstanceProfileSpecification
+from euca_box.messages.iam_instance_profiles import ListInstanceProfiles
 from euca_box.model.errors import EucaError
 
 PAGE_SIZE = 100
@@ -126,9 +128,20 @@ async def _form(web: Web, given: dict[str, str], error: str = "") -> str:
     types = (await web.look(ec2_places.DescribeInstanceTypes())).instance_types
     keys = (await web.look(ec2_keypairs.DescribeKeyPairs())).key_pairs
     groups = (await web.look(ec2_groups.DescribeSecurityGroups())).security_groups
+    try:
+        profiles = (await web.look(ListInstanceProfiles(max_items=1000))).instance_profiles
+    except EucaError:
+        profiles = ()  # a policy keeps them from the person
     more = {"error": error} if error else {}
     return await page(
-        "launch.html", images=machines, types=types, keys=keys, groups=groups, given=given, **more
+        "launch.html",
+        images=machines,
+        types=types,
+        keys=keys,
+        groups=groups,
+        profiles=profiles,
+        given=given,
+        **more,
     )
 
 
@@ -147,6 +160,9 @@ async def _launch(web: Web) -> Any:
         key_name=given.get("key") or None,
         security_group_ids=groups,
         user_data=base64.b64encode(given["user_data"].encode()).decode() if given.get("user_data") else None,
+        iam_instance_profile=IamInstanceProfileSpecification(name=given["profile"])
+        if given.get("profile")
+        else None,
         tag_specifications=(TagSpecification("instance", (Tag("Name", name),)),) if name else (),
     )
     if given.get("do") == "show":
@@ -173,6 +189,10 @@ def same_as(op: ec2_instances.RunInstances, user_data: str) -> dict[str, str]:
             words += [flag, value]
             fields[argument] = value
             lines.append(f"  {field} = {_hcl(value)}")
+    if (profile := op.iam_instance_profile) is not None and profile.name is not None:
+        words += ["--iam-instance-profile", f"Name={profile.name}"]
+        fields["IamInstanceProfile"] = {"Name": profile.name}
+        lines.append(f"  iam_instance_profile = {_hcl(profile.name)}")
     if op.security_group_ids:
         words += ["--security-group-ids", *op.security_group_ids]
         fields["SecurityGroupIds"] = list(op.security_group_ids)
