@@ -112,6 +112,14 @@ class Daemon:
                 )  # fmt: skip
         return Connection(self.nbd_socket, name)
 
+    async def grow(self, size_bytes: int) -> None:
+        """QEMU 7.2 resizes nothing that it exports: the holder is cut off, and connects again when it can."""
+        async with self.talk() as qmp:
+            if await qmp.ask("query-jobs"):
+                raise EngineError(f"{self._volume_id} is being copied")
+            await _cut_off(qmp)
+            await qmp.ask("block_resize", node_name=NODE, size=size_bytes)
+
     async def unexport(self) -> bool:
         """Cut off the holder; True when nothing else keeps the daemon busy."""
         async with self.talk() as qmp:

@@ -96,7 +96,10 @@ class BlockEngine(Protocol):
         """Cut off its holder, and free its bytes. An absent one is fine."""
 
     async def grow(self, volume_id: str, size_bytes: int) -> None:
-        """Of a volume that nobody holds. Raises NoSuchVolume."""
+        """Its holder is cut off: export it again. One of this size or more is left alone.
+
+        Raises NoSuchVolume; EngineError while it is copied.
+        """
 
     async def export(self, volume_id: str, generation: int, uid: int | None) -> Connection:
         """Have it exported to this generation, for processes of this user (None: our own).

@@ -69,7 +69,8 @@ class FakeEngine:
     async def grow(self, volume_id: str, size_bytes: int) -> None:
         await self._enter()
         volume = self._found(volume_id)
-        volume.size_bytes = max(volume.size_bytes, size_bytes)
+        if volume.size_bytes < size_bytes:
+            volume.size_bytes, volume.generation = size_bytes, None
 
     async def export(self, volume_id: str, generation: int, uid: int | None) -> Connection:
         await self._enter()

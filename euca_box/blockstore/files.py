@@ -66,8 +66,11 @@ class FileEngine:
     async def grow(self, volume_id: str, size_bytes: int) -> None:
         async with self._locks[volume_id]:
             path = self._found(volume_id)
-            if path.stat().st_size < size_bytes:
-                await self._daemon(volume_id).end()
+            if path.stat().st_size >= size_bytes:
+                return
+            try:
+                await self._daemon(volume_id).grow(size_bytes)
+            except NoDaemon:
                 await trio.to_thread.run_sync(_lengthen, path, size_bytes)
 
     async def export(self, volume_id: str, generation: int, uid: int | None) -> Connection:

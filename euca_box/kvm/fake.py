@@ -51,6 +51,7 @@ class FakeHypervisor:
         self.copy_fails: str | None = None  # the same for the next copy of a disk
         self.disk_content = b"what a guest has on its disk"
         self.clinging: set[tuple[str, str]] = set()  # guests that do not let go of a disk, by its serial
+        self.sizes: dict[tuple[str, str], int] = {}  # what guests were told of disks that grew
         self.machines: dict[str, Machine] = {}  # what exists now, by name
         self._cores = cores
         self._memory_mib = memory_mib
@@ -139,6 +140,13 @@ class FakeHypervisor:
         here = self._guest(name).machine.disks
         if (name, serial) not in self.clinging:
             self._plug(name, tuple(d for d in here if d.serial != serial))
+
+    async def resize_disk(self, name: str, serial: str, size_bytes: int) -> None:
+        await self._enter()
+        self._ask(name)
+        if all(disk.serial != serial for disk in self._guest(name).machine.disks):
+            raise KvmError(f"{name} has no disk {serial}")
+        self.sizes[name, serial] = size_bytes
 
     async def disks(self, name: str) -> dict[str, str]:
         await self._enter()

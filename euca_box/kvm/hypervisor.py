@@ -157,6 +157,11 @@ class Hypervisor(Protocol):
         Raises NoSuchDomain, KvmError.
         """
 
+    async def resize_disk(self, name: str, serial: str, size_bytes: int) -> None:
+        """Tell the guest that an exported disk has grown. Raises NoSuchDomain; KvmError until QEMU has
+        connected to it again, which it does at the guest's next request.
+        """
+
     async def disks(self, name: str) -> dict[str, str]:
         """Serial -> target of the disks that the domain has now. Raises NoSuchDomain."""
 

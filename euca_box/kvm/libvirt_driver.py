@@ -173,6 +173,9 @@ class LibvirtHypervisor:
     async def detach_disk(self, name: str, serial: str) -> None:
         await self._run(lambda: self._detach(name, serial), domain=name)
 
+    async def resize_disk(self, name: str, serial: str, size_bytes: int) -> None:
+        await self._run(lambda: self._resize(name, serial, size_bytes), domain=name)
+
     async def disks(self, name: str) -> dict[str, str]:
         found = await self._run(lambda: disk_elements(self._find(name).XMLDesc(0)), domain=name)
         return {serial: target for serial, (target, _) in found.items()}
@@ -314,6 +317,13 @@ class LibvirtHypervisor:
         domain = self._find(name)
         if disk.serial not in disk_elements(domain.XMLDesc(0)):
             domain.attachDeviceFlags(disk_xml(disk), libvirt.VIR_DOMAIN_AFFECT_LIVE)
+
+    def _resize(self, name: str, serial: str, size_bytes: int) -> None:
+        domain = self._find(name)
+        found = disk_elements(domain.XMLDesc(0)).get(serial)
+        if found is None:
+            raise KvmError(f"{name} has no disk {serial}")
+        domain.blockResize(found[0], size_bytes, libvirt.VIR_DOMAIN_BLOCK_RESIZE_BYTES)
 
     def _detach(self, name: str, serial: str) -> None:
         domain = self._find(name)

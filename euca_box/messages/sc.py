@@ -88,9 +88,9 @@ class ScDeleteSnapshot(Op[Done], role="sc", timeout=60):
 
 @dataclass(frozen=True)
 class ScGrowVolume(Op[StoredVolume], role="sc", timeout=40):
-    """Make it larger, by zeros. A size that it has already is fine.
+    """Make it larger, by zeros; who has it is cut off for a moment. A size that it has already is fine.
 
-    IncorrectState while somebody has it, InvalidVolumeNotFound, InsufficientVolumeCapacity.
+    IncorrectState, InvalidVolumeNotFound, InsufficientVolumeCapacity; Unavailable while it is copied.
     """
 
     volume_id: str

@@ -5,7 +5,7 @@ instance's record lists what is attached to it, so that wish and attachment are 
 """
 
 import enum
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from euca_box.model.machine import Machine
@@ -149,11 +149,12 @@ class Attachment:
 
 @dataclass(frozen=True)
 class VolumeWish:
-    """A volume that a node shall attach to an instance."""
+    """A volume that a node shall attach to an instance. One that grew is the same wish."""
 
     volume_id: str
     device: str
     number: int
+    size_gib: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True)

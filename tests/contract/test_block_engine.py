@@ -207,6 +207,17 @@ async def test_a_volume_that_nobody_holds_grows_by_zeros(world):
     assert await world.read(connection, 2 * SIZE - 512, 512) == bytes(512)
 
 
+async def test_a_volume_that_is_held_grows_and_its_holder_comes_back(world):
+    await world.engine.create("vol-1", SIZE)
+    connection = await world.engine.export("vol-1", 3, None)
+    await world.write(connection, 0, b"before")
+    await world.engine.grow("vol-1", 2 * SIZE)
+    assert await world.engine.exported() == {}
+    assert await world.engine.export("vol-1", 3, None) == connection
+    assert await world.read(connection, 0, 512) == b"before" + bytes(506)
+    await world.write(connection, 2 * SIZE - 512, b"e" * 512)
+
+
 async def test_a_copy_is_the_volume_as_it_was_at_its_moment(world):
     await world.engine.create("vol-1", SIZE)
     connection = await world.engine.export("vol-1", 1, None)

@@ -197,6 +197,28 @@ def test_a_killed_euca_box_disturbs_no_writer_and_adopts_what_is_attached(cloud,
     detach(cloud, volume)
 
 
+def test_a_volume_grows_under_a_guest_that_writes_to_it(cloud, guests, key, volume):
+    guest = guests[0]
+    attach(cloud, volume, guest)
+    disk = disk_of(key, guest, volume)
+    begin_writer(key, guest, disk)
+    cloud.ec2.modify_volume(VolumeId=volume, Size=2)
+    sectors = f"cat /sys/block/{disk.removeprefix('/dev/')}/size"
+    deadline = time.monotonic() + 30
+    while int(run(key, guest, sectors)) != (2 << 30) // 512:
+        assert time.monotonic() < deadline, cloud.output()[-3000:]
+        time.sleep(0.3)
+    before = counted(key, guest)
+    deadline = time.monotonic() + 20
+    while counted(key, guest) <= before:
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    count = end_writer(key, guest)
+    assert records_of(key, guest, disk, count) == list(range(1, count + 1))
+    run(key, guest, f"echo end | dd of={disk} bs=1M seek=2040 conv=fsync,notrunc 2>/dev/null")
+    assert run(key, guest, f"dd if={disk} bs=1M skip=2040 count=1 2>/dev/null | head -c 4") == "end\n"
+
+
 def test_a_forced_detach_frees_the_volume_whatever_the_guest_does(cloud, guests, key, volume):
     first, second = guests
     attach(cloud, volume, first)

@@ -340,17 +340,21 @@ async def test_a_volume_grows_while_nobody_has_it_and_keeps_its_content(tmp_path
         assert await c.engine.volumes() == {volume_id: 3 << 30}
         assert await c.content(volume_id) == {0: b"a"}
         await attached(c, instance_id, volume_id)
-        with pytest.raises(EucaError, match="detached"):
-            await c.ask(ec2.ModifyVolume(volume_id, 4))
+        await c.ask(ec2.ModifyVolume(volume_id, 4))
+        await trio.sleep(5)
+        assert c.hypervisor.sizes == {(instance_id, volume_id): 4 << 30}
+        c.engine.write(c.connection(instance_id, volume_id), 3 << 30, b"beyond")
         with pytest.raises(EucaError, match="smaller"):
             await c.ask(ec2.ModifyVolume(volume_id, 2))
         await c.ask(instances.StopInstances((instance_id,)))
         await c.until(instance_id, "stopped")
-        await c.ask(ec2.ModifyVolume(volume_id, 4))
-        assert await c.engine.volumes() == {volume_id: 4 << 30}
+        await c.ask(ec2.ModifyVolume(volume_id, 5))
+        assert await c.engine.volumes() == {volume_id: 5 << 30}
 
 
-@pytest.mark.parametrize("step", ["clc.modify.after-commit", "sc.grow.after-commit", "clc.modify.after-sc"])
+@pytest.mark.parametrize(
+    "step", ["clc.modify.after-commit", "sc.grow.after-commit", "sc.grow.after-engine", "clc.modify.after-sc"]
+)
 async def test_a_kill_while_a_volume_grows_ends_with_the_larger_one(tmp_path, autojump_clock, step):
     async with cloud(tmp_path) as c:
         volume_id = await c.create_volume()

@@ -71,9 +71,15 @@ async def wish_detached(clc: "Clc", instance_id: str, volume_id: str, *, force: 
     return await clc.instances.change(instance_id, detach)
 
 
-def wishes(record: Instance) -> tuple[VolumeWish, ...]:
+def wishes(clc: "Clc", record: Instance) -> tuple[VolumeWish, ...]:
     """What its node shall have attached."""
-    return tuple(VolumeWish(a.volume_id, a.device, a.number) for a in record.volumes if a.wanted)
+    found = []
+    for attachment in record.volumes:
+        if attachment.wanted:
+            volume = clc.volumes.find(attachment.volume_id)
+            size_gib = volume.size_gib if volume is not None else 0
+            found.append(VolumeWish(attachment.volume_id, attachment.device, attachment.number, size_gib))
+    return tuple(found)
 
 
 def taken(record: Instance, generation: int, reports: Iterable[VolumeReport]) -> Instance:

@@ -1,6 +1,6 @@
 """ModifyVolume: larger, or of another type. The wish is committed, then done, by a loop after a crash.
 
-A guest that runs would not see the new size: the storage daemon of QEMU 7.2 resizes nothing that it exports.
+A guest that runs is told by its node: at its next request it sees the new size.
 """
 
 import logging
@@ -24,7 +24,7 @@ from euca_box.model.instances import InstanceState
 from euca_box.model.paging import page
 from euca_box.model.volumes import VOLUME_TYPES, Modification, ModificationState, Volume, VolumeState
 from euca_box.observe.failpoints import fp
-from euca_box.roles.clc import volumes
+from euca_box.roles.clc import attributes, volumes
 from euca_box.roles.clc.attachments import attachment_of
 from euca_box.roles.clc.rules import stop_if_dry_run
 from euca_box.roles.clc.views import time_view
@@ -114,6 +114,18 @@ async def finish(clc: "Clc", volume_id: str) -> None:
         return replace(current, size_gib=size_gib, volume_type=kind, modification=ended)
 
     await clc.volumes.change(volume_id, end)
+    if not why and wish.target_gib > wish.original_gib:
+        await _tell_guest(clc, volume_id)
+
+
+async def _tell_guest(clc: "Clc", volume_id: str) -> None:
+    """The node hears the size with the next wish; after a crash here, with the next of any kind."""
+    held = attachment_of(clc, volume_id)
+    if held is None or held[0].state is not InstanceState.RUNNING:
+        return
+    instance_id = held[0].instance_id
+    await clc.instances.change(instance_id, lambda r: replace(r, generation=r.generation + 1))
+    await attributes.have_in_force(clc, instance_id)
 
 
 async def describe_volumes_modifications(
@@ -141,11 +153,6 @@ def _check(clc: "Clc", volume: Volume, target_gib: int) -> None:
     if target_gib < volume.size_gib:
         raise InvalidParameterValue(
             f"New size cannot be smaller than existing size: {target_gib} < {volume.size_gib}"
-        )
-    held = attachment_of(clc, volume.volume_id)
-    if held is not None and held[0].state is not InstanceState.STOPPED and target_gib > volume.size_gib:
-        raise UnsupportedOperation(
-            f"{volume.volume_id} grows while it is detached, or its instance is stopped."
         )
 
 

@@ -233,7 +233,7 @@ async def changes_of(clc: "Clc", record: Instance) -> InstanceChanges | None:
         ramdisk=ramdisk.data if ramdisk else None,
         user_data=bytes(row["data"]) if row else b"",
         tags=record.tags,
-        volumes=attachments.wishes(record),
+        volumes=attachments.wishes(clc, record),
     )
 
 

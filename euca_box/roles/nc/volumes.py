@@ -125,7 +125,7 @@ async def _attach(nc: "Nc", instance_id: str, wish: VolumeWish, here: dict[str, 
     serial = serial_of(wish.volume_id)
     if wish in resident.held and serial in here:
         _tell(nc, instance_id, VolumeReport(wish.volume_id, wish.number, "attached"))
-        return True
+        return await _grow(nc, instance_id, wish, serial)
     if serial in here or any(held.volume_id == wish.volume_id and held != wish for held in resident.held):
         return False  # an earlier attachment of it has still to go
     try:
@@ -141,6 +141,22 @@ async def _attach(nc: "Nc", instance_id: str, wish: VolumeWish, here: dict[str, 
     here[serial] = disk.target
     _tell(nc, instance_id, VolumeReport(wish.volume_id, wish.number, "attached"))
     log.info("%s is attached to %s", wish.volume_id, instance_id)
+    return True
+
+
+async def _grow(nc: "Nc", instance_id: str, wish: VolumeWish, serial: str) -> bool:
+    """Have the guest see that the volume is larger than it was when it was plugged in."""
+    held = nc.residents[instance_id].held
+    if any(h == wish and h.size_gib >= wish.size_gib for h in held):
+        return True
+    try:
+        await nc.hypervisor.resize_disk(instance_id, serial, wish.size_gib << 30)
+    except KvmError as error:
+        log.info("%s does not see yet that %s has grown: %s", instance_id, wish.volume_id, error)
+        return False
+    fp("nc.grow.after-resize")
+    await nc.mark(instance_id, held=tuple(wish if h == wish else h for h in held))
+    log.info("%s has %d GiB in %s", wish.volume_id, wish.size_gib, instance_id)
     return True
 
 

@@ -106,14 +106,17 @@ async def grow_volume(sc: "Sc", call: Call, op: messages.ScGrowVolume) -> messag
         kept = sc.volumes.get(op.volume_id)
         if kept is None or kept.state == "deleting":
             raise InvalidVolumeNotFound(op.volume_id)
-        if kept.state != "ready" or kept.exported:
-            raise IncorrectState(f"{op.volume_id} is in use, or not ready.")
+        if kept.state != "ready":
+            raise IncorrectState(f"{op.volume_id} is not ready: {kept.reason or kept.state}")
         if op.size_gib > kept.size_gib:
             _check_sizes(sc, op.size_gib, op.size_gib - kept.size_gib)
             kept = await sc.mark(op.volume_id, size_gib=op.size_gib)
             fp("sc.grow.after-commit")
         try:
             await sc.engine.grow(op.volume_id, kept.size_bytes)
+            fp("sc.grow.after-engine")
+            if kept.exported:
+                await sc.engine.export(op.volume_id, kept.generation, kept.uid)
         except EngineError as error:
             log.warning("%s does not grow: %s", op.volume_id, error)
             raise Unavailable(f"The storage controller cannot grow {op.volume_id} now.") from error
