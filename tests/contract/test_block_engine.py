@@ -1,5 +1,6 @@
 """What a storage controller may rely on, from the fake and from files with real storage daemons alike."""
 
+import contextlib
 import os
 import shutil
 import signal
@@ -326,3 +327,44 @@ async def test_daemons_run_as_their_own_user_and_an_export_is_closed_to_all_but_
     finally:
         await engine.delete("vol-1")
         shutil.rmtree(run)
+
+
+def fill_up(ballast: Path) -> None:
+    with contextlib.suppress(OSError), ballast.open("wb", buffering=0) as file:
+        while file.write(bytes(MIB)):
+            pass
+
+
+@NEEDS
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+async def test_a_full_disk_fails_the_copy_and_what_is_new_and_loses_nothing(tmp_path):
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=48m", "euca-box-test", tmp_path], check=True)
+    world = FileWorld(tmp_path)
+    engine = world.engine
+    try:
+        await engine.create("vol-1", SIZE)
+        connection = await engine.export("vol-1", 1, None)
+        for number in range(28):
+            await world._io(connection, f"write -P {number + 1} {number * MIB} {MIB}")
+
+        await engine.begin_copy("vol-1", "snap-1", None)
+        with trio.fail_after(20):
+            while (found := await engine.copy_progress("vol-1", "snap-1")).state == "copying":
+                await trio.sleep(0.01)
+        assert found.state == "failed"
+        assert "space" in found.reason.lower()
+        await engine.drop_copy("vol-1", "snap-1")
+        assert await engine.copies() == set()
+
+        fill_up(tmp_path / "ballast")
+        with pytest.raises(OSError, match="space"):
+            await world._io(connection, f"write -P 9 {40 * MIB} {MIB}")
+        (tmp_path / "ballast").unlink()
+        await world._io(connection, f"write -P 9 {40 * MIB} {MIB}")
+        for number in (0, 13, 27):
+            assert await world.read(connection, number * MIB, 512) == bytes([number + 1]) * 512
+        assert await world.read(connection, 40 * MIB, 512) == b"\x09" * 512
+    finally:
+        await engine.delete("vol-1")
+        shutil.rmtree(world.run)
+        subprocess.run(["umount", "--lazy", tmp_path], check=True)

@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 
@@ -142,6 +143,25 @@ def test_what_one_guest_wrote_another_reads(cloud, guests, key, volume):
         ["ps", "-o", "uid=", "-p", str(daemon_of(volume))], capture_output=True, text=True
     )
     assert int(daemon.stdout) == 1_899_999_999
+
+
+def test_a_volume_goes_in_and_out_again_and_again(cloud, guests, key, volume):
+    """EUCA_BOX_ATTACHES times; how long each took goes into EUCA_BOX_ATTACH_TIMES, a file."""
+    guest, times = guests[0], []
+    for turn in range(int(os.environ.get("EUCA_BOX_ATTACHES", "5"))):
+        began = time.monotonic()
+        attach(cloud, volume, guest, f"/dev/sd{'fghij'[turn % 5]}")
+        attached = time.monotonic()
+        if turn % 10 == 0:
+            disk = disk_of(key, guest, volume)
+            run(key, guest, f"echo {turn} | dd of={disk} bs=512 seek={turn} conv=fsync,notrunc 2>/dev/null")
+        ready = time.monotonic()
+        detach(cloud, volume)
+        times.append((attached - began, time.monotonic() - ready))
+    assert len(cloud.ec2.describe_volumes(VolumeIds=[volume])["Volumes"][0]["Attachments"]) == 0
+    assert volume not in run(key, guest, "cat /sys/block/vd*/serial")
+    if file := os.environ.get("EUCA_BOX_ATTACH_TIMES"):
+        Path(file).write_text("".join(f"{a:.3f} {d:.3f}\n" for a, d in times))
 
 
 def test_a_volume_is_there_again_after_a_stop_and_a_start(cloud, guests, images, key, group_id, volume):

@@ -93,3 +93,15 @@ async def test_a_guest_whose_disk_fails_is_paused_and_goes_on_when_it_is_healed(
         await until_status(c, instance_id, "ok")
         [domain] = await c.hypervisor.domains()
         assert domain.state.value == "running"
+
+
+async def test_a_guest_that_stood_still_for_a_moment_of_its_disk_goes_on_at_once(tmp_path, autojump_clock):
+    async with cloud(tmp_path) as c:
+        instance_id = await running(c)
+        await trio.sleep(30)
+        for _ in range(3):
+            await trio.sleep(7.3)
+            c.hypervisor.fail_disk(instance_id)
+            c.hypervisor.heal_disk(instance_id)
+            await trio.sleep(0.2)
+            assert c.hypervisor._guests[instance_id].state.value == "running"

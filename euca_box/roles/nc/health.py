@@ -28,7 +28,10 @@ async def look_after(nc: "Nc") -> None:
             await _look(nc)
         except KvmError as error:
             log.warning("the guests could not be looked after: %s", error)
-        await trio.sleep(UNWELL_LOOK_SECONDS if nc.health else LOOK_SECONDS)
+        if nc.health:
+            await trio.sleep(UNWELL_LOOK_SECONDS)  # one that pauses again and again is not asked more often
+        else:
+            await nc.look_bell.wait(LOOK_SECONDS)
 
 
 async def _look(nc: "Nc") -> None:

@@ -43,6 +43,8 @@ async def watch_domains(nc: "Nc") -> None:
         await _compare(nc)
         with trio.move_on_after(LOOK_SECONDS):
             async for event in events:
+                if event.kind == "paused":
+                    nc.look_bell.ring()
                 if event.kind in ("stopped", "crashed"):
                     nc.ends[event.name] = event.kind
                     nc.changed()

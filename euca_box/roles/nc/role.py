@@ -128,6 +128,7 @@ class Nc:
         # (instance, volume) -> since when, and when the guest was last asked to let go of it
         self.detaching: dict[tuple[str, str], tuple[float, float]] = {}
         self.holds: dict[str, float] = {}  # guests that are made to stand still -> until when
+        self.look_bell = Bell()  # a guest stands still: how are they?
         self.steps: dict[str, str] = {}  # what a starting instance is waiting for
         self.bells: dict[str, Bell] = {}
         self.imaging: dict[str, imaging.Task] = {}
