@@ -416,6 +416,7 @@ class App:
         sc = self.config.sc
         zone = sc_role.ScSettings(
             zone=self.config.cloud.zone,
+            host=self.host,
             max_volume_gib=sc.max_volume_gib,
             max_total_gib=sc.max_total_gib,
             reserved_disk_gib=sc.reserved_disk_gib,

@@ -117,14 +117,16 @@ class VolumeConnection:
 
 @dataclass(frozen=True)
 class ScExportVolume(Op[VolumeConnection], role="sc", timeout=40):
-    """Export it to the attachment of this generation, for a QEMU of this user. Twice is harmless.
+    """Export it to the attachment of this generation, for a QEMU of this user on this host.
 
-    An older holder is cut off first. IncorrectState when a newer one has it, InvalidVolumeNotFound.
+    Twice is harmless. An older holder is cut off first. IncorrectState when a newer one has it,
+    InvalidVolumeNotFound, UnsupportedOperation for another host than the storage controller's.
     """
 
     volume_id: str
     generation: int
     uid: int | None = None
+    host: str = ""  # empty: the storage controller's
 
 
 @dataclass(frozen=True)

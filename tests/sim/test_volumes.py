@@ -1,6 +1,7 @@
 """Volumes and attachments through CLC, SC, CC and NC, in virtual time, with a kill at every step."""
 
 import contextlib
+from dataclasses import replace
 
 import pytest
 import trio
@@ -9,7 +10,7 @@ from euca_box.messages import ec2_instances as instances
 from euca_box.messages import ec2_volumes as ec2
 from euca_box.messages.base import system_call
 from euca_box.messages.sc import ScDescribeVolumes, ScExportVolume, ScUnexportVolume
-from euca_box.model.errors import EucaError, IncorrectState
+from euca_box.model.errors import EucaError, IncorrectState, UnsupportedOperation
 from euca_box.observe import failpoints
 from tests.sim.cloud import Killed, cloud
 
@@ -364,3 +365,12 @@ async def test_a_kill_while_a_volume_grows_ends_with_the_larger_one(tmp_path, au
         await trio.sleep(10)
         assert (await c.volume(volume_id)).size == 2
         assert await c.engine.volumes() == {volume_id: 2 << 30}
+
+
+async def test_a_node_of_another_host_is_told_that_it_gets_no_volume(tmp_path, autojump_clock):
+    async with cloud(tmp_path) as c:
+        volume_id = await c.create_volume()
+        c.sc.settings = replace(c.sc.settings, host="n2")
+        with pytest.raises(UnsupportedOperation, match="on n2 only"):
+            await c.bus.ask("sc@z1", ScExportVolume(volume_id, 1, host="n1"), system_call("t"))
+        assert await c.engine.exported() == {}

@@ -7,7 +7,7 @@ from euca_box.blockstore.engine import EngineError, StaleGeneration
 from euca_box.messages import sc as messages
 from euca_box.messages.base import Call, Done
 from euca_box.model.ec2_errors import InvalidVolumeNotFound
-from euca_box.model.errors import IncorrectState, Unavailable
+from euca_box.model.errors import IncorrectState, Unavailable, UnsupportedOperation
 from euca_box.observe.failpoints import fp
 
 if TYPE_CHECKING:
@@ -17,6 +17,8 @@ log = logging.getLogger(__name__)
 
 
 async def export_volume(sc: "Sc", call: Call, op: messages.ScExportVolume) -> messages.VolumeConnection:
+    if op.host and sc.settings.host and op.host != sc.settings.host:
+        raise UnsupportedOperation(f"Volumes are attached on {sc.settings.host} only, not on {op.host[:64]}.")
     async with sc.lock(op.volume_id):
         kept = sc.volumes.get(op.volume_id)
         if kept is None or kept.state == "deleting":
