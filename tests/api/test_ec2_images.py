@@ -2,8 +2,10 @@
 
 import gzip
 import os
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from botocore.exceptions import ClientError
 
 from tests.api.cloud_box import (
     FILE_SYSTEM,
@@ -268,3 +270,26 @@ def test_describe_images_in_pages_gives_each_once(box, ec2):
     code, _ = refused(ec2.describe_images, ImageIds=[box.image], MaxResults=5)
     assert code == "InvalidParameterCombination"
     assert refused(ec2.describe_images, ImageIds=[box.image, "emi-00000000"])[0] == "InvalidAMIID.NotFound"
+
+
+def test_of_many_who_register_one_name_at_once_one_gets_it(box, ec2):
+    box.register("raced", KERNEL)
+    location = ec2.describe_images(Filters=filters(name="raced"))["Images"][0]["ImageLocation"]
+
+    def register(_):
+        try:
+            return ec2.register_image(Name="the one", ImageLocation=location)["ImageId"]
+        except ClientError as error:
+            return error.response["Error"]["Code"]
+
+    with ThreadPoolExecutor(8) as many:
+        found = list(many.map(register, range(8)))
+    assert found.count("InvalidAMIName.Duplicate") == 7, found
+
+
+def test_of_many_copies_with_one_client_token_one_is_made(box, ec2):
+    image_id = box.register("copied", KERNEL)
+    wanted = {"Name": "a copy", "SourceImageId": image_id, "SourceRegion": "us-east-1", "ClientToken": "t"}
+    with ThreadPoolExecutor(8) as many:
+        found = set(many.map(lambda _: ec2.copy_image(**wanted)["ImageId"], range(8)))
+    assert len(found) == 1

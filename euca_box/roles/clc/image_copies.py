@@ -54,13 +54,18 @@ async def create_image(clc: "Clc", call: Call, op: ec2.CreateImage) -> ec2.Creat
             instance_id=record.instance_id, no_reboot=op.no_reboot, snapshots=record.boots_from_volume
         ),
     )
-    await clc.images.add([image])
+    await images.keep_new(clc, image)
     clc.image_bell.ring()
     return ec2.CreateImageResult(image.image_id)
 
 
 async def copy_image(clc: "Clc", call: Call, op: ec2.CopyImage) -> ec2.CopyImageResult:
     """Raises InvalidAMIID.*, InvalidAMIName.*, IdempotentParameterMismatch."""
+    async with clc.image_lock(call.account):
+        return await _copy_image(clc, call, op)
+
+
+async def _copy_image(clc: "Clc", call: Call, op: ec2.CopyImage) -> ec2.CopyImageResult:
     tags = tags_for("image", op.tag_specifications)
     if op.source_region.lower() != clc.settings.region.lower():
         raise InvalidParameterValue(f"This cloud has one region, {clc.settings.region}.")

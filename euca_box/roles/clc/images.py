@@ -102,7 +102,7 @@ async def register_image(clc: "Clc", call: Call, op: ec2.RegisterImage) -> ec2.R
         data=checked.data,
         root_device_name=draft.root_device_name or ROOT_DEVICE,
     )
-    await clc.images.add([image])
+    await keep_new(clc, image)
     return ec2.RegisterImageResult(image.image_id)
 
 
@@ -130,7 +130,7 @@ async def _register_snapshot(
         volumes=wanted,
         data=replace(NO_DATA, bootable=draft.kernel_id is None),
     )
-    await clc.images.add([image])
+    await keep_new(clc, image)
     return ec2.RegisterImageResult(image.image_id)
 
 
@@ -186,7 +186,7 @@ async def _register_bundle(
         raise InvalidManifest(f"The architecture of {bucket}/{key} is not i386 or x86_64.")
     await bundled_images.keep_bundle(clc, call, image.image_id, bucket, key, manifest, secret)
     fp("clc.register.after-keep")
-    await clc.images.add([image])
+    await keep_new(clc, image)
     clc.image_bell.ring()
     made = await image_loop.wait_made(clc, image.image_id, ANSWER_SECONDS)
     if made is not None and made.state is ImageState.FAILED:
@@ -194,6 +194,13 @@ async def _register_bundle(
         await _flush(clc, image.image_id)
         raise InvalidManifest(made.reason)
     return ec2.RegisterImageResult(image.image_id)
+
+
+async def keep_new(clc: "Clc", image: Image) -> None:
+    """Raises InvalidAMIName.Duplicate, also for a name that another request took meanwhile."""
+    async with clc.image_lock(image.account):
+        checked_name(clc, image.account, image.name)
+        await clc.images.add([image])
 
 
 async def deregister_image(clc: "Clc", call: Call, op: ec2.DeregisterImage) -> Returned:

@@ -186,6 +186,7 @@ class Clc:
         self.snapshot_progress: dict[str, int] = {}  # of pending ones, in percent
         self.attach_problems: dict[str, str] = {}  # volume -> why its node has not attached it yet
         self._volume_locks: WeakValueDictionary[str, trio.Lock] = WeakValueDictionary()
+        self._image_locks: WeakValueDictionary[str, trio.Lock] = WeakValueDictionary()
         self.image_news = trio.Event()  # an image is no longer pending
         self.asked_resources: dict[tuple[tuple[str, int, int, int], ...], places.Asked] = {}
         self.image_progress: dict[str, int] = {}  # of pending ones, in percent
@@ -222,6 +223,10 @@ class Clc:
     def volume_lock(self, volume_id: str) -> trio.Lock:
         """Held while it is decided who gets the volume, or that it goes."""
         return self._volume_locks.setdefault(volume_id, trio.Lock())
+
+    def image_lock(self, account: str) -> trio.Lock:
+        """Held while it is decided that the account has no image of a name, or of a client token, yet."""
+        return self._image_locks.setdefault(account, trio.Lock())
 
     def _note(self, before: Instance | None, after: Instance | None) -> None:
         self.census.note(before, after)
