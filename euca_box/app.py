@@ -470,6 +470,7 @@ class App:
             max_images=cloud.max_images,
             terminated_seconds=cloud.terminated_seconds,
             events_days=cloud.events_days,
+            events_most=cloud.events_most,
             mail=self._mail(),
             max_volumes=cloud.max_volumes,
             max_volumes_gib=cloud.max_volumes_gib,

@@ -220,6 +220,9 @@ class Cloud:
     events_days: float = setting(
         90.0, "How long it is kept what was asked of the cloud and by whom.", check=at_least(0)
     )
+    events_most: int = setting(
+        1_000_000, "How many of them are kept, half a GiB for a million; the oldest go.", check=at_least(0)
+    )
     terminated_seconds: float = setting(
         3600.0, "How long a terminated instance stays in the listing.", check=at_least(0)
     )

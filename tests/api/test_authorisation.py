@@ -127,6 +127,14 @@ def test_launching_needs_every_resource_and_conditions_hold_for_each(box: CloudB
     assert refused(ec2.run_instances, **asked, InstanceType="m1.small", TagSpecifications=with_tags) == (
         EC2_DENIED
     )
+    narrow = box.iam_user(
+        "no-groups", allow("ec2:RunInstances", [*every[:3], f"arn:aws:ec2:*::image/{image}"])
+    )
+    group = box.ec2().create_security_group(GroupName="in-structure", Description="d")["GroupId"]
+    interface = {"DeviceIndex": 0, "Groups": [group]}
+    by_structure = box.client_of("ec2", narrow)
+    assert refused(by_structure.run_instances, **asked, NetworkInterfaces=[interface]) == EC2_DENIED
+    assert refused(by_structure.run_instances, **asked, DryRun=True)[0] == "DryRunOperation"
     [made] = ec2.run_instances(**asked, InstanceType="m1.small")["Instances"]
     assert box.instance(made["InstanceId"])["InstanceType"] == "m1.small"
     assert refused(ec2.stop_instances, InstanceIds=[made["InstanceId"]]) == EC2_DENIED

@@ -18,6 +18,7 @@ from euca_box.api.console.app import console_app
 from euca_box.api.console.guard import OPEN, is_ours
 from euca_box.api.console.web import Web
 from euca_box.auth import totp
+from euca_box.roles.clc import events
 from tests.api.browser import Browser, person
 from tests.api.cloud_box import RAMDISK, CloudBox, running_cloud
 
@@ -433,6 +434,18 @@ def test_logins_and_what_is_done_with_objects_are_events(box: CloudBox, alice: B
     assert {("console:LogIn", ""), ("console:LogIn", "LoginRefused"), ("s3:CreateBucket", "")} <= found
     assert {"resource": "noted-bucket"} in [row["parameters"] for row in rows]
     box.in_trio(box.app.clc.attempts._failed.clear)
+
+
+def test_the_oldest_events_go_when_there_are_too_many(tmp_path: Path) -> None:
+    with running_cloud(tmp_path, users=("alice",), events_most=5) as small:
+        ec2 = small.ec2()
+        for number in range(9):
+            ec2.create_key_pair(KeyName=f"k{number}")
+        named = "SELECT parameters FROM event WHERE action = 'ec2:CreateKeyPair' ORDER BY id"
+        small.until(lambda: len(small.rows("clc", named)) == 9)
+        small.await_in_trio(events._sweep, small.app.clc)
+        kept = [json.loads(row["parameters"])["key_name"] for row in small.rows("clc", named)]
+        assert kept == ["k4", "k5", "k6", "k7", "k8"]
 
 
 def test_images_are_registered_and_shared(box: CloudBox, alice: Browser) -> None:

@@ -16,12 +16,13 @@ from euca_box.messages.moments import Moment
 from euca_box.model.accounts import arn
 from euca_box.model.errors import AccessDeniedByPolicy, EucaError, InvalidParameterValue
 from euca_box.roles.clc.authorisation import action_of
-from euca_box.store.store import Row, Statement, StoreError, Value, insert
+from euca_box.store.store import Row, Statement, Value, insert
 
 if TYPE_CHECKING:
     from euca_box.roles.clc.role import Clc
 
-WRITE_SECONDS = 1.0
+WRITE_SECONDS, SWEEP_SECONDS = 1.0, 3600.0
+TOGETHER, SWEEP_ROWS = 500, 10_000
 LONGEST_PARAMETERS, LONGEST_VALUE, MOST_LIMIT = 2000, 200, 200
 MOST_WAITING = 20_000
 _LEFT_OUT = {"user_data", "dry_run", "policy_document", "certificate_body"}
@@ -104,23 +105,26 @@ def _brief(value: Any) -> Any:
 
 
 async def write(clc: "Clc") -> None:
-    """What was noted, and away with what is old."""
-    days = clc.settings.events_days
-    next_sweep = 0.0
+    """What was noted, some at a time so that others commit between, and away with what is old or too much."""
+    swept_at, written = -SWEEP_SECONDS, 0
     while True:
-        noted, clc.new_events = clc.new_events, []
-        batch = [insert("event", row, or_replace=True) for row in noted]
-        if clc.now() >= next_sweep:
-            oldest = clc.now() - days * 86_400
-            batch.append(Statement("DELETE FROM event WHERE id < ?", (f"{int(oldest * 1000):014}",)))
-            next_sweep = clc.now() + 3600
-        if batch:
-            try:
-                await clc.store.write(*batch)
-            except StoreError:
-                clc.new_events = noted + clc.new_events
-                raise
+        while noted := clc.new_events[:TOGETHER]:
+            await clc.store.write(*(insert("event", row, or_replace=True) for row in noted))
+            del clc.new_events[: len(noted)]
+            written += len(noted)
+        if clc.now() - swept_at >= SWEEP_SECONDS or written >= SWEEP_ROWS:
+            await _sweep(clc)
+            swept_at, written = clc.now(), 0
         await trio.sleep(WRITE_SECONDS)
+
+
+async def _sweep(clc: "Clc") -> None:
+    oldest = clc.now() - clc.settings.events_days * 86_400
+    newest = "SELECT id FROM event ORDER BY id DESC LIMIT 1 OFFSET ?"
+    await clc.store.write(
+        Statement("DELETE FROM event WHERE id < ?", (f"{int(oldest * 1000):014}",)),
+        Statement(f"DELETE FROM event WHERE id <= ({newest})", (clc.settings.events_most,)),  # noqa: S608
+    )
 
 
 async def list_events(clc: "Clc", call: Call, op: events.ListEvents) -> events.Events:

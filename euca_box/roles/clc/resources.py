@@ -113,10 +113,26 @@ def _of_ec2(clc: "Clc", call: Call, op: Op[Any]) -> Iterator[Resource]:
             continue
         for value in _texts(getattr(op, attribute, None)):
             yield _existing(clc, call, kind, value)
+    yield from _within(clc, call, op)
     for kind, context in asked.items():  # tags at creation need a second action (EC2 user guide)
         yield Resource(
             _arn(clc, call, kind, "*"), {**context, "ec2:createaction": (name,)}, action="ec2:CreateTags"
         )
+
+
+def _within(clc: "Clc", call: Call, op: Op[Any]) -> Iterator[Resource]:
+    """What stands in structures of the message: snapshots that disks come of, the instance of a copy."""
+    for mapping in getattr(op, "block_device_mappings", ()):
+        if snapshot := getattr(getattr(mapping, "ebs", None), "snapshot_id", None):
+            yield _existing(clc, call, "snapshot", snapshot)
+    for interface in getattr(op, "network_interfaces", ()):
+        for group in getattr(interface, "groups", ()):
+            yield _existing(clc, call, "security-group", group)
+        if subnet := getattr(interface, "subnet_id", None):
+            yield _existing(clc, call, "subnet", subnet)
+    given = getattr(op, "instance_specification", None)
+    if (instance_id := getattr(given, "instance_id", None)) is not None:
+        yield _existing(clc, call, "instance", instance_id)
 
 
 def _existing(clc: "Clc", call: Call, kind: str, value: str) -> Resource:

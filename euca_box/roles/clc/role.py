@@ -128,6 +128,7 @@ class ClcSettings:
     max_snapshots: int = 1000
     snapshot_seconds: float = 24 * 3600.0
     events_days: float = 90.0
+    events_most: int = 1_000_000
     mail: MailSettings = MailSettings()
     max_volumes_gib: int = 0
     vpc_cidr: str = "172.31.0.0/16"
