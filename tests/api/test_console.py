@@ -179,6 +179,21 @@ def test_a_suspended_user_is_out_at_once_and_so_are_sessions_of_an_old_password(
     assert browser.get("/", follow=False).location == "/login"
 
 
+@pytest.mark.parametrize(("pause", "rounds"), [(1801, 1), (1500, 29)])
+def test_a_session_ends_after_idle_time_and_after_half_a_day(box: CloudBox, pause: int, rounds: int) -> None:
+    name = f"idle{pause}"
+    box.add_user(name)
+    browser, now = person(box, name), box.app.clc.now
+    try:
+        for n in range(1, rounds + 1):
+            assert n == 1 or browser.get("/me", follow=False).status == 200
+            box.app.clc.now = lambda n=n: now() + n * pause
+        assert browser.get("/me", follow=False).location == "/login"
+    finally:
+        box.app.clc.now = now
+    assert browser.get("/me", follow=False).location == "/login"  # it does not come back
+
+
 def test_a_password_that_somebody_else_gave_must_be_changed_first(box: CloudBox) -> None:
     box.iam_user("newcomer")
     box.client("iam").create_login_profile(UserName="newcomer", Password=PASSWORD, PasswordResetRequired=True)

@@ -169,6 +169,24 @@ def test_a_list_renews_itself_and_keeps_what_was_ticked(
     person.check_quiet()
 
 
+def test_tabs_that_nobody_sees_keep_no_connection(
+    box: CloudBox, chromium: Any, furnished: dict[str, str]
+) -> None:
+    """More tabs than a browser opens connections to one host; the last one still loads and is live."""
+    person = Person(box, chromium)
+    person.log_in("admin")
+    for _ in range(8):
+        person.page = person.context.new_page()
+        person.go("/instances")
+        person.page.evaluate(
+            "Object.defineProperty(document, 'hidden', {get: () => true, configurable: true});"
+            "document.dispatchEvent(new Event('visibilitychange'))"
+        )
+    person.page = person.context.new_page()
+    person.go("/instances")
+    person.page.get_by_text("live", exact=True).wait_for()
+
+
 def test_by_keyboard_alone_from_asking_for_an_account_to_an_instance(
     box: CloudBox, chromium: Any, furnished: dict[str, str]
 ) -> None:

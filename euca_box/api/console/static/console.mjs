@@ -53,7 +53,16 @@ function watch(kinds) {
     seen = now; // also at the first news: something may have changed since the page was made
     await renew();
   };
-  connect();
+  // A browser opens six connections to a host: tabs that nobody sees keep none.
+  document.addEventListener("visibilitychange", () => {
+    if (document.hidden) {
+      clearTimeout(timer);
+      source?.close();
+    } else {
+      connect();
+    }
+  });
+  if (!document.hidden) connect();
 }
 
 // The page anew, without what somebody is just doing in it.
