@@ -33,7 +33,7 @@ from euca_box.net.network import (
 from euca_box.net.nft import Nft
 from euca_box.net.nft_watch import TableWatch
 from euca_box.net.planes import plane_of
-from euca_box.net.ruleset import NetworkState, Ruleset, build_ruleset, difference
+from euca_box.net.ruleset import NetworkState, Ruleset, Texts, build_ruleset, difference
 from euca_box.net.saved import SavedState
 from euca_box.net.taps import create_tap
 from euca_box.net.tunnels import Remotes, Tunnels
@@ -54,6 +54,7 @@ class EdgeHost:
         self._plane = plane_of(settings, self.links)
         self._tunnels = Tunnels(settings, self.links)
         self._rules = Ruleset()
+        self._texts = Texts()
         self._dhcp = DhcpServer(settings)
         self._saved = SavedState(settings.state_dir)
         self._ledger = Ledger(settings.state_dir / "ledger.json")
@@ -117,11 +118,16 @@ class EdgeHost:
         return known + [Port(f"i-{device[1:]}", device, "", "", (), "") for device in strangers]
 
     def set_groups(self, groups: Sequence[SecurityGroup]) -> None:
+        known, wanted = self.state.groups, dict[str, SecurityGroup]()
         for group in groups:
-            check_group(group)
-        wanted = {group.group_id: group for group in groups}
-        if wanted != self.state.groups:
-            self._saved.save_groups(wanted)
+            same = known.get(group.group_id)
+            if same is not None and same == group:
+                wanted[group.group_id] = same  # the object of before: its text is known
+            else:
+                check_group(group)
+                wanted[group.group_id] = group
+        self._saved.save_groups([g for i, g in wanted.items() if g is not known.get(i)])
+        self._saved.forget_groups(known.keys() - wanted.keys())
         before = self.state
         self._become(replace(self.state, groups=wanted))
         self._cut_revoked(before)
@@ -282,7 +288,7 @@ class EdgeHost:
         When it does not know what we believe it knows, tell it everything.
         """
         state = self._with_devices(state)
-        rules = build_ruleset(state)
+        rules = build_ruleset(state, self._texts)
         commands = difference(self.settings, self._rules, rules)
         self.state = state
         if not commands:
@@ -307,7 +313,7 @@ class EdgeHost:
 
     def _reload_firewall(self) -> None:
         self.state = self._with_devices(self.state)
-        rules = build_ruleset(self.state)
+        rules = build_ruleset(self.state, self._texts)
         self._tell(base_ruleset(self.settings) + difference(self.settings, Ruleset(), rules))
         self._rules = rules
 

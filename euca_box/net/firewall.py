@@ -22,6 +22,7 @@ table bridge {table} {{
   set ip4 {{ type ifname . ether_addr . ipv4_addr; }}
   chain from_port {{
     type filter hook prerouting priority -300; policy accept;
+    ether type ip iifname . ether saddr . ip saddr @ip4 th sport != 67 accept comment "nearly all packets"
     iifname @guarded jump guest
   }}
   chain guest {{
@@ -127,9 +128,8 @@ table inet {table} {{
   }}
   chain forward {{
     type filter hook forward priority -5; policy accept;
-    oifname "{tunnel}" tcp flags syn tcp option maxseg size set rt mtu
+{fit}    ct state established,related accept
     iifname != @guest_links oifname != @guest_links iifname != "{tunnel}" oifname != "{tunnel}" accept
-    ct state established,related accept
     ct state invalid drop
 {strict}    meta nfproto != ipv4 drop
     iifname "{tunnel}" oifname @guest_links ip saddr @remote accept comment "judged in to_guest"
@@ -146,9 +146,10 @@ table inet {table} {{
   }}
   chain to_guest {{
     type filter hook postrouting priority 200; policy accept;
+    ct state established accept
     oifname != @guest_links accept
     icmp type redirect drop comment "the neighbour is on the link, but isolated"
-    ct state established,related accept
+    ct state related accept
     ip saddr {gateway} udp sport 67 udp dport 68 accept
     ip saddr @gateways udp sport 67 udp dport 68 accept
     ip daddr @remote accept comment "in a segment, bridged where br_netfilter calls: judged on its host"
@@ -160,6 +161,8 @@ table inet {table} {{
 
 # A connection that was cut would else be taken for a new one of its server's.
 _NO_PICK_UP = """    ct state new tcp flags & (fin | syn | rst | ack) != syn drop
+"""
+_FIT = """    oifname "{tunnel}" tcp flags syn tcp option maxseg size set rt mtu
 """
 _FROM_HOSTS_ONLY = """    udp dport {port} ip saddr != @hosts counter drop comment "tunnels of strangers"
 """
@@ -177,6 +180,7 @@ def base_ruleset(settings: NetworkSettings) -> str:
         "table": settings.table,
         "tunnel": tunnel_of(settings.bridge),
         "between": _SEGMENTS if settings.mode == "MANAGED" else _ISOLATED,
+        "fit": _FIT.format(tunnel=tunnel_of(settings.bridge)) if settings.tunnel else "",
         "strict": _NO_PICK_UP if settings.cut_revoked else "",
         "input": _FROM_HOSTS_ONLY.format(port=settings.tunnel.port) if settings.tunnel else "",
         "subnet": settings.subnet,

@@ -44,12 +44,19 @@ def test_a_rule_reads_as_one_line(rule: Rule, text: str) -> None:
 
 
 def test_a_port_finds_its_chains_by_its_address() -> None:
-    rules = build_ruleset(state_of(replace(PORT, group_ids=(A, B))))
+    alone = build_ruleset(state_of(PORT))
+    assert alone.elements["inet", "in_of"] == {"172.31.0.5 : jump in_sg_0000000a"}
 
-    assert rules.elements["inet", "in_of"] == {"172.31.0.5 : jump in_i_00000001"}
-    assert rules.chains["in_i_00000001"] == ("jump in_sg_0000000a", "jump in_sg_0000000b")
+    both = replace(PORT, group_ids=(A, B))
+    other = replace(both, instance_id="i-00000002", device="t00000002", private_ip="172.31.0.6")
+    rules = build_ruleset(state_of(both, other))
+
+    [one, two] = sorted(rules.elements["inet", "in_of"])
+    shared = one.removeprefix("172.31.0.5 : jump ")
+    assert two == f"172.31.0.6 : jump {shared}"
+    assert rules.chains[shared] == ("jump in_sg_0000000a", "jump in_sg_0000000b")
     assert rules.chains["in_sg_0000000a"] == ()
-    assert rules.elements["inet", "members_sg_0000000b"] == {"172.31.0.5"}
+    assert rules.elements["inet", "members_sg_0000000b"] == {"172.31.0.5", "172.31.0.6"}
 
 
 def test_nothing_changed_is_nothing_said() -> None:

@@ -60,7 +60,7 @@ def test_what_was_saved_is_loaded(tmp_path: Path) -> None:
     assert saved.load() == NetworkState()
 
     saved.save_port(PORT)
-    saved.save_groups({GROUP.group_id: GROUP})
+    saved.save_groups([GROUP])
     saved.save_public({"172.30.0.10": "172.31.0.5"})
 
     assert SavedState(tmp_path / "new").load() == NetworkState(
