@@ -98,6 +98,19 @@ class Place:
 
         return read
 
+    def tally(
+        self, marks: list[bytes], device: str = "eth0", seconds: float = 0.5
+    ) -> Callable[[], list[int]]:
+        """Begin to count frames with each of these; the answer waits until none has come for a while."""
+        command = ("tally", str(seconds), device, *(mark.hex() for mark in marks))
+        counter = self.start(sys.executable, str(HERE / "probe.py"), *command)
+
+        def read() -> list[int]:
+            assert counter.stdout is not None
+            return [int(word) for word in counter.stdout.readline().split()]
+
+        return read
+
     def send_datagrams(self, address: object, port: int, data: bytes, count: int = 20) -> None:
         self.run(
             sys.executable,
@@ -164,6 +177,9 @@ class Guest(Place):
         self.ip("addr", "add", f"{self.address}/{network.prefixlen}", "dev", "eth0")
         self.ip("route", "add", "default", "via", str(network[1]))
         return self
+
+    def send_in_turns(self, count: int, *frames: bytes) -> None:
+        self.run(sys.executable, str(HERE / "probe.py"), "turns", str(count), *(f.hex() for f in frames))
 
     def send_frames(self, frame: bytes, count: int = 20) -> None:
         self.run(sys.executable, str(HERE / "probe.py"), "frames", str(count), frame.hex())

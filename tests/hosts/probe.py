@@ -6,6 +6,8 @@ dial tcp|udp IP PORT [SOURCE]   prints the answer, or "none"
 hold IP PORT              dials once, then for each line on stdin asks again and prints the answer
 frames COUNT HEX          sends the frame COUNT times from eth0
 datagrams COUNT IP PORT HEX     sends the UDP datagram COUNT times
+turns COUNT HEX...              sends the frames in turns, COUNT times each
+tally SECONDS DEVICE HEX...     prints "ready", then how many frames with each HEX came before a pause
 count HEX SECONDS         prints "ready", then how many frames that contain HEX arrived at eth0
 """
 
@@ -70,6 +72,40 @@ def frames(count: str, data: str) -> None:
         raw.send(bytes.fromhex(data))
 
 
+def turns(count: str, *datas: str) -> None:
+    """In turns, and no faster than a guest's wire takes them."""
+    raw = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+    raw.bind(("eth0", 0))
+    for number in range(int(count)):
+        for data in datas:
+            raw.send(bytes.fromhex(data))
+        if number % 20 == 19:
+            time.sleep(0.004)
+
+
+def tally(seconds: str, device: str, *marks: str) -> None:
+    """Until nothing has come for so long."""
+    raw = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
+    raw.setsockopt(socket.SOL_SOCKET, 33, 1 << 24)  # SO_RCVBUFFORCE
+    raw.bind((device, 0))
+    print("ready", flush=True)
+    wanted = [bytes.fromhex(mark) for mark in marks]
+    found, deadline = [0] * len(wanted), time.monotonic() + 5
+    while (left := deadline - time.monotonic()) > 0:
+        raw.settimeout(left)
+        try:
+            frame, origin = raw.recvfrom(2000)
+        except TimeoutError:
+            break
+        if origin[2] == socket.PACKET_OUTGOING:
+            continue
+        for number, mark in enumerate(wanted):
+            if mark in frame:
+                found[number] += 1
+        deadline = time.monotonic() + float(seconds)
+    print(*found)
+
+
 def datagrams(count: str, address: str, port: str, data: str) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         for _ in range(int(count)):
@@ -99,6 +135,8 @@ if __name__ == "__main__":
         "hold": hold,
         "frames": frames,
         "datagrams": datagrams,
+        "turns": turns,
+        "tally": tally,
         "count": count,
     }
     modes[sys.argv[1]](*sys.argv[2:])
