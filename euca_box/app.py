@@ -10,6 +10,7 @@ import logging
 import random
 import re
 import shutil
+import socket
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
@@ -28,6 +29,8 @@ from euca_box.api.admin.app import admin_app
 from euca_box.api.configuration.query import ConfigurationQuery
 from euca_box.api.console.app import console_app
 from euca_box.api.console.web import Web
+from euca_box.api.dns.answers import Zones
+from euca_box.api.dns.server import NOBODY, DnsServer, bind_dns
 from euca_box.api.ec2.query import Ec2Query
 from euca_box.api.health import Health
 from euca_box.api.iam.query import IamQuery
@@ -56,8 +59,10 @@ from euca_box.drivers import Drivers, guest_uids, open_drivers, usable_uid
 from euca_box.initialise import host_addresses
 from euca_box.kvm.accelerator import Accelerator
 from euca_box.messages.base import Call, Op, system_call
+from euca_box.messages.dns import AddressesInUse, ListAddressesInUse
 from euca_box.messages.nc import NcDescribeMetadata
 from euca_box.model.accounts import LENDER, AccessKey, Principal
+from euca_box.model.instance_names import InstanceNames
 from euca_box.model.instances import VmType
 from euca_box.model.metadata import InstanceMetadata
 from euca_box.model.quotas import Quota, Quotas, parse_quota
@@ -102,6 +107,7 @@ class App:
     stop: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
+        self.name_sockets: list[tuple[socket.socket, socket.socket]] = []
         self.host = host_name()
         self.bridge = Bridge()
         self.transport = MemoryTransport()
@@ -143,6 +149,9 @@ class App:
         except server.PortTaken:
             for listener in self.listeners:
                 listener.bound.close()
+            for pair in self.name_sockets:
+                for bound in pair:
+                    bound.close()
             raise
 
     def _bind(self) -> None:
@@ -157,9 +166,37 @@ class App:
             tls = None if plain else self.data.tls
             self.listeners.append(server.bind(host, api.port, tls, "api.port"))
         self.consoles = [server.bind(h, api.console_port, self.data.tls, "api.console_port") for h in hosts]
+        self._bind_names()
         self.metadata = (
             server.bind(gateway, api.metadata_port, None, "api.metadata_port") if gateway else None
         )
+
+    def _bind_names(self) -> None:
+        """Of the cloud's domain, where it has one. Raises PortTaken."""
+        dns = self.config.dns
+        if not dns.domain or "clc" not in self.roles:
+            return
+        listen = ["127.0.0.1", *host_addresses(without=self.config.network.bridge)]
+        for host in listen if dns.listen == ["auto"] else dns.listen:
+            try:
+                self.name_sockets.append(bind_dns(host, dns.port))
+            except OSError as error:
+                raise server.PortTaken(
+                    f"dns.port {dns.port} on {host}: {error.strerror}. Free it, or set dns.listen, dns.port."
+                ) from None
+
+    def _name_server(self) -> DnsServer:
+        dns = self.config.dns
+        addresses = host_addresses(without=self.config.network.bridge)
+        own = dns.service_address or next(iter(addresses), "127.0.0.1")
+        call = system_call("dns")
+
+        async def look() -> AddressesInUse:
+            found: AddressesInUse = await self.ask("clc", ListAddressesInUse(), call)
+            return found
+
+        zones = Zones(InstanceNames(dns.domain), own, lambda: NOBODY, serial=int(time.time()))
+        return DnsServer(zones, look)
 
     # Life
 
@@ -230,6 +267,8 @@ class App:
                 signer = IdentitySigner(*self.data.identity)
                 app = with_hop_limits(metadata_app(self._describe_guest, clock=time.time, signer=signer))
                 group.create_task(server.run_server(app, self.metadata, wait, engine))
+            if self.name_sockets:
+                group.create_task(self._name_server().run(self.name_sockets, wait))
             admin = server.bind_unix(self.data.admin_socket)
             group.create_task(server.run_server(admin_app(self.ask, self.status), admin, wait, engine))
 
@@ -282,7 +321,9 @@ class App:
     ) -> front.Front:
         with_clc = "clc" in self.roles
         api = self.config.api
-        domains = (api.domain,) if api.domain else ()
+        domains: tuple[str, ...] = (api.domain,) if api.domain else ()
+        if self.config.dns.domain:
+            domains += (InstanceNames(self.config.dns.domain).walrus,)
         website_domains = ("s3-website.localhost", *((api.website_domain,) if api.website_domain else ()))
         s3 = (
             None
@@ -386,6 +427,7 @@ class App:
             inject_keys=nc.inject_keys,
             first_uid=guest_uids(nc.first_guest_uid),
             network_mode=self.plan.mode,
+            dns_domain=self.config.dns.domain,
             tunnel_address=str(tunnel.address) if tunnel else "",
         )
         return nc_role.Nc(
@@ -479,6 +521,7 @@ class App:
             snapshot_seconds=cloud.snapshot_seconds,
             attach_seconds=cloud.attach_seconds,
             network_mode=self.config.network.mode,
+            dns_domain=self.config.dns.domain,
             automatic_public_addresses=self.config.network.automatic_public_addresses,
             vpc_cidr=str(self.plan.subnet) if self.plan else clc_role.ClcSettings.vpc_cidr,
             subnet_cidr=str(self.plan.subnet) if self.plan else clc_role.ClcSettings.subnet_cidr,

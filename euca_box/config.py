@@ -313,6 +313,28 @@ class Network:
     dns: list[str] = setting([], "Name servers for the guests. Empty: those of this host.")
 
 
+_LABEL = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
+
+
+@attrs.frozen
+class Dns:
+    """Names for instances and buckets; off while there is no domain"""
+
+    domain: str = setting(
+        "",
+        "The cloud's domain, as cloud.example.com: euca-A-B-C-D.eucalyptus.DOMAIN for public addresses, "
+        "BUCKET.walrus.DOMAIN for buckets; private ones are in eucalyptus.internal. Empty: off.",
+        check=shaped(rf"({_LABEL}(\.{_LABEL})*)?", "a domain, in lower case"),
+    )
+    listen: list[str] = setting(
+        ["auto"], 'Addresses to answer on. "auto": loopback and every address of this host.'
+    )
+    port: int = setting(53, "UDP and TCP.", check=at_least(0, 65535))
+    service_address: str = setting(
+        "", "Where walrus.DOMAIN leads. Empty: the first address of this host.", check=_address_or_none
+    )
+
+
 @attrs.frozen
 class Walrus:
     """Walrus, the object store"""
@@ -484,6 +506,7 @@ class Config:
     cloud: Cloud = attrs.field(factory=Cloud)
     network: Network = attrs.field(factory=Network)
     mail: Mail = attrs.field(factory=Mail)
+    dns: Dns = attrs.field(factory=Dns)
     walrus: Walrus = attrs.field(factory=Walrus)
     cc: Cc = attrs.field(factory=Cc)
     sc: Sc = attrs.field(factory=Sc)

@@ -18,6 +18,7 @@ from euca_box.kvm.accelerator import Accelerator
 from euca_box.kvm.cgroups import Cgroups, find_cgroups
 from euca_box.kvm.hypervisor import Hypervisor
 from euca_box.kvm.libvirt_driver import open_libvirt
+from euca_box.model.instance_names import InstanceNames
 from euca_box.net.host_network import HostNetwork
 from euca_box.net.network import NetError, Network, NetworkSettings
 from euca_box.network_plan import NetworkPlan, tunnel_of
@@ -93,12 +94,16 @@ async def open_drivers(
     """Raises KvmError, NetError."""
     uid, bridge = config.nc.qemu_uid, config.network.bridge
     _lock_bridge(bridge)
+    names = InstanceNames(config.dns.domain)
     ranges = tuple((IPv4Address(ip), IPv4Address(ip)) for ip in plan.public_addresses)
     network = HostNetwork(
         NetworkSettings(
             mode=plan.mode,
             tunnel=tunnel_of(config),
             cut_revoked=config.network.cut_revoked,
+            name_server=f"127.0.0.1#{config.dns.port}" if config.dns.domain else "",
+            own_domains=(names.internal, names.domain) if names.domain else (),
+            domain=names.internal,
             subnet=plan.subnet,
             gateway=plan.gateway,
             state_dir=data.path / "nc" / "net",

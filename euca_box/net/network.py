@@ -72,6 +72,8 @@ class NetworkSettings:
     uplink: str | None = None
     dns: tuple[str, ...] = ()
     domain: str = "ec2.internal"
+    name_server: str = ""  # ADDRESS#PORT that knows `own_domains`; others are asked of `dns`
+    own_domains: tuple[str, ...] = ()
     table_prefix: str = "euca_"
     run_dir: Path = Path("/run/euca-box/net")
     mode: str = "EDGE"

@@ -406,11 +406,12 @@ def running_cloud(
     *,
     users: tuple[str, ...] = ("alice", "mallory"),
     api: dict[str, Any] | None = None,
+    dns: dict[str, Any] | None = None,
     **cloud: Any,
 ) -> Iterator[CloudBox]:
     """The box with the user admin and these, each in an account of its own.
 
-    `cloud`: settings of [cloud]; images are public unless it says otherwise. `api`: settings of [api].
+    `cloud`: settings of [cloud]; images are public unless it says otherwise. `api`, `dns`: of [api], [dns].
     """
     started: list[CloudBox] = []
     ready = threading.Event()
@@ -419,7 +420,7 @@ def running_cloud(
     def run() -> None:
         try:
             with asyncio.Runner() as runner:
-                runner.run(_main(folder, _config(cloud, api or {}), started, ready))
+                runner.run(_main(folder, _config(cloud, api or {}, dns or {}), started, ready))
         except BaseException as error:
             broken.append(error)
         finally:
@@ -492,12 +493,13 @@ async def _main(folder: Path, config: Config, started: list[CloudBox], ready: th
         shutil.rmtree(data.run_dir, ignore_errors=True)
 
 
-def _config(cloud: dict[str, Any], more: dict[str, Any]) -> Config:
+def _config(cloud: dict[str, Any], more: dict[str, Any], dns: dict[str, Any]) -> Config:
     config = Config()
     api = attrs.evolve(config.api, listen=["127.0.0.1"], port=0, console_port=0, metadata_port=0, **more)
     return attrs.evolve(
         config,
         api=api,
+        dns=attrs.evolve(config.dns, **dns),
         cloud=attrs.evolve(config.cloud, **{"images_public": True, **cloud}),
         cc=attrs.evolve(config.cc, cooling_seconds=0.0),
         sc=attrs.evolve(config.sc, cache_gib=0.0),

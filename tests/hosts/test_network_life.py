@@ -69,6 +69,31 @@ def test_guests_find_each_other_by_name(lab: Lab) -> None:
     assert other.address in answer
 
 
+def test_names_of_the_cloud_are_asked_of_its_name_server_and_other_names_are_not(lab: Lab) -> None:
+    lab.kill_agent()
+    domains = ("eucalyptus.internal", "cloud.example")
+    lab.start_agent(name_server="127.0.0.1#5300", own_domains=domains, domain=domains[0])
+    lab.call("prepare")
+    pid_file = lab.directory / "names.pid"
+    lab.host.run(
+        "dnsmasq", "--conf-file=/dev/null", "--port=5300", "--listen-address=127.0.0.1", "--bind-interfaces",
+        "--no-resolv", "--no-hosts", "--address=/euca-10-9-8-7.eucalyptus.internal/10.9.8.7",
+        "--address=/walrus.cloud.example/10.9.8.1", "--address=/secret.example.org/10.9.8.2",
+        f"--pid-file={pid_file}",
+    )  # fmt: skip
+    guest = lab.given_guest(1)
+    try:
+        for name, address in (
+            ("euca-10-9-8-7.eucalyptus.internal", "10.9.8.7"),
+            ("b.walrus.cloud.example", "10.9.8.1"),
+        ):
+            assert address in guest.run("busybox", "nslookup", name, "172.31.0.1", fails=True)
+        other = guest.run("busybox", "nslookup", "secret.example.org", "172.31.0.1", fails=True)
+        assert "10.9.8.2" not in other
+    finally:
+        lab.host.run("kill", pid_file.read_text().strip())
+
+
 def test_the_chosen_subnet_hides_no_route_but_may_be_our_own(lab: Lab) -> None:
     def chosen(bridge: str) -> str:
         code = f"from euca_box.net.subnets import *; print(choose_addresses({bridge!r}).subnet)"

@@ -45,7 +45,6 @@ FILTERS = {
     "block-device-mapping.volume-id": lambda r: [a.volume_id for a in r.volumes],
     "availability-zone": lambda r: r.zone,
     "client-token": lambda r: r.client_token,
-    "dns-name": lambda r: r.public_ip or r.private_ip,
     "hypervisor": lambda r: "xen",
     "image-id": lambda r: ids.image_names(r.image_id),
     "instance-id": lambda r: r.instance_id,
@@ -61,7 +60,6 @@ FILTERS = {
     "launch-time": lambda r: datetime.fromtimestamp(r.launch_time, UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z"),
     "monitoring-state": lambda r: "enabled" if r.monitoring else "disabled",
     "owner-id": lambda r: r.account,
-    "private-dns-name": lambda r: views.dns_name(r.private_ip),
     "private-ip-address": lambda r: r.private_ip,
     "product-code": lambda r: r.product_codes,
     "product-code.type": lambda r: ProductCode("").product_code_type if r.product_codes else None,
@@ -376,6 +374,8 @@ def _by_group_name(clc: "Clc") -> dict[str, "admission.NamesOf"]:
     return {
         "instance.group-name": names,
         "network-interface.group-name": names,
+        "dns-name": lambda r: [clc.views.names.public(r.public_ip) or r.private_ip or ""],
+        "private-dns-name": lambda r: [clc.views.names.private(r.private_ip)],
         "vpc-id": lambda r: [clc.settings.vpc_id],
         "subnet-id": lambda r: [clc.settings.subnet_id],
     }

@@ -39,6 +39,9 @@ from euca_box.messages import (
     ec2_vpcs,
     sts,
 )
+from euca_box.messages import (
+    dns as dns_messages,
+)
 from euca_box.model.accounts import Principal
 from euca_box.model.addresses import Address
 from euca_box.model.bundle_tasks import BundleTask
@@ -61,6 +64,7 @@ from euca_box.roles.clc import (
     bundle_tasks,
     certificates,
     console,
+    dns,
     events,
     group_rules,
     groups,
@@ -135,6 +139,7 @@ class ClcSettings:
     subnet_cidr: str = "172.31.0.0/20"
     network_mode: str = "EDGE"
     automatic_public_addresses: bool = True
+    dns_domain: str = ""
     # one default VPC and subnet for all accounts of this zone
     vpc_id: str = "vpc-00000001"
     subnet_id: str = "subnet-00000001"
@@ -390,4 +395,5 @@ OPERATIONS: Operations = {
     admin.ResetVmType: vm_types.reset_vm_type,
     admin.DescribeCloud: places.describe_cloud,
     admin.TraceNetwork: traces.trace_network,
+    dns_messages.ListAddressesInUse: dns.list_addresses_in_use,
 }

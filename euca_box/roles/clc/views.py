@@ -12,6 +12,7 @@ from euca_box.model import ids
 from euca_box.model.addresses import Address
 from euca_box.model.groups import SecurityGroup
 from euca_box.model.images import Image, Origin
+from euca_box.model.instance_names import InstanceNames
 from euca_box.model.instances import Instance, InstanceState, server_error
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ class Views:
         self, settings: "ClcSettings", groups: "Records[SecurityGroup]", addresses: "Records[Address]"
     ) -> None:
         self._settings = settings
+        self.names = InstanceNames(settings.dns_domain)
         self._groups = groups
         self._addresses = addresses
         self._reservations: dict[str, tuple[tuple[Instance, ...], ec2_instances.Reservation]] = {}
@@ -75,8 +77,8 @@ class Views:
             instance_id=record.instance_id,
             image_id=record.image_id,
             state=state_view(record.state),
-            private_dns_name=dns_name(private_ip),
-            public_dns_name=public_ip or private_ip or "",
+            private_dns_name=self.names.private(private_ip),
+            public_dns_name=self.names.public(public_ip) or private_ip or "",
             state_transition_reason=record.transition,
             ami_launch_index=record.launch_index,
             instance_type=record.instance_type,
@@ -161,13 +163,15 @@ class Views:
         association = None
         if record.public_ip:
             owner = record.account if record.elastic else "amazon"
-            association = ec2_instances.NetworkInterfaceAssociation(owner, record.public_ip, record.public_ip)
+            association = ec2_instances.NetworkInterfaceAssociation(
+                owner, record.public_ip, self.names.public(record.public_ip)
+            )
         return ec2_instances.NetworkInterface(
             network_interface_id="eni-" + record.instance_id.partition("-")[2],
             mac_address=record.mac or ids.mac_of(record.instance_id),
             owner_id=record.account,
             private_ip_address=record.private_ip or "",
-            private_dns_name=dns_name(record.private_ip),
+            private_dns_name=self.names.private(record.private_ip),
             subnet_id=self._settings.subnet_id,
             vpc_id=self._settings.vpc_id,
             groups=groups,
@@ -232,12 +236,3 @@ def mappings_view(record: Instance) -> tuple[ec2_instances.InstanceBlockDeviceMa
         )
         for attachment in record.volumes
     )
-
-
-def host_name(private_ip: str) -> str:
-    """`ip-172-31-0-5`, as AWS names hosts by their private address."""
-    return "ip-" + private_ip.replace(".", "-")
-
-
-def dns_name(private_ip: str | None) -> str:
-    return f"{host_name(private_ip)}.ec2.internal" if private_ip else ""

@@ -325,15 +325,17 @@ def _subnet(clc: "Clc", account: str) -> ec2.Subnet:
 
 def _interface(clc: "Clc", record: Instance) -> ec2.NetworkInterfaceInfo:
     private_ip = record.private_ip or ""
+    private_name = clc.views.names.private(private_ip)
     association = None
     if record.public_ip:
-        association = ec2.InterfaceAssociation("amazon", record.public_ip, record.public_ip)
+        name = clc.views.names.public(record.public_ip)
+        association = ec2.InterfaceAssociation("amazon", record.public_ip, name)
         elastic = clc.views.elastic_address(record, record.public_ip)
         if elastic is not None:
             association = ec2.InterfaceAssociation(
                 record.account,
                 record.public_ip,
-                record.public_ip,
+                name,
                 elastic.allocation_id,
                 elastic.association_id,
             )
@@ -344,7 +346,7 @@ def _interface(clc: "Clc", record: Instance) -> ec2.NetworkInterfaceInfo:
         availability_zone=record.zone,
         mac_address=record.mac or ids.mac_of(record.instance_id),
         private_ip_address=private_ip,
-        private_dns_name=views.dns_name(private_ip),
+        private_dns_name=private_name,
         subnet_id=clc.settings.subnet_id,
         vpc_id=clc.settings.vpc_id,
         groups=clc.views.group_identifiers(record.group_ids),
@@ -352,7 +354,7 @@ def _interface(clc: "Clc", record: Instance) -> ec2.NetworkInterfaceInfo:
             f"eni-attach-{digits}", record.instance_id, record.account, views.time_view(record.launch_time)
         ),
         private_ip_addresses=(
-            ec2.InterfacePrivateAddress(private_ip, views.dns_name(private_ip), association=association),
+            ec2.InterfacePrivateAddress(private_ip, private_name, association=association),
         ),
         association=association,
     )

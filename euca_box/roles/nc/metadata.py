@@ -33,11 +33,6 @@ async def set_credentials(nc: "Nc", call: Call, op: NcSetCredentials) -> Done:
     return Done()
 
 
-def host_name(private_ip: str) -> str:
-    """`ip-172-31-0-5`, as AWS names hosts by their private address."""
-    return "ip-" + private_ip.replace(".", "-")
-
-
 def _block_devices(spec: InstanceSpec) -> dict[str, str]:
     """`ephemeral` is what 1.6.2 called AWS's ephemeral0."""
     root = spec.root_device_name.removeprefix("/dev/")
@@ -61,7 +56,7 @@ def _metadata(nc: "Nc", resident: "Resident") -> InstanceMetadata:
         instance_type=spec.vm_type.name,
         private_ip=where.private_ip,
         mac=where.mac or ids.mac_of(spec.instance_id),
-        hostname=f"{host_name(where.private_ip)}.ec2.internal",
+        hostname=nc.names.private(where.private_ip),
         account_id=spec.account,
         zone=spec.zone,
         region=spec.region,
@@ -72,7 +67,7 @@ def _metadata(nc: "Nc", resident: "Resident") -> InstanceMetadata:
         manifest_path=spec.image.location,
         product_codes=spec.product_codes,
         public_ip=where.public_ip or "",
-        public_hostname=where.public_ip or "",
+        public_hostname=nc.names.public(where.public_ip),
         key_name=spec.key_name or "",
         public_key=spec.public_key,
         user_data=spec.user_data,

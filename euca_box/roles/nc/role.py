@@ -22,6 +22,7 @@ from euca_box.messages.cc import Sample
 from euca_box.messages.instance_spec import InstanceSpec, Placement
 from euca_box.messages.walrus import GetDecryptedImage, GetImageUrl
 from euca_box.model.images import ImageData
+from euca_box.model.instance_names import InstanceNames
 from euca_box.model.instances import Reason
 from euca_box.model.metadata import RoleCredentials
 from euca_box.model.volumes import VolumeReport, VolumeWish
@@ -69,6 +70,7 @@ class NcSettings:
     inject_keys: bool = False
     first_uid: int = 0  # of the users of guests; 0: all run as one
     network_mode: str = "EDGE"
+    dns_domain: str = ""
     tunnel_address: str = ""  # on the network between the nodes
 
 
@@ -141,6 +143,7 @@ class Nc:
         self.kept_disks: set[str] = set()  # of instances that nobody here knows: told once
         self.groups_version = -1
         self.network_version = -1
+        self.names = InstanceNames(settings.dns_domain)
         self.site_addresses: dict[str, str] = {}  # that the site gave and guests used
         self.wishing = trio.Lock()  # two wishes at once: the newer one stands
         self.version = 0

@@ -12,12 +12,12 @@ from euca_box.kvm.firmware import Firmware
 from euca_box.kvm.hypervisor import Disk, DomainExists, KvmError, Machine, Nic
 from euca_box.model import ids
 from euca_box.model.errors import EucaError
+from euca_box.model.instance_names import InstanceNames
 from euca_box.model.instances import Reason, server_error
 from euca_box.net.network import NetError, Port, device_of
 from euca_box.observe.failpoints import fp
 from euca_box.roles.nc import checkpoint, consoles, volumes
 from euca_box.roles.nc.cache import CacheError
-from euca_box.roles.nc.metadata import host_name
 from euca_box.roles.nc.workbench import DiskKind
 from euca_box.store.store import Statement
 
@@ -76,7 +76,7 @@ async def start(nc: "Nc", resident: "Resident") -> None:
 async def plug(nc: "Nc", resident: "Resident") -> None:
     """Network and public address, as they should be."""
     where = resident.placement
-    await nc.network.plug(port_of(resident))
+    await nc.network.plug(port_of(resident, nc.names))
     fp("nc.plug.before-address")
     if where.public_ip is not None:
         await nc.network.assign_public(where.public_ip, where.private_ip)
@@ -130,7 +130,7 @@ def reason_of(error: Exception) -> Reason:
     return server_error("the node could not start it")
 
 
-def port_of(resident: "Resident") -> Port:
+def port_of(resident: "Resident", names: InstanceNames) -> Port:
     spec, where = resident.spec, resident.placement
     return Port(
         instance_id=spec.instance_id,
@@ -138,7 +138,7 @@ def port_of(resident: "Resident") -> Port:
         mac=mac_of(resident),
         private_ip=where.private_ip,
         group_ids=spec.group_ids,
-        hostname=host_name(where.private_ip or spec.instance_id),
+        hostname=names.host(where.private_ip or spec.instance_id),
         network=where.network,
         tag=where.tag,
     )

@@ -1,0 +1,1 @@
+"""The name service for instances and buckets."""
