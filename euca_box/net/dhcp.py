@@ -11,7 +11,7 @@ import pwd
 import signal
 import subprocess
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -33,7 +33,7 @@ class DhcpServer:
         self._settings = settings
         self._directory = settings.run_dir / settings.bridge
         self._hosts = self._directory / "hosts"
-        self._options = self._directory / "options"  # of the networks of groups
+        self._networks: dict[int, Port] = {}  # a port of each network of a group, by its tag
         self._mtu: int | None = None
         self._pid_file = self._directory / "dnsmasq.pid"
 
@@ -44,11 +44,12 @@ class DhcpServer:
         """
         self._mtu = mtu if mtu is not None and mtu < USUAL_MTU else None
         # dnsmasq reads as an ordinary user: nothing here is secret, and every directory must let it through.
-        for directory in (*reversed(self._hosts.parents), self._hosts, self._options):
+        for directory in (*reversed(self._hosts.parents), self._hosts):
             if not directory.exists():
                 directory.mkdir()
                 directory.chmod(0o755)
         wanted = {port.instance_id: port for port in ports}
+        self._networks = {port.tag: port for port in wanted.values() if port.network}
         for path in self._hosts.iterdir():
             if path.name not in wanted:
                 path.unlink()
@@ -82,14 +83,22 @@ class DhcpServer:
 
     def add_host(self, port: Port) -> None:
         """From now on the port's MAC is offered its address."""
-        tag = f"set:{_tag_of(port)}," if port.network else ""
+        line = f"{port.mac},{port.private_ip},{port.hostname},{LEASE_SECONDS}\n"
         try:
-            if port.network:
-                self._write(self._options / _tag_of(port), _options_of(self._settings, port))
-            line = f"{port.mac},{tag}{port.private_ip},{port.hostname},{LEASE_SECONDS}\n"
             self._write(self._hosts / port.instance_id, line)
         except OSError as error:
             raise NetError(f"cannot add the DHCP host of {port.instance_id}: {error}") from error
+
+    def set_networks(self, ports: Iterable[Port]) -> None:
+        """To be called with all ports when a group's network came or went: the server starts again with them.
+
+        In the MANAGED modes, as in Eucalyptus 1.6; what it has given out stays given out.
+        """
+        self._networks = {port.tag: port for port in ports if port.network}
+        pid = self._running()
+        if pid is None or _command_line(pid) != self.command():
+            self.stop()
+            self._start()
 
     def _write(self, path: Path, text: str) -> None:
         if path.exists() and path.read_text() == text:
@@ -147,7 +156,7 @@ class DhcpServer:
 
     def remove(self) -> None:
         self.stop()
-        for path in (*self._hosts.glob("*"), *self._options.glob("*")):
+        for path in self._hosts.glob("*"):
             path.unlink(missing_ok=True)
         for path in self._directory.glob("*"):
             with suppress(OSError):
@@ -172,13 +181,11 @@ class DhcpServer:
             "--no-ping",
             "--quiet-dhcp",
             "--dhcp-authoritative",
-            f"--dhcp-range={settings.subnet.network_address},static,{settings.subnet.netmask},{LEASE_SECONDS}",
+            *self._ranges(),
             f"--dhcp-hostsdir={self._hosts}",
-            *([] if settings.mode in ONE_NETWORK else [f"--dhcp-optsdir={self._options}"]),
             *([f"--dhcp-option=option:mtu,{self._mtu}"] if self._mtu else []),
             f"--dhcp-leasefile={self._directory / 'leases'}",
             f"--dhcp-lease-max={settings.subnet.num_addresses}",
-            f"--dhcp-option=option:router,{settings.gateway}",
             *_resolvers_told(settings),
             f"--domain={settings.domain}",
             *(f"--server=/{domain}/{settings.name_server}" for domain in settings.own_domains),
@@ -187,6 +194,19 @@ class DhcpServer:
             "--bogus-priv",
             *(["--no-resolv", *resolvers] if resolvers else []),
         ]
+
+    def _ranges(self) -> Iterator[str]:
+        """Where the guests are, and by which router they leave. In the MANAGED modes one for each group."""
+        settings = self._settings
+        if settings.mode in ONE_NETWORK or not self._networks:
+            subnet = settings.subnet
+            yield f"--dhcp-range={subnet.network_address},static,{subnet.netmask},{LEASE_SECONDS}"
+            yield f"--dhcp-option=option:router,{settings.gateway}"
+            return
+        for tag, port in sorted(self._networks.items()):
+            network = network_of(settings, port)
+            yield f"--dhcp-range=set:net{tag},{network[0]},static,{network.netmask},{LEASE_SECONDS}"
+            yield f"--dhcp-option=tag:net{tag},option:router,{network[1]}"
 
     def _start(self) -> None:
         try:
@@ -225,19 +245,6 @@ def _resolvers_told(settings: NetworkSettings) -> list[str]:
     if settings.mode != "STATIC":
         return [f"--dhcp-option=option:dns-server,{settings.gateway}"]
     return [f"--dhcp-option=option:dns-server,{','.join(settings.dns)}"]
-
-
-def _tag_of(port: Port) -> str:
-    return f"net{port.tag}"
-
-
-def _options_of(settings: NetworkSettings, port: Port) -> str:
-    """dnsmasq(8), --dhcp-optsdir: what the guests of this network are told instead."""
-    tag, network = _tag_of(port), network_of(settings, port)
-    told = {"netmask": network.netmask, "router": network[1], "28": network.broadcast_address}
-    return "".join(
-        f"tag:{tag},{name if name.isdigit() else f'option:{name}'},{value}\n" for name, value in told.items()
-    )
 
 
 def _unprivileged_user() -> str:

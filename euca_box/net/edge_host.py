@@ -85,9 +85,10 @@ class EdgeHost:
         before, networks = self.state, self._networks()
         self._become(replace(self.state, ports={**self.state.ports, port.instance_id: port}))
         self._cut_revoked(before)
+        self._dhcp.add_host(port)
         if self._networks() != networks:
             self._make_shared()
-        self._dhcp.add_host(port)
+            self._dhcp.set_networks(self.state.ports.values())
         if self.links.index_of(port.device) is None:
             create_tap(port.device, self.settings.tap_uid)
         self._plane.attach(port)
@@ -108,6 +109,7 @@ class EdgeHost:
         if self._networks() != before:
             self._make_shared()
             self._sweep()
+            self._dhcp.set_networks(self.state.ports.values())
         forget_connections(ipv4(port.private_ip))
         self._saved.forget_port(instance_id)
 

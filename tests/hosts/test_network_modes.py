@@ -11,7 +11,7 @@ from euca_box.net.network import NetError, Rule
 from .frames import BROADCAST, MARK, arp, ether, ip_udp
 from .lab import API_PORT, METADATA_PORT, OTHER_SG, SG, Guest, Lab, group, tcp
 from .rack import managed_port
-from .test_network_life import lease_of
+from .test_network_life import dnsmasq_pid, is_running, lease_of
 
 pytestmark = pytest.mark.net
 PUBLIC, OTHER_PUBLIC = "172.30.0.10", "172.30.0.11"
@@ -121,6 +121,28 @@ def test_dhcp_gives_the_network_of_the_group(street: Street) -> None:
         street.lab.call("unplug", port.instance_id)
     links = street.host.ip("addr")
     assert "ebr0v6" not in links and "172.31.0.129" not in links
+
+
+def test_the_dhcp_server_lives_through_many_networks_and_restarts(street: Street) -> None:
+    """It is started again with each network that comes or goes, and once more by none of these."""
+    for number in range(6):
+        port = managed_port(9, 10 + number, SG)
+        street.lab.call("plug", port)
+        street.lab.call("unplug", port.instance_id)
+    server = dnsmasq_pid(street.lab)
+    street.lab.kill_agent()
+    street.lab.start_agent()
+    street.lab.call("prepare")
+    assert dnsmasq_pid(street.lab) == server and is_running(server)
+    port = managed_port(10, 7, SG)
+    street.lab.call("plug", port)
+    guest = street.lab.given_wire(port)
+    try:
+        assert "router=172.31.0.161 " in lease_of(guest, street.lab)
+    finally:
+        street.lab.call("unplug", port.instance_id)
+    assert is_running(dnsmasq_pid(street.lab))
+    assert street.lab.call("repair") == []
 
 
 def test_forged_frames_do_not_pass_within_a_group(street: Street) -> None:

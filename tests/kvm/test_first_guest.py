@@ -98,8 +98,9 @@ class Cloud:
             "aws_access_key_id": self.keys["access_key_id"],
             "aws_secret_access_key": self.keys["secret_access_key"],
         }
+        known["endpoint_url"] = f"http://127.0.0.1:{self.port}"
         return boto3.client(
-            service, region_name="us-east-1", endpoint_url=f"http://127.0.0.1:{self.port}",
+            service, region_name="us-east-1",
             config=Config(s3={"addressing_style": "path"}, retries={"total_max_attempts": 1}),
             **(known | more),
         )  # fmt: skip
