@@ -28,11 +28,16 @@ async def send_groups(clc: "Clc") -> None:
 
 def _groups_in_use(clc: "Clc") -> tuple[GroupRules, ...]:
     used = {g for r in clc.instances.all() if r.ended_at is None for g in r.group_ids}
-    return tuple(
-        _rules(group)
-        for group in sorted(clc.groups.all(), key=lambda g: g.group_id)
-        if group.group_id in used
-    )
+    found = [g for g in sorted(clc.groups.all(), key=lambda g: g.group_id) if g.group_id in used]
+    sent = {group.group_id: _as_before(clc, group) for group in found}
+    clc.sent_groups = sent
+    return tuple(rules for _, rules in sent.values())
+
+
+def _as_before(clc: "Clc", group: SecurityGroup) -> tuple[SecurityGroup, GroupRules]:
+    """The same object for a group that did not change, so that nobody below looks at its rules again."""
+    known = clc.sent_groups.get(group.group_id)
+    return known if known is not None and known[0] is group else (group, _rules(group))
 
 
 def _rules(group: SecurityGroup) -> GroupRules:

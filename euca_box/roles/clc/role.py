@@ -42,6 +42,7 @@ from euca_box.messages import (
 from euca_box.messages import (
     dns as dns_messages,
 )
+from euca_box.messages.instance_spec import GroupRules
 from euca_box.model.accounts import Principal
 from euca_box.model.addresses import Address
 from euca_box.model.bundle_tasks import BundleTask
@@ -204,6 +205,7 @@ class Clc:
         self.group_locks: dict[str, trio.Lock] = {}
         self.certificate_lock = trio.Lock()
         self.groups_version = 0
+        self.sent_groups: dict[str, tuple[SecurityGroup, GroupRules]] = {}
         self.sending_groups = trio.Lock()
         self.busy: set[str] = set()  # instances that a task is working on
         self.sessions: dict[str, logins.Kept] = {}  # of people in the console, by the hash of the token

@@ -19,14 +19,14 @@ from euca_box.kvm.hypervisor import Hypervisor
 from euca_box.messages import base, nc
 from euca_box.messages.base import system_call
 from euca_box.messages.cc import Sample
-from euca_box.messages.instance_spec import InstanceSpec, Placement
+from euca_box.messages.instance_spec import GroupRules, InstanceSpec, Placement
 from euca_box.messages.walrus import GetDecryptedImage, GetImageUrl
 from euca_box.model.images import ImageData
 from euca_box.model.instance_names import InstanceNames
 from euca_box.model.instances import Reason
 from euca_box.model.metadata import RoleCredentials
 from euca_box.model.volumes import VolumeReport, VolumeWish
-from euca_box.net.network import Network
+from euca_box.net.network import Network, SecurityGroup
 from euca_box.roles.nc import (
     addresses,
     bundling,
@@ -143,6 +143,9 @@ class Nc:
         self.kept_disks: set[str] = set()  # of instances that nobody here knows: told once
         self.groups_version = -1
         self.network_version = -1
+        self.network_groups: dict[
+            str, tuple[GroupRules, SecurityGroup]
+        ] = {}  # as told, and as the network has it
         self.names = InstanceNames(settings.dns_domain)
         self.site_addresses: dict[str, str] = {}  # that the site gave and guests used
         self.wishing = trio.Lock()  # two wishes at once: the newer one stands
