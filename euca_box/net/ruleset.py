@@ -13,15 +13,8 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from ipaddress import IPv4Network
 
-from euca_box.net.network import (
-    LARGEST_PORT,
-    NetworkSettings,
-    Port,
-    RemotePort,
-    Rule,
-    SecurityGroup,
-    protocol_number,
-)
+from euca_box.net.compact import compact
+from euca_box.net.network import NetworkSettings, Port, RemotePort, SecurityGroup
 
 _NO_GROUP = SecurityGroup("", (), ())
 Table = str  # "bridge" or "inet": the family; both tables have one name
@@ -91,9 +84,9 @@ class Texts:
 def _text_of(group: SecurityGroup) -> _GroupText:
     return _GroupText(
         group,
-        tuple(_rule_text(rule, "ip saddr") for rule in group.ingress),
+        compact(group.ingress, "ip saddr", _members_set),
         # The address that the guest dialled, as EC2 judges it, not where a public address was led.
-        tuple(_rule_text(rule, "ct original ip daddr") for rule in group.egress),
+        compact(group.egress, "ct original ip daddr", _members_set),
         frozenset(r.group_id for r in (*group.ingress, *group.egress) if r.group_id is not None),
     )
 
@@ -217,40 +210,6 @@ def members_of(state: NetworkState, texts: Texts | None = None) -> dict[str, fro
         for group_id in (group.group_id, *texts.of(group).named):
             members.setdefault(group_id, frozenset())
     return members
-
-
-def _rule_text(rule: Rule, peer_field: str) -> str:
-    """One nftables rule. The peer is left out where it is everybody; the chains only see IPv4."""
-    words = []
-    if rule.group_id is not None:
-        words.append(f"{peer_field} @{_members_set(rule.group_id)}")
-    elif rule.cidr is not None and (peer := IPv4Network(rule.cidr, strict=False)).prefixlen:
-        words.append(f"{peer_field} {peer}")
-    words.append(_protocol_text(rule))
-    return " ".join(word for word in (*words, "accept") if word)
-
-
-def _protocol_text(rule: Rule) -> str:
-    number = protocol_number(rule.protocol)
-    if number == -1:
-        return ""
-    if number == 1:
-        return _icmp_text(rule)
-    if number not in (6, 17) or rule.from_port == -1 or (rule.from_port, rule.to_port) == (0, LARGEST_PORT):
-        return f"meta l4proto {number}"
-    name = "tcp" if number == 6 else "udp"
-    return (
-        f"{name} dport {rule.from_port}-{rule.to_port}"
-        if rule.to_port > rule.from_port
-        else f"{name} dport {rule.from_port}"
-    )
-
-
-def _icmp_text(rule: Rule) -> str:
-    if rule.from_port == -1:
-        return "meta l4proto 1"
-    code = "" if rule.to_port == -1 else f" icmp code {rule.to_port}"
-    return f"icmp type {rule.from_port}{code}"
 
 
 def _owner(port: Port) -> str:

@@ -105,6 +105,23 @@ def test_each_kind_of_rule_lets_in_what_it_names(
     assert street.a.pings(street.b.address) is ping_answers
 
 
+def test_many_rules_of_many_networks_and_ports_hold_each_for_itself(street: Street) -> None:
+    """Sets of pairs, of ports and of networks in the kernel, in both directions."""
+    pairs = [tcp(1000 + n, f"10.{n}.0.0/16") for n in range(100)]
+    mine = f"{street.c.address}/32"
+    ingress = (*pairs, tcp(80, mine), tcp(81, mine), tcp(443, mine), Rule("udp", 53, 60, cidr="10.0.0.0/8"))
+    egress = (*(tcp(2000 + n, f"10.{n}.0.0/16") for n in range(100)), tcp(80, f"{street.a.address}/32"))
+    street.given_groups(group(SG, *ingress), group(OTHER_SG, egress=egress))
+
+    assert street.c.dial(street.a.address, 80) == street.c.address
+    assert street.b.dial(street.a.address, 80) == "none"
+    assert street.c.dial(street.b.address, 80) == "none"  # its egress names a alone
+    assert street.c.dial(street.a.address, 80, "udp") == "none"
+
+    street.given_groups(group(SG, *ingress[:-4], *ingress[-3:]), group(OTHER_SG, egress=egress))
+    assert street.c.dial(street.a.address, 80) == "none"
+
+
 def test_egress_rules_hold_back(street: Street) -> None:
     street.given_groups(group(SG, tcp(80)), group(OTHER_SG, egress=(tcp(80, group_id=SG),)))
     assert street.c.dial(street.a.address, 80) == street.c.address
