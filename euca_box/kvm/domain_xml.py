@@ -172,7 +172,8 @@ def _devices(machine: Machine) -> etree._Element:
 
 def _spare_ports() -> list[etree._Element]:
     """q35 takes a device that comes later only in a port that was there at the start; pc has free slots."""
-    return [_element("controller", type="pci", model="pcie-root-port") for _ in range(SPARE_PORTS)]
+    root = _element("controller", type="pci", index="0", model="pcie-root")
+    return [root, *(_element("controller", type="pci", model="pcie-root-port") for _ in range(SPARE_PORTS))]
 
 
 def _disk(disk: Disk) -> etree._Element:

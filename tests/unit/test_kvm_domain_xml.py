@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from lxml import etree
 
 from euca_box.kvm.accelerator import Accelerator
-from euca_box.kvm.domain_xml import domain_xml, labels_of
+from euca_box.kvm.domain_xml import SPARE_PORTS, domain_xml, labels_of
 from euca_box.kvm.firmware import Firmware
 from euca_box.kvm.hypervisor import Disk, KvmError, Machine, Nic
 
@@ -122,3 +122,15 @@ def test_a_uefi_guest_has_pci_express_the_firmware_and_variables_of_its_own():
     loader = root.find("os/loader")
     assert (loader.text, loader.get("type"), loader.get("readonly")) == ("/f/code.fd", "pflash", "yes")
     assert root.findtext("os/nvram") == "/i/variables.fd"
+
+
+def test_a_q35_machine_has_ports_for_disks_that_come_later_below_its_root():
+    firmware = Firmware(Path("/firmware/code.fd"), Path("/guest/variables.fd"))
+    controllers = [
+        (c.get("model"), c.get("index"))
+        for c in etree.fromstring(domain_xml(replace(MACHINE, uefi=firmware), TCG)).iter("controller")
+        if c.get("type") == "pci"
+    ]
+    # libvirt refuses a first controller that is not the root of the machine.
+    assert controllers[0] == ("pcie-root", "0")
+    assert controllers[1:] == [("pcie-root-port", None)] * SPARE_PORTS
