@@ -70,7 +70,7 @@ def test_the_vm_types_of_1_6_2_are_there(ec2):
     assert small["MemoryInfo"]["SizeInMiB"] == 128
     assert small["InstanceStorageInfo"]["TotalSizeInGB"] == 10
     assert small["ProcessorInfo"]["SupportedArchitectures"] == ["x86_64"]
-    assert small["SupportedRootDeviceTypes"] == ["instance-store"]
+    assert small["SupportedRootDeviceTypes"] == ["ebs", "instance-store"]
     assert small["BareMetal"] is False
 
 

@@ -6,6 +6,7 @@ from euca_box.kvm.firmware import find_uefi
 from tests.kvm import test_first_guest, uefi_disk
 from tests.kvm.real import demo
 from tests.kvm.test_first_guest import Cloud, group_id, key, launch, running_cloud, ssh
+from tests.kvm.test_volumes import ZONE, attach, detach, disk_of, until
 
 pytestmark = [
     *test_first_guest.pytestmark,
@@ -49,6 +50,12 @@ def test_a_disk_with_a_uefi_boot_loader_boots_and_boots_again(cloud, disk, key, 
     seen = "ls -d /sys/firmware/efi; cat /proc/sys/kernel/random/boot_id"
     first = ssh(key, guest["PublicIpAddress"], seen, 240).split()
     assert first[0] == "/sys/firmware/efi"
+    volume = cloud.ec2.create_volume(AvailabilityZone=ZONE, Size=1)["VolumeId"]
+    until(cloud, volume, "available")
+    attach(cloud, volume, guest)  # into a port that was left free for it
+    assert disk_of(key, guest, volume).startswith("/dev/vd")
+    detach(cloud, volume)
+    cloud.ec2.delete_volume(VolumeId=volume)
     cloud.ec2.stop_instances(InstanceIds=[guest["InstanceId"]])
     cloud.wait_state([guest["InstanceId"]], "stopped")
     cloud.ec2.start_instances(InstanceIds=[guest["InstanceId"]])
