@@ -89,7 +89,7 @@ def test_the_administrator_hears_of_a_request_and_the_person_of_the_approval(
     admin.post("/accounts", signup=found[1], do="approve")
     box.until(lambda: letters.to("ada@example.com"))
     assert "https://cloud.example:8443/login" in letters.to("ada@example.com")[0].get_content()
-    assert box.rows("clc", "SELECT * FROM mail") == []
+    box.until(lambda: box.rows("clc", "SELECT * FROM mail") == [])
 
 
 def test_a_forgotten_password_is_chosen_anew_by_a_link_that_is_good_once(
