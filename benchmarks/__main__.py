@@ -3,7 +3,7 @@
 import importlib
 import sys
 
-NAMES = ("ec2", "startup", "launch", "s3", "images", "soap", "bus", "volumes", "console")
+NAMES = ("ec2", "startup", "launch", "s3", "images", "soap", "bus", "volumes", "console", "network")
 
 
 def main() -> None:
