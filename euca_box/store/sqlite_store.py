@@ -1,8 +1,8 @@
 """SQLite through aiosqlite, in asyncio: one writer with group commit, one reader.
 
 The only importer of aiosqlite. While one commit syncs, the next batches gather in a queue; the
-writer takes them all, runs them as one function in aiosqlite's thread and commits once: twelve times
-the rate of a commit each, with the same promise. `_execute` is private to aiosqlite but the only way
+writer, in aiosqlite's thread, takes them all and commits once: twelve times the rate of a commit each, with
+the same promise. `_execute` is private to aiosqlite but the only way
 with one thread hop for a whole transaction, so the version is bounded in pyproject.toml.
 """
 
@@ -10,9 +10,10 @@ import asyncio
 import contextlib
 import os
 import sqlite3
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import aiosqlite
 
@@ -20,6 +21,7 @@ from euca_box.store import engine
 from euca_box.store.store import Row, Statement, StoreError, Value
 
 T = TypeVar("T")
+_Waiting = tuple[tuple[Statement, ...], asyncio.Future[list[list[Row]]]]
 
 GROUP = 256  # batches in one commit; more would only delay the first of them
 CHECKPOINT_SECONDS = 0.25
@@ -38,12 +40,13 @@ class SqliteStore:
         self._writer = writer
         self._reader = reader
         self._checkpointer = checkpointer
+        self._is_wal_long = False
         self._written, self._closed = asyncio.Event(), asyncio.Event()
-        self._waiting: list[tuple[tuple[Statement, ...], asyncio.Future[list[list[Row]]]]] = []
+        self._waiting: deque[_Waiting] = deque()
         self._wake = asyncio.Event()
         self._closing = False
         self._loop = asyncio.get_running_loop()
-        self._task = self._loop.create_task(self._write_groups())
+        self._task = self._loop.create_task(self._write_waiting())
         self._checkpoints = self._loop.create_task(self._checkpoint_now_and_then())
 
     async def read(self, sql: str, *args: Value) -> list[Row]:
@@ -86,21 +89,31 @@ class SqliteStore:
         await self._reader.close()
         await self._writer.close()
 
-    async def _write_groups(self) -> None:
+    async def _write_waiting(self) -> None:
+        """Have the thread write until nothing waits, and again when something does."""
         while self._waiting or not self._closing:
             if not self._waiting:
                 self._wake.clear()
                 await self._wake.wait()
                 continue
-            group, self._waiting = self._waiting[:GROUP], self._waiting[GROUP:]
-            await self._write_group(group)
+            await self._writer._execute(self._drain, self._writer._conn)  # type: ignore[no-untyped-call]
 
-    async def _write_group(self, group: list[tuple[tuple[Statement, ...], asyncio.Future[Any]]]) -> None:
-        batches = [batch for batch, _ in group]
-        try:
-            outcomes = await self._writer._execute(engine.commit_group, self._writer._conn, batches)  # type: ignore[no-untyped-call]
-        except Exception as error:
-            outcomes = [StoreError(str(error))] * len(group)
+    def _drain(self, db: sqlite3.Connection) -> None:
+        """In the thread: group after group, what has come until then. It does not go back to the loop between
+        two, which may be at work for longer than a commit takes."""
+        while self._waiting:
+            if self._is_wal_long:
+                self._is_wal_long = False
+                with contextlib.suppress(sqlite3.Error):
+                    engine.checkpoint(db)
+            group = [self._waiting.popleft() for _ in range(min(len(self._waiting), GROUP))]
+            try:
+                outcomes = engine.commit_group(db, [batch for batch, _ in group])
+            except Exception as error:
+                outcomes = [StoreError(str(error))] * len(group)
+            self._loop.call_soon_threadsafe(self._tell, group, outcomes)
+
+    def _tell(self, group: list[_Waiting], outcomes: list[engine.Outcome]) -> None:
         self._written.set()
         for (_, done), outcome in zip(group, outcomes, strict=True):
             if done.done():  # the caller was cancelled; the rows are committed all the same
@@ -120,8 +133,7 @@ class SqliteStore:
             self._written.clear()
             with contextlib.suppress(sqlite3.Error):  # a full disk: the next commit tells it
                 frames = await asyncio.to_thread(engine.checkpoint, self._checkpointer)
-                if frames > LONG_WAL_FRAMES:
-                    await self._writer._execute(engine.checkpoint, self._writer._conn)  # type: ignore[no-untyped-call]
+                self._is_wal_long = frames > LONG_WAL_FRAMES
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._closed.wait(), CHECKPOINT_SECONDS)
 
