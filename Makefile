@@ -15,7 +15,7 @@ run:
 
 # What needs no server first, then real HTTP and clients, real networks, real guests.
 test: check
-	$(BIN)/pytest -q tests/contract tests/api tests/roles tests/clients tests/fuzz tests/durability tests/hosts tests/kvm
+	$(BIN)/pytest -q tests/contract tests/api tests/roles tests/clients tests/fuzz tests/durability tests/browser tests/hosts tests/kvm
 
 check:
 	@scripts/bootstrap test
