@@ -431,7 +431,7 @@ def test_a_user_from_her_policy_to_her_role(box: CloudBox, aws: Program, tmp_pat
         "AWS_SECRET_ACCESS_KEY": session["SecretAccessKey"],
         "AWS_SESSION_TOKEN": session["SessionToken"],
     }
-    assert found(aws("ec2", "describe-instances", **as_role))["Reservations"] == []
+    assert "Reservations" in found(aws("ec2", "describe-instances", **as_role))
     assert "UnauthorizedOperation" in aws("ec2", "allocate-address", **as_role).stderr
     found_users = found(aws("iam", "list-users", "--max-items", "1"))
     assert len(found_users["Users"]) == 1 and found_users["NextToken"]
