@@ -86,6 +86,8 @@ async def _try(clc: "Clc", volume: Volume, *, deleting: bool) -> None:
         await trio.sleep(RETRY_SECONDS)
     except Exception:
         log.exception("%s: a step failed; tried again in %g s", volume.volume_id, RETRY_SECONDS)
+        if not deleting and clc.now() > volume.deadline:
+            await _fail(clc, volume.volume_id, "It was not ready in time: an internal error.")
         await trio.sleep(RETRY_SECONDS)
 
 
