@@ -66,6 +66,7 @@ from euca_box.model.instance_names import InstanceNames
 from euca_box.model.instances import VmType
 from euca_box.model.metadata import InstanceMetadata
 from euca_box.model.quotas import Quota, Quotas, parse_quota
+from euca_box.net.power import HostPower
 from euca_box.network_plan import NetworkPlan, tunnel_of
 from euca_box.objects.engine import Objects
 from euca_box.objects.sqlite.index import SqliteIndex
@@ -429,6 +430,8 @@ class App:
             network_mode=self.plan.mode,
             dns_domain=self.config.dns.domain,
             tunnel_address=str(tunnel.address) if tunnel else "",
+            wake_mac=drivers.wake_mac,
+            sleep_command=tuple(nc.sleep_command),
         )
         return nc_role.Nc(
             node, store, self.bus, drivers.hypervisor, drivers.network, drivers.workbench, time.time
@@ -445,6 +448,9 @@ class App:
             cpu_overcommit=self.config.cc.cpu_overcommit,
             memory_overcommit=self.config.cc.memory_overcommit,
             disk_overcommit=self.config.cc.disk_overcommit,
+            scheduler=self.config.cc.scheduler,
+            power_idle_seconds=self.config.cc.power_idle_seconds,
+            power_wake_seconds=self.config.cc.power_wake_seconds,
             poll_seconds=self.config.cc.poll_seconds,
             cooling_seconds=self.config.cc.cooling_seconds,
             network_mode=self.plan.mode,
@@ -452,7 +458,8 @@ class App:
             mac_map=tuple(mac_pair(pair) for pair in self.config.network.mac_map),
             reserved_addresses=self.config.network.reserved_public_addresses,
         )
-        return cc_role.Cc(zone, store, self.bus, time.time)
+        power = HostPower(self.config.cc.wake_command, self.config.cc.sleep_command)
+        return cc_role.Cc(zone, store, self.bus, time.time, power)
 
     def _sc(self, store: BridgedStore) -> sc_role.Sc:
         sc = self.config.sc

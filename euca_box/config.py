@@ -11,6 +11,7 @@ from typing import Any
 import attrs
 
 from euca_box.model.network_modes import MODES
+from euca_box.model.placement import policy_named
 from euca_box.model.quotas import parse_quota
 
 ROLES = ("clc", "walrus", "cc", "sc", "nc")
@@ -374,7 +375,30 @@ class Walrus:
 class Cc:
     """Cluster controller"""
 
-    scheduler: str = setting("GREEDY", "Which node an instance goes to.", choices=("GREEDY",))
+    scheduler: str = setting(
+        "GREEDY",
+        "Which node an instance goes to. GREEDY: the first with room; ROUNDROBIN: the next in turn; SPREAD: "
+        "the one with the fewest instances; POWERSAVE: the fullest, and nodes without instances sleep. Or "
+        "the name of a policy that is installed beside euca-box.",
+        check=policy_named,
+    )
+    power_idle_seconds: float = setting(
+        300.0, "POWERSAVE: how long a node is without instances before it sleeps.", check=at_least(10)
+    )
+    power_wake_seconds: float = setting(
+        300.0, "How long a node that is woken may take until it answers.", check=at_least(10)
+    )
+    wake_command: list[str] = setting(
+        [],
+        "Program and arguments that wake a node; {host} and {mac} stand for its own. Empty: Wake-on-LAN. For "
+        'IPMI: ["ipmitool", "-I", "lanplus", "-H", "{host}-bmc", "-U", "euca", "-f", "/etc/euca-box/ipmi", '
+        '"chassis", "power", "on"].',
+    )
+    sleep_command: list[str] = setting(
+        [],
+        "Program and arguments that switch a node off from here; {host} stands for it. Empty: the node's own "
+        "nc.sleep_command.",
+    )
     cpu_overcommit: float = setting(16.0, "Virtual CPUs for each CPU of a node.", check=at_least(1))
     memory_overcommit: float = setting(
         1.0, "MiB promised for each MiB of a node. Above 1 the host swaps, or ends guests.", check=at_least(1)
@@ -448,6 +472,16 @@ class Nc:
     cache_gib: int = setting(20, "Image cache of this node.", check=at_least(1))
     reboot_grace_seconds: float = setting(
         20.0, "How long a guest may take to react to RebootInstances before it is reset.", check=at_least(0)
+    )
+    sleep_command: list[str] = setting(
+        [],
+        "Policy POWERSAVE: program and arguments that send this host to sleep, such as "
+        '["systemctl", "suspend"]. Empty: it does not sleep by itself.',
+    )
+    wake_interface: str = setting(
+        "",
+        "Interface whose MAC wakes this host (Wake-on-LAN). Empty: the one with the default route.",
+        check=shaped(r"[a-zA-Z0-9._-]{0,15}", "the name of an interface"),
     )
     stop_grace_seconds: float = setting(
         60.0, "How long a guest may take to switch itself off at StopInstances.", check=at_least(0)

@@ -21,6 +21,7 @@ from euca_box.kvm.libvirt_driver import open_libvirt
 from euca_box.model.instance_names import InstanceNames
 from euca_box.net.host_network import HostNetwork
 from euca_box.net.network import NetError, Network, NetworkSettings
+from euca_box.net.power import wake_mac
 from euca_box.network_plan import NetworkPlan, tunnel_of
 from euca_box.roles.nc.guest_users import SPAN
 from euca_box.roles.nc.workbench import HostWorkbench, Workbench
@@ -35,6 +36,7 @@ class Drivers:
     hypervisor: Hypervisor
     network: Network
     workbench: Workbench
+    wake_mac: str = ""  # of the interface that a magic packet wakes; empty when there is none
 
 
 def choose_accelerator(config: Config) -> Accelerator:
@@ -118,13 +120,14 @@ async def open_drivers(
         )
     )
     workbench = HostWorkbench(uid, config.nc.console_kib * 1024, trio.CapacityLimiter(THREADS))
+    mac = await trio.to_thread.run_sync(wake_mac, config.nc.wake_interface)
     limits = find_cgroups() if config.nc.guest_limits else Cgroups("nc.guest_limits is off")
     limits.remove_empty()
     if not limits.folders:
         log.warning("%s", limits.reason)
     async with open_libvirt(config.nc.hypervisor, data.libvirt_root, uid, uid, found, limits) as hypervisor:
         try:
-            yield Drivers(hypervisor, network, workbench)
+            yield Drivers(hypervisor, network, workbench, mac)
         finally:
             with trio.CancelScope(shield=True):
                 await network.close()

@@ -65,7 +65,7 @@ def _problems(found: dict[str, Any]) -> list[str]:
     problems = [f"{role} {why}" for role, why in found["waiting"].items()]
     cloud = found.get("cloud", {})
     problems += cloud.get("problems", [])
-    problems += [f"{n['name']} is {n['state']}" for n in cloud.get("nodes", []) if n["state"] != "UP"]
+    problems += [f"{n['name']} is {n['state']}" for n in cloud.get("nodes", []) if n["state"] == "DOWN"]
     return problems
 
 

@@ -15,6 +15,7 @@ from euca_box.messages.instance_spec import (
 from euca_box.messages.walrus import Caching
 from euca_box.model.images import ImageData
 from euca_box.model.metadata import RoleCredentials
+from euca_box.model.nodes import NodeWish
 from euca_box.model.traces import Step
 from euca_box.model.usage import Counters
 
@@ -31,7 +32,7 @@ class Available:
 @dataclass(frozen=True)
 class Node:
     name: str
-    state: str  # UP or DOWN
+    state: str  # of model/nodes.NodeCondition
     cores: int
     cores_free: float
     memory_mib: int
@@ -40,6 +41,31 @@ class Node:
     disk_free_gib: int
     accelerator: str = ""
     detail: str = ""
+    wish: str = "ENABLED"  # of model/nodes.NodeWish
+
+
+@dataclass(frozen=True)
+class ZoneNode:
+    """A node of the zone: its address on the bus (nc@HOST), and what the operator wishes of it."""
+
+    address: str
+    wish: NodeWish = NodeWish.ENABLED
+
+
+@dataclass(frozen=True)
+class NodesInForce:
+    """The version in force: newer than asked when the request was ignored."""
+
+    version: int
+
+
+@dataclass(frozen=True)
+class CcSyncNodes(Op[NodesInForce], role="cc", timeout=20):
+    """All nodes of the zone. Who is not named leaves it: its instances are seen no more, and are gone once
+    they shall end. An older version is ignored, the same one again is harmless."""
+
+    version: int
+    nodes: tuple[ZoneNode, ...]
 
 
 @dataclass(frozen=True)

@@ -193,11 +193,18 @@ class NodeResources:
     accelerator: str
     detail: str
     tunnel_address: str = ""  # on the network between the nodes; empty: it has none
+    wake_mac: str = ""  # of the interface that a magic packet wakes
+    sleeps: bool = False  # it can put itself to sleep
 
 
 @dataclass(frozen=True)
 class NcDescribeResource(Op[NodeResources], role="nc", timeout=10):
     """What the node offers in all; what is taken, the cluster knows."""
+
+
+@dataclass(frozen=True)
+class NcPowerDown(Op[Done], role="nc", timeout=20):
+    """Have the host sleep, a moment after the answer. IncorrectState while it has instances, or cannot."""
 
 
 @dataclass(frozen=True)

@@ -82,6 +82,26 @@ class Links(TrunkDevices):
             found = self.ip.get_addr(index=index, family=socket.AF_INET)
             return [IPv4Address(address.get_attr("IFA_LOCAL")) for address in found]
 
+    def mac_of(self, device: str) -> str:
+        with told(f"look at {device}"):
+            return str(self.ip.link("get", index=self.required(device))[0].get_attr("IFLA_ADDRESS"))
+
+    def default_device(self) -> str:
+        """The interface of the IPv4 default route; empty when there is none."""
+        with told("look for the default route"):
+            for route in self.ip.get_default_routes(family=socket.AF_INET):
+                if (index := route.get_attr("RTA_OIF")) is not None:
+                    return str(self.ip.link("get", index=index)[0].get_attr("IFLA_IFNAME"))
+        return ""
+
+    def broadcast_addresses(self) -> list[tuple[str, str]]:
+        """Device and broadcast address of every IPv4 network of this host that has one."""
+        with told("look at the interfaces"):
+            names = dict(socket.if_nameindex())
+            found = self.ip.get_addr(family=socket.AF_INET)
+            pairs = ((names.get(a["index"]), a.get_attr("IFA_BROADCAST")) for a in found)
+            return [(name, str(address)) for name, address in pairs if name and address]
+
     def own_addresses(self) -> set[str]:
         """Every IPv4 address of this host."""
         with told("list the addresses"):

@@ -76,6 +76,7 @@ class FakeWorkbench:
     firmware: Path | None = None  # for UEFI
     made: set = field(default_factory=set)
     extras: list = field(default_factory=list)  # empty disks: label and bytes
+    slept: list = field(default_factory=list)  # commands that sent the host to sleep
     overlays: list = field(default_factory=list)  # instance ids, as often as a disk was made
 
     async def fetch(self, source, target, size_bytes):
@@ -135,6 +136,9 @@ class FakeWorkbench:
 
     def console(self, socket, log, *, fresh):
         return FakeConsole()
+
+    async def power_down(self, command):
+        self.slept.append(command)
 
     async def screenshot(self, socket, *, wake_up):
         return b"jpeg"
@@ -228,20 +232,64 @@ WALRUS = walrus_role.OPERATIONS | {
 }
 
 
+@dataclass
+class SimHost:
+    """A host with a node controller: what outlives its process, and whether it runs."""
+
+    name: str
+    folder: Path
+    network: FakeNetwork
+    hypervisor: FakeHypervisor = field(default_factory=lambda: FakeHypervisor(boot_seconds=2.0))
+    workbench: FakeWorkbench = field(default_factory=FakeWorkbench)
+    store: SyncStore = field(default_factory=lambda: SyncStore(nc_role.MIGRATIONS))
+    settings: dict = field(default_factory=dict)  # more of NcSettings
+    nc: nc_role.Nc | None = None
+    scope: trio.CancelScope = field(default_factory=trio.CancelScope)
+    stopped: trio.Event = field(default_factory=trio.Event)
+    off: bool = False  # `start` does not start it
+
+
+@dataclass
+class FakePower:
+    """Remembers who was woken; `deaf` hosts do not hear it."""
+
+    cloud: "Cloud"
+    can_switch_off: bool = False
+    woken: list = field(default_factory=list)
+    deaf: set = field(default_factory=set)
+
+    async def wake(self, host, mac):
+        self.woken.append((host, mac))
+        if host not in self.deaf and self.cloud.hosts[host].stopped.is_set():
+            await self.cloud.start_host(host)
+
+    async def switch_off(self, host):
+        await self.cloud.kill_host(host)
+
+
 class Cloud:
-    def __init__(self, seed: int, folder: Path, nursery: trio.Nursery, mode: str = "EDGE", **cc) -> None:
-        """`cc`: more settings of the cluster controller."""
+    def __init__(
+        self,
+        seed: int,
+        folder: Path,
+        nursery: trio.Nursery,
+        mode: str = "EDGE",
+        hosts: tuple[str, ...] = ("n1",),
+        link=lambda transport, host: transport,
+        subnet: str = "",
+        **cc,
+    ) -> None:
+        """`cc`: more settings of the cluster controller. `link`: what the roles of a host ask through; all
+        but the nodes are on the host `front`."""
+        self.link = link
         self.mode, self.cc_settings = mode, cc
-        self.subnet = IPv4Network("172.31.0.0/28" if mode == "EDGE" else "172.31.0.0/26")
+        self.subnet = IPv4Network(subnet or ("172.31.0.0/28" if mode == "EDGE" else "172.31.0.0/26"))
         self.random = random.Random(seed)
         self.folder = folder
-        self.hypervisor = FakeHypervisor(boot_seconds=2.0)
-        self.network = FakeNetwork(
-            NetworkSettings(
-                self.subnet, IPv4Address("172.31.0.1"), folder / "net", 8775, 8773, 64055, mode=mode
-            )
-        )
-        self.workbench = FakeWorkbench()
+        self.hosts = {name: self._new_host(name) for name in hosts}
+        first = self.hosts[hosts[0]]
+        self.hypervisor, self.network, self.workbench = first.hypervisor, first.network, first.workbench
+        self.power = FakePower(self)
         self.engine = FakeEngine()
         self.vault = FakeVault()
         self.stores = {
@@ -249,19 +297,26 @@ class Cloud:
             "cc": SyncStore(cc_role.MIGRATIONS),
             "sc": SyncStore(sc_role.MIGRATIONS),
             "walrus": SyncStore(walrus_role.MIGRATIONS),
-            "nc": SyncStore(nc_role.MIGRATIONS),
+            "nc": first.store,
         }
         self._nursery = nursery
         self._scope = trio.CancelScope()
         self._stopped = trio.Event()
+
+    def _new_host(self, name: str) -> SimHost:
+        folder = self.folder if name == "n1" else self.folder / name
+        settings = NetworkSettings(
+            self.subnet, IPv4Address("172.31.0.1"), folder / "net", 8775, 8773, 64055, mode=self.mode
+        )
+        return SimHost(name, folder, FakeNetwork(settings))
 
     def now(self) -> float:
         return START + trio.current_time()
 
     async def start(self) -> None:
         """Build every role on its store and run it."""
-        transport = MemoryTransport(encoded=True)
-        bus = self.bus = Bus(transport)
+        transport = self.transport = MemoryTransport(encoded=True)
+        bus = self.bus = Bus(self.link(transport, "front"))
         self.clc = clc_role.Clc(
             clc_role.ClcSettings(
                 region="us-east-1",
@@ -278,7 +333,7 @@ class Cloud:
         self.cc = cc_role.Cc(
             cc_role.CcSettings(
                 zone="z1",
-                nodes=("nc@n1",),
+                nodes=tuple(f"nc@{host}" for host in self.hosts),
                 subnet=self.subnet,
                 gateway="172.31.0.1",
                 network_mode=self.mode,
@@ -287,19 +342,7 @@ class Cloud:
                 else ("172.30.0.10", "172.30.0.11", "172.30.0.12"),
                 **self.cc_settings,
             ),
-            self.stores["cc"], bus, self.now,
-        )  # fmt: skip
-        self.nc = nc_role.Nc(
-            nc_role.NcSettings(
-                host="n1",
-                folder=self.folder,
-                run_folder=self.folder / "run",
-                gateway="172.31.0.1",
-                subnet_cidr="172.31.0.0/28",
-                cache_bytes=1 << 30,
-                network_mode=self.mode,
-            ),
-            self.stores["nc"], bus, self.hypervisor, self.network, self.workbench, self.now,
+            self.stores["cc"], bus, self.now, self.power,
         )  # fmt: skip
         self.sc = SimSc(
             sc_role.ScSettings(zone="z1", max_volume_gib=100),
@@ -315,12 +358,50 @@ class Cloud:
             await self._register()
         await self.until_up()
 
+    async def start_host(self, name: str) -> None:
+        """Run its node controller, anew on what it had stored."""
+        host = self.hosts[name]
+        settings = nc_role.NcSettings(
+            host=name,
+            folder=host.folder,
+            run_folder=host.folder / "run",
+            gateway="172.31.0.1",
+            subnet_cidr=str(self.subnet),
+            cache_bytes=1 << 30,
+            network_mode=self.mode,
+            **host.settings,
+        )
+        bus = Bus(self.link(self.transport, name))
+        host.nc = nc_role.Nc(
+            settings, host.store, bus, host.hypervisor, host.network, host.workbench, self.now
+        )
+        self.nc = next(iter(self.hosts.values())).nc
+        host.scope, host.stopped = trio.CancelScope(), trio.Event()
+        await self._roles.start(self._run_host, host)
+
+    async def kill_host(self, name: str) -> None:
+        """A kill -9 of its node controller; the guests run on."""
+        self.hosts[name].scope.cancel()
+        await self.hosts[name].stopped.wait()
+
+    async def _run_host(self, host: SimHost, *, task_status=trio.TASK_STATUS_IGNORED) -> None:
+        try:
+            with host.scope:
+                async with trio.open_nursery() as role:
+                    await role.start(nc_role.run, host.nc, self.transport)
+                    task_status.started()
+        finally:
+            host.stopped.set()
+
     async def _run(self, transport, *, task_status=trio.TASK_STATUS_IGNORED) -> None:
         try:
             with self._scope:
                 async with trio.open_nursery() as roles:
                     await roles.start(transport.serve, "walrus", Desk(self.walrus, WALRUS))
-                    await roles.start(nc_role.run, self.nc, transport)
+                    self._roles = roles
+                    for host in self.hosts.values():
+                        if not host.off:
+                            await self.start_host(host.name)
                     await roles.start(sc_role.run, self.sc, transport)
                     await roles.start(cc_role.run, self.cc, transport)
                     await roles.start(clc_role.run, self.clc, transport)
@@ -339,7 +420,7 @@ class Cloud:
         await self._stopped.wait()
 
     async def until_up(self) -> None:
-        while not all(node.up for node in self.cc.nodes.values()):
+        while not all(node.up or node.kept.asleep for node in self.cc.nodes.values()):
             await trio.sleep(0.1)
 
     async def _register(self) -> None:
@@ -444,20 +525,23 @@ class Cloud:
             "SELECT ip FROM private_address WHERE instance_id IS NOT NULL "
             "UNION SELECT ip FROM public_address WHERE instance_id IS NOT NULL"
         )
+        on_hosts = []
+        for host in self.hosts.values():
+            on_hosts += host.hypervisor.machines
+            on_hosts += await host.network.ports()
+            on_hosts += await host.network.public_addresses()
+            on_hosts += host.workbench.made
         return [
-            *self.hypervisor.machines,
-            *await self.network.ports(),
-            *(await self.network.public_addresses()),
-            *self.workbench.made,
+            *on_hosts,
             *await self.engine.exported(),
             *[row["ip"] for row in taken],
         ]
 
 
 @asynccontextmanager
-async def cloud(tmp_path: Path, seed: int = 1, mode: str = "EDGE", **cc):
+async def cloud(tmp_path: Path, seed: int = 1, mode: str = "EDGE", **more):
     async with trio.open_nursery() as nursery:
-        c = Cloud(seed, tmp_path, nursery, mode, **cc)
+        c = Cloud(seed, tmp_path, nursery, mode, **more)
         await c.start()
         yield c
         nursery.cancel_scope.cancel()

@@ -11,7 +11,8 @@ from euca_box.messages.nc import NcConfigureGroups
 from euca_box.store.store import Statement, one
 
 if TYPE_CHECKING:
-    from euca_box.roles.cc.role import Cc, NodeView
+    from euca_box.roles.cc.nodes import NodeView
+    from euca_box.roles.cc.role import Cc
 
 
 @dataclass(frozen=True)

@@ -43,9 +43,11 @@ async def run_instance(cc: "Cc", call: Call, op: messages.CcRunInstance) -> Plac
         place = await addresses.choose_place(cc, op.spec)
         public_ip = await addresses.choose_public(cc) if op.spec.wants_public_ip else None
         placement = Placement(node.address, place.private_ip, public_ip, place.network, place.tag, place.mac)
-        await cc.keep(_placed(op, placement), *addresses.claim(instance_id, place, public_ip))
+        placed = _placed(op, placement, unheard=not node.up)
+        await cc.keep(placed, *addresses.claim(instance_id, place, public_ip))
     fp("cc.run.after-commit")
     cc.bell.ring()
+    node.bell.ring()  # it may have to be woken
     return placement
 
 
@@ -117,10 +119,10 @@ async def describe_instances(cc: "Cc", call: Call, op: messages.CcDescribeInstan
     )
 
 
-def _placed(op: messages.CcRunInstance, placement: Placement) -> "Placed":
+def _placed(op: messages.CcRunInstance, placement: Placement, *, unheard: bool) -> "Placed":
     from euca_box.roles.cc.role import Placed
 
-    return Placed(op.spec, placement)
+    return Placed(op.spec, placement, unheard=unheard)
 
 
 def alive(cc: "Cc", instance_id: str) -> "Placed":

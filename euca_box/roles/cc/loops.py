@@ -2,6 +2,8 @@
 
 import logging
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import trio
@@ -14,42 +16,46 @@ from euca_box.messages.nc import (
     NcRunInstance,
     NcTerminateInstance,
 )
-from euca_box.model.errors import EucaError
+from euca_box.model.errors import EucaError, Unavailable
 from euca_box.model.instances import NodeState
-from euca_box.roles.cc import addresses, elastic, groups, networks, stops
+from euca_box.model.nodes import NodeCondition
+from euca_box.roles.cc import addresses, elastic, groups, networks, nodes, power, resources, stops
 from euca_box.store.store import Statement
+from euca_box.tasks import supervise
 
 if TYPE_CHECKING:
-    from euca_box.roles.cc.role import Cc, NodeView, Placed
+    from euca_box.roles.cc.nodes import NodeView
+    from euca_box.roles.cc.role import Cc, Placed
 
 log = logging.getLogger(__name__)
 
 LOOK_SECONDS = 5.0
 RETRY_SECONDS = 1.0
+ANSWER_SECONDS = 10.0  # beyond the poll; the instances of a node that took longer are impaired
 GONE_SECONDS = 600.0  # how long the end of an instance is reported
+
+
+async def attend(cc: "Cc", node: "NodeView") -> None:
+    """All that is done for one node, until it leaves the zone."""
+    with node.scope:
+        async with trio.open_nursery() as nursery:
+            for name, loop in NODE_LOOPS.items():
+                nursery.start_soon(supervise, f"cc {name} {node.address}", partial(loop, cc, node))
 
 
 async def watch_node(cc: "Cc", node: "NodeView") -> None:
     """Hold a poll open at the node; one that does not answer is DOWN and offers nothing."""
-    after = -1
+    after, patience = -1, cc.settings.poll_seconds + ANSWER_SECONDS
     while True:
+        await power.until_wanted(node)
         try:
-            if not node.up:
-                after = -1
-                node.resources = await cc.bus.ask(node.address, NcDescribeResource(), system_call("poll"))
-                await groups.send(cc, node)
-            op = NcDescribeInstances(after, cc.settings.poll_seconds)
-            reports = await cc.bus.ask(node.address, op, system_call("poll"))
-            after = reports.version
-            await _take(cc, node, {r.instance_id: r for r in reports.instances})
-            if node.groups_version < cc.groups_version:
-                await groups.send(cc, node)
+            with trio.move_on_after(patience) as waiting:
+                after = await _round(cc, node, after)
+            if waiting.cancelled_caught:
+                raise Unavailable(f"{node.address} has not answered for {patience:g} s.")
         except EucaError as error:
-            if node.up:
-                log.warning("%s does not answer: %s", node.address, error.message)
-            node.up, node.detail = False, error.message
-            node.groups_version, node.network = -1, None
-            cc.changed()
+            after = -1
+            _lost(cc, node, error.message)
             await trio.sleep(RETRY_SECONDS)
 
 
@@ -58,7 +64,7 @@ async def refresh_resources(cc: "Cc", node: "NodeView") -> None:
     while True:
         if node.up:
             try:
-                node.resources = await cc.bus.ask(node.address, NcDescribeResource(), system_call("poll"))
+                await _learn_resources(cc, node)
             except EucaError as error:
                 log.warning("%s did not say what it offers: %s", node.address, error.message)
         await trio.sleep(cc.settings.poll_seconds * 5)
@@ -69,10 +75,15 @@ async def run_and_end(cc: "Cc") -> None:
     while True:
         for placed in list(cc.placed.values()):
             node = cc.nodes.get(placed.placement.node)
-            if placed.gone_at is not None or node is None or not node.up:
+            if placed.gone_at is not None:
                 continue
             try:
-                await _tell(cc, node, placed)
+                if node is not None and node.up:
+                    await _tell(cc, node, placed)
+                elif placed.ending and (node is None or placed.unheard):
+                    await _gone(cc, placed.spec.instance_id)  # with the node that left, or that never heard
+                elif placed.unheard and node is not None and node.state is NodeCondition.DOWN:
+                    await _place_anew(cc, placed)
             except EucaError as error:
                 log.warning("%s: %s", placed.spec.instance_id, error.message)
         await cc.bell.wait(LOOK_SECONDS)
@@ -105,6 +116,48 @@ async def sweep(cc: "Cc") -> None:
         await trio.sleep(LOOK_SECONDS * 6)
 
 
+async def _place_anew(cc: "Cc", placed: "Placed") -> None:
+    """The node that it was placed on slept and did not wake: another one, if there is one."""
+    async with cc.placing:
+        now = cc.placed[placed.spec.instance_id]
+        node = resources.choose_node(cc, now.spec.vm_type) if now.unheard and not now.ending else None
+        if node is None:
+            return
+        log.info("%s goes to %s instead", now.spec.instance_id, node.address)
+        placement = replace(now.placement, node=node.address)
+        await cc.mark(now.spec.instance_id, placement=placement, unheard=not node.up)
+    cc.bell.ring()
+    node.bell.ring()
+
+
+async def _round(cc: "Cc", node: "NodeView", after: int) -> int:
+    """One poll, and what the node should know; the version to ask after next. Raises Unavailable."""
+    if not node.up:
+        await _learn_resources(cc, node)
+        await groups.send(cc, node)
+    op = NcDescribeInstances(after, cc.settings.poll_seconds)
+    reports = await cc.bus.ask(node.address, op, system_call("poll"))
+    await _take(cc, node, {r.instance_id: r for r in reports.instances})
+    if node.groups_version < cc.groups_version:
+        await groups.send(cc, node)
+    return reports.version
+
+
+async def _learn_resources(cc: "Cc", node: "NodeView") -> None:
+    found = await cc.bus.ask(node.address, NcDescribeResource(), system_call("poll"))
+    await nodes.remember(cc, node, resources=found, asleep=False)
+
+
+def _lost(cc: "Cc", node: "NodeView", why: str) -> None:
+    if node.up:
+        log.warning("%s does not answer: %s", node.address, why)
+    news = node.up or node.detail != why
+    node.up, node.detail, node.idle_since = False, why, None
+    node.groups_version, node.network = -1, None
+    if news:
+        cc.changed()
+
+
 async def _tell(cc: "Cc", node: "NodeView", placed: "Placed") -> None:
     instance_id = placed.spec.instance_id
     seen = node.reports.get(instance_id)
@@ -119,6 +172,8 @@ async def _tell(cc: "Cc", node: "NodeView", placed: "Placed") -> None:
         log.warning("%s no longer knows %s; it is ended", node.address, instance_id)
         await _gone(cc, instance_id)
     elif seen is None:
+        if placed.unheard:
+            await cc.mark(instance_id, unheard=False)
         await cc.bus.ask(
             node.address, NcRunInstance(placed.spec, placed.placement), _call("run", instance_id)
         )
@@ -135,6 +190,7 @@ async def _is_known(cc: "Cc", node: "NodeView", instance_id: str) -> bool:
 async def _take(cc: "Cc", node: "NodeView", reports: dict[str, InstanceReport]) -> None:
     came_up, changed = not node.up, reports != node.reports
     node.up, node.detail, node.reports = True, node.resources.detail if node.resources else "", reports
+    node.waking_since = None
     for instance_id, report in reports.items():
         placed = cc.placed.get(instance_id)
         if placed is not None and report.state is NodeState.EXTANT and not placed.started:
@@ -168,10 +224,12 @@ def _call(step: str, instance_id: str) -> Call:
 NODE_LOOPS: dict[str, Callable[["Cc", "NodeView"], Awaitable[None]]] = {
     "watch": watch_node,
     "resources": refresh_resources,
+    "wake": power.wake_node,
 }
 LOOPS: dict[str, Callable[["Cc"], Awaitable[None]]] = {
     "run and end": run_and_end,
     "sweep": sweep,
     "lead addresses": lead_addresses,
     "tell network": tell_network,
+    "save power": power.save_power,
 }

@@ -20,7 +20,8 @@ from euca_box.model.network_modes import FIRST_TAG, networks_in
 from euca_box.store.store import Statement, one
 
 if TYPE_CHECKING:
-    from euca_box.roles.cc.role import Cc, NodeView, Placed
+    from euca_box.roles.cc.nodes import NodeView
+    from euca_box.roles.cc.role import Cc, Placed
 
 log = logging.getLogger(__name__)
 

@@ -1,14 +1,18 @@
-"""Capacity: what the nodes offer, less what was promised to instances. GREEDY: the first that fits."""
+"""Capacity: what the nodes offer, less what was promised to instances."""
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from euca_box.messages import cc as messages
 from euca_box.messages.base import Call
 from euca_box.model.instances import VmType
+from euca_box.model.nodes import NodeCondition
+from euca_box.model.placement import Offer
 from euca_box.roles.cc import addresses
 
 if TYPE_CHECKING:
-    from euca_box.roles.cc.role import Cc, NodeView
+    from euca_box.roles.cc.nodes import NodeView
+    from euca_box.roles.cc.role import Cc, Placed
 
 
 async def describe_resources(cc: "Cc", call: Call, op: messages.CcDescribeResources) -> messages.Resources:
@@ -21,23 +25,54 @@ async def describe_resources(cc: "Cc", call: Call, op: messages.CcDescribeResour
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Promised:
+    """What instances take of a node: cores and memory while they shall run, disk while they exist."""
+
+    cores: int = 0
+    memory_mib: int = 0
+    disk_gib: int = 0
+    instances: int = 0
+
+    def plus(self, other: "Promised", sign: int) -> "Promised":
+        return Promised(
+            self.cores + sign * other.cores,
+            self.memory_mib + sign * other.memory_mib,
+            self.disk_gib + sign * other.disk_gib,
+            self.instances + sign * other.instances,
+        )
+
+
+NOTHING = Promised()
+
+
+def promised_to(placed: "Placed") -> Promised | None:
+    """What a placed instance takes of its node; a stopped one keeps its disk. None when it is gone."""
+    if placed.gone_at is not None:
+        return None
+    disk_gib, vm_type = placed.spec.all_disk_gib, placed.spec.vm_type
+    if placed.stopped:
+        return Promised(0, 0, disk_gib, 1)
+    return Promised(vm_type.cpu, vm_type.memory_mib, disk_gib, 1)
+
+
 def choose_node(cc: "Cc", vm_type: VmType) -> "NodeView | None":
-    """GREEDY (Eucalyptus 1.6.2): the first node, in the order of the configuration, that fits."""
-    return next((node for node in cc.nodes.values() if _how_many(free(cc, node), vm_type) > 0), None)
+    """By the policy of the zone, among those that take instances and have room; None when there is none."""
+    offers = [offer for node in cc.nodes.values() if (offer := _offer(cc, node, vm_type)) is not None]
+    if not offers:
+        return None
+    chosen = cc.policy(offers, cc.last_chosen)
+    cc.last_chosen = chosen.node
+    return cc.nodes[chosen.node]
 
 
 def free(cc: "Cc", node: "NodeView") -> tuple[float, int, int]:
     """Cores (after overcommit), MiB and GiB that no instance was promised. Nothing on a node that is down."""
-    if node.resources is None or not node.up:
+    if node.resources is None or node.state is NodeCondition.DOWN:
         return 0.0, 0, 0
-    here = [p for p in cc.placed.values() if p.placement.node == node.address and p.gone_at is None]
-    running = [p.spec.vm_type for p in here if not p.stopped]
+    taken = cc.promised.get(node.address, NOTHING)
     cores, memory_mib, disk_gib = _whole(cc, node)
-    return (
-        cores - sum(t.cpu for t in running),
-        memory_mib - sum(t.memory_mib for t in running),
-        disk_gib - sum(p.spec.all_disk_gib for p in here),  # a stopped one keeps its disk
-    )
+    return cores - taken.cores, memory_mib - taken.memory_mib, disk_gib - taken.disk_gib
 
 
 def has_room(cc: "Cc", node: "NodeView", vm_type: VmType) -> bool:
@@ -46,8 +81,14 @@ def has_room(cc: "Cc", node: "NodeView", vm_type: VmType) -> bool:
     return cores >= vm_type.cpu and memory_mib >= vm_type.memory_mib
 
 
+def _offer(cc: "Cc", node: "NodeView", vm_type: VmType) -> Offer | None:
+    if not node.takes_new or not _how_many(left := free(cc, node), vm_type):
+        return None
+    return Offer(node.address, node.up, *left, instances=cc.promised.get(node.address, NOTHING).instances)
+
+
 def _available(cc: "Cc", vm_type: VmType) -> messages.Available:
-    now = sum(_how_many(free(cc, node), vm_type) for node in cc.nodes.values())
+    now = sum(_how_many(free(cc, node), vm_type) for node in cc.nodes.values() if node.takes_new)
     most = sum(_how_many(_whole(cc, node), vm_type) for node in cc.nodes.values())
     return messages.Available(vm_type.name, now, most)
 
@@ -77,7 +118,7 @@ def _view(cc: "Cc", node: "NodeView") -> messages.Node:
     cores_free, memory_free, disk_free = free(cc, node)
     return messages.Node(
         name=node.address,
-        state="UP" if node.up else "DOWN",
+        state=node.state,
         cores=offered.cores if offered else 0,
         cores_free=cores_free,
         memory_mib=offered.memory_mib if offered else 0,
@@ -86,4 +127,5 @@ def _view(cc: "Cc", node: "NodeView") -> messages.Node:
         disk_free_gib=disk_free,
         accelerator=offered.accelerator if offered else "",
         detail=node.detail,
+        wish=node.kept.wish.wish,
     )

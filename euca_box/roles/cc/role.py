@@ -4,7 +4,7 @@ It remembers where each instance went (rows) and what the nodes last said (memor
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from ipaddress import IPv4Network
 from pathlib import Path
@@ -16,8 +16,9 @@ from euca_box.bus.bus import Bus, Desk, Operations
 from euca_box.bus.memory import MemoryTransport
 from euca_box.bus.results import StoredResults
 from euca_box.messages import base, cc
-from euca_box.messages.instance_spec import GroupRules, InstanceReport, InstanceSpec, Placement
-from euca_box.messages.nc import NodeResources
+from euca_box.messages.instance_spec import GroupRules, InstanceSpec, Placement
+from euca_box.model.placement import policy_named
+from euca_box.net.power import HostPower, Power
 from euca_box.roles.cc import (
     elastic,
     groups,
@@ -25,12 +26,13 @@ from euca_box.roles.cc import (
     instances,
     leftovers,
     loops,
-    networks,
+    nodes,
     prefetch,
     resources,
     stops,
     traces,
 )
+from euca_box.roles.cc.nodes import NodeView
 from euca_box.store.store import Statement, Store
 from euca_box.tasks import Bell, supervise
 
@@ -40,13 +42,16 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 @dataclass(frozen=True)
 class CcSettings:
     zone: str
-    nodes: tuple[str, ...]  # addresses on the bus: nc@HOST
+    nodes: tuple[str, ...]  # that belong to it in any case: nc@HOST
     subnet: IPv4Network
     gateway: str
     public_addresses: tuple[str, ...]
     cpu_overcommit: float = 16.0
     memory_overcommit: float = 1.0
     disk_overcommit: float = 1.0
+    scheduler: str = "GREEDY"
+    power_idle_seconds: float = 300.0
+    power_wake_seconds: float = 300.0
     poll_seconds: float = 6.0
     cooling_seconds: float = 60.0
     network_mode: str = "EDGE"
@@ -69,31 +74,32 @@ class Placed:
     stopping: bool = False
     stopped: bool = False
     force: bool = False
-
-
-@dataclass
-class NodeView:
-    """What is known of a node at this moment."""
-
-    address: str
-    resources: NodeResources | None = None
-    up: bool = False
-    detail: str = "has not answered yet"
-    groups_version: int = -1
-    network: networks.Picture | None = None  # what it was told of the other nodes
-    reports: dict[str, InstanceReport] = field(default_factory=dict)
+    unheard: bool = False  # placed on a node that slept, which was told nothing of it yet
 
 
 class Cc:
-    def __init__(self, settings: CcSettings, store: Store, bus: Bus, now: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        settings: CcSettings,
+        store: Store,
+        bus: Bus,
+        now: Callable[[], float],
+        power: Power | None = None,
+    ) -> None:
         self.settings = settings
         self.store = store
         self.bus = bus
         self.now = now
+        self.power = power or HostPower()
         self.results = StoredResults(store, now)
         self.placed: dict[str, Placed] = {}
         self.tombstones: set[str] = set()
-        self.nodes = {address: NodeView(address) for address in settings.nodes}
+        self.nodes: dict[str, NodeView] = {}
+        self.nodes_version = -1
+        self.crew: trio.Nursery | None = None  # who attend to the nodes
+        self.policy = policy_named(settings.scheduler)
+        self.last_chosen = ""
+        self.promised: dict[str, resources.Promised] = {}  # node -> what its instances take
         self.groups: tuple[GroupRules, ...] = ()
         self.groups_version = -1
         self.network_version = 0
@@ -102,7 +108,6 @@ class Cc:
         self.version = 0  # grows when a report could differ
         self.news = trio.Event()
         self.bell = Bell()
-        self.group_bells = {address: Bell() for address in settings.nodes}
         self.placing = trio.Lock()
         self._marking: WeakValueDictionary[str, trio.Lock] = WeakValueDictionary()
 
@@ -113,8 +118,9 @@ class Cc:
     async def load(self) -> None:
         for row in await self.store.read("SELECT record FROM instance ORDER BY rowid"):
             placed = base.decode(row["record"], Placed)
-            self.placed[placed.spec.instance_id] = placed
+            self._remember(placed)
         self.tombstones = {row["id"] for row in await self.store.read("SELECT id FROM tombstone")}
+        await nodes.load(self)
         await groups.load(self)
         await elastic.load(self)
 
@@ -133,8 +139,22 @@ class Cc:
             ),
             *more,
         )
-        self.placed[placed.spec.instance_id] = placed
+        self._remember(placed)
         self.changed()
+
+    def _remember(self, placed: Placed) -> None:
+        """Take it in, and what it takes of its node."""
+        before = self.placed.get(placed.spec.instance_id)
+        self.placed[placed.spec.instance_id] = placed
+        for record, sign in ((before, -1), (placed, 1)):
+            if record is not None and (promised := resources.promised_to(record)) is not None:
+                node = record.placement.node
+                self.promised[node] = self.promised.get(node, resources.NOTHING).plus(promised, sign)
+
+    def attend(self, node: NodeView) -> None:
+        """Ask it and tell it, from now until its scope is cancelled."""
+        assert self.crew is not None, "the role does not run"
+        self.crew.start_soon(loops.attend, self, node)
 
     async def mark(self, instance_id: str, *more: Statement, **changes: object) -> None:
         """Change what is remembered of a placed instance; two changes at once are both kept."""
@@ -150,10 +170,10 @@ async def run(
     await role.load()
     desk = Desk(role, OPERATIONS, role.results)
     async with trio.open_nursery() as nursery:
+        role.crew = nursery
         await nursery.start(transport.serve, role.address, desk)
         for node in role.nodes.values():
-            for name, loop in loops.NODE_LOOPS.items():
-                nursery.start_soon(supervise, f"cc {name} {node.address}", partial(loop, role, node))
+            role.attend(node)
         for name, sweep in loops.LOOPS.items():
             nursery.start_soon(supervise, f"cc {name}", partial(sweep, role))
         task_status.started()
@@ -161,6 +181,7 @@ async def run(
 
 OPERATIONS: Operations = {
     cc.CcDescribeResources: resources.describe_resources,
+    cc.CcSyncNodes: nodes.sync_nodes,
     cc.CcRunInstance: instances.run_instance,
     cc.CcTerminateInstance: instances.terminate_instance,
     cc.CcStopInstance: stops.stop_instance,

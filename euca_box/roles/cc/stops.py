@@ -20,7 +20,8 @@ from euca_box.roles.cc import addresses, elastic, resources
 from euca_box.store.store import Statement
 
 if TYPE_CHECKING:
-    from euca_box.roles.cc.role import Cc, NodeView, Placed
+    from euca_box.roles.cc.nodes import NodeView
+    from euca_box.roles.cc.role import Cc, Placed
 
 log = logging.getLogger(__name__)
 

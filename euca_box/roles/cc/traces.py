@@ -10,7 +10,8 @@ from euca_box.model.errors import EucaError
 from euca_box.model.traces import BAD, GOOD, Step
 
 if TYPE_CHECKING:
-    from euca_box.roles.cc.role import Cc, NodeView, Placed
+    from euca_box.roles.cc.nodes import NodeView
+    from euca_box.roles.cc.role import Cc, Placed
 
 
 async def trace_network(cc: "Cc", call: Call, op: CcTraceNetwork) -> Traced:

@@ -26,6 +26,8 @@ async def describe_resource(nc: "Nc", call: Call, op: NcDescribeResource) -> Nod
         accelerator=host.accelerator.name,
         detail="; ".join(filter(None, (accelerator, host.limits))),
         tunnel_address=settings.tunnel_address,
+        wake_mac=settings.wake_mac,
+        sleeps=bool(settings.sleep_command),
     )
 
 

@@ -38,6 +38,7 @@ from euca_box.roles.nc import (
     loops,
     metadata,
     networks,
+    power,
     prefetch,
     resources,
     stops,
@@ -72,6 +73,8 @@ class NcSettings:
     network_mode: str = "EDGE"
     dns_domain: str = ""
     tunnel_address: str = ""  # on the network between the nodes
+    wake_mac: str = ""  # of the interface that a magic packet wakes
+    sleep_command: tuple[str, ...] = ()  # argv that sends the host to sleep; empty: it does not sleep
 
 
 @dataclass(frozen=True)
@@ -268,6 +271,7 @@ OPERATIONS: Operations = {
     nc.NcDescribeLeftovers: leftovers.describe_leftovers,
     nc.NcDescribeInstances: instances.describe_instances,
     nc.NcDescribeResource: resources.describe_resource,
+    nc.NcPowerDown: power.power_down,
     nc.NcConfigureGroups: groups.configure_groups,
     nc.NcConfigureNetwork: networks.configure_network,
     nc.NcAssignAddress: addresses.assign_address,

@@ -5,7 +5,7 @@ import hashlib
 import os
 import shutil
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +19,7 @@ from euca_box.kvm.console import ConsoleReader, ConsoleRing, Viewer
 from euca_box.kvm.firmware import Firmware
 from euca_box.kvm.hypervisor import DiskFormat
 from euca_box.messages.walrus import ImageUrl
+from euca_box.net.power import run_command
 
 DiskKind = Literal["ext4", "swap"]
 
@@ -97,6 +98,9 @@ class Workbench(Protocol):
         """`fresh`: the guest was started just now; what it says first is kept anew."""
 
     def console_tail(self, log: Path) -> bytes: ...
+
+    async def power_down(self, command: Sequence[str]) -> None:
+        """Run what sends this host to sleep. Raises NetError."""
 
     async def screenshot(self, socket: Path, *, wake_up: bool) -> bytes:
         """JPEG of what the VNC server behind the socket shows. Raises KvmError."""
@@ -225,6 +229,9 @@ class HostWorkbench:
 
     def console(self, socket: Path, log: Path, *, fresh: bool) -> Console:
         return ConsoleReader(socket, ConsoleRing(log, self.console_bytes, fresh=fresh))
+
+    async def power_down(self, command: Sequence[str]) -> None:
+        await run_command(command)
 
     async def screenshot(self, socket: Path, *, wake_up: bool) -> bytes:
         return await vnc.screenshot(socket, wake_up=wake_up)

@@ -1,0 +1,1 @@
+CREATE TABLE node (address text PRIMARY KEY, record text NOT NULL);
