@@ -23,7 +23,7 @@ import attrs
 import trio
 
 import euca_box
-from euca_box import interpreter, settings
+from euca_box import interpreter, membership, settings
 from euca_box.api import front, server
 from euca_box.api.admin.app import admin_app
 from euca_box.api.configuration.query import ConfigurationQuery
@@ -56,6 +56,7 @@ from euca_box.bus.memory import MemoryTransport
 from euca_box.config import Config, mac_pair
 from euca_box.datadir import DataDir, host_name
 from euca_box.drivers import Drivers, guest_uids, open_drivers, usable_uid
+from euca_box.host_bus import HostBus
 from euca_box.initialise import host_addresses
 from euca_box.kvm.accelerator import Accelerator
 from euca_box.messages.base import Call, Op, system_call
@@ -67,12 +68,13 @@ from euca_box.model.instances import VmType
 from euca_box.model.metadata import InstanceMetadata
 from euca_box.model.quotas import Quota, Quotas, parse_quota
 from euca_box.net.power import HostPower
-from euca_box.network_plan import NetworkPlan, tunnel_of
+from euca_box.network_plan import NetworkPlan
 from euca_box.objects.engine import Objects
 from euca_box.objects.sqlite.index import SqliteIndex
 from euca_box.roles.cc import role as cc_role
 from euca_box.roles.clc import role as clc_role
 from euca_box.roles.clc.mail import MailSettings
+from euca_box.roles.host import role as host_role
 from euca_box.roles.nc import role as nc_role
 from euca_box.roles.sc import role as sc_role
 from euca_box.roles.walrus import role as walrus_role
@@ -109,10 +111,12 @@ class App:
 
     def __post_init__(self) -> None:
         self.name_sockets: list[tuple[socket.socket, socket.socket]] = []
-        self.host = host_name()
+        self.membership = membership.find(self.data)
+        self.host = self.membership.name if self.membership else host_name()
         self.bridge = Bridge()
         self.transport = MemoryTransport()
-        self.bus = Bus(self.transport)
+        self.hosts = HostBus(self.config, self.data, self.roles, self.membership, self.host)
+        self.bus = Bus(self.transport, self.hosts.remote)
         self.keyring = Keyring()
         self.walrus_keyring = Keyring()
         self.waiting = dict.fromkeys(self.roles, "starts")
@@ -129,6 +133,10 @@ class App:
             "waiting": self.waiting,
             "api": self.endpoint,
             "data_dir": str(self.data.path),
+            "host": self.host,
+            "host_id": self.hosts.key.host_id,
+            "role_bus": self.hosts.url or self.hosts.problem,
+            "controller": self.hosts.controller_url,
         }
 
     @property
@@ -136,6 +144,12 @@ class App:
         """Where clients on this host reach the API."""
         scheme = "https" if self.config.api.tls == "on" else "http"
         return f"{scheme}://127.0.0.1:{self.api_port}"
+
+    def _shared_endpoint(self) -> str:
+        """Where other hosts reach the API; empty where none can."""
+        if not self.hosts.address:
+            return ""
+        return f"{'http' if self.config.api.tls == 'off' else 'https'}://{self.hosts.address}:{self.api_port}"
 
     @property
     def api_port(self) -> int:
@@ -148,7 +162,7 @@ class App:
         try:
             self._bind()
         except server.PortTaken:
-            for listener in self.listeners:
+            for listener in (*self.listeners, *self.hosts.listeners):
                 listener.bound.close()
             for pair in self.name_sockets:
                 for bound in pair:
@@ -168,6 +182,7 @@ class App:
             self.listeners.append(server.bind(host, api.port, tls, "api.port"))
         self.consoles = [server.bind(h, api.console_port, self.data.tls, "api.console_port") for h in hosts]
         self._bind_names()
+        self.hosts.bind()
         self.metadata = (
             server.bind(gateway, api.metadata_port, None, "api.metadata_port") if gateway else None
         )
@@ -262,6 +277,9 @@ class App:
             for listener in self.listeners:
                 group.create_task(server.run_server(api, listener, wait, engine))
             console = console_app(self._web(objects))
+            role_bus = self.hosts.app(self.ask, self.transport)
+            for listener in self.hosts.listeners:
+                group.create_task(server.run_server(role_bus, listener, wait, engine))
             for listener in self.consoles:
                 group.create_task(server.run_server(console, listener, wait, engine))
             if self.metadata is not None:
@@ -270,6 +288,14 @@ class App:
                 group.create_task(server.run_server(app, self.metadata, wait, engine))
             if self.name_sockets:
                 group.create_task(self._name_server().run(self.name_sockets, wait))
+
+            def serve_more(listener: server.Listener) -> None:
+                group.create_task(server.run_server(role_bus, listener, wait, engine))
+
+            following = group.create_task(
+                self.hosts.follow(self.ask, self.api_port, serve_more, self.stop.is_set)
+            )
+            group.create_task(self._stop_with(following))
             admin = server.bind_unix(self.data.admin_socket)
             group.create_task(server.run_server(admin_app(self.ask, self.status), admin, wait, engine))
 
@@ -372,7 +398,10 @@ class App:
         task_status: trio.TaskStatus[None],
     ) -> None:
         async with self._drivers() as drivers, trio.open_nursery() as nursery:
+            agent = self.hosts.agent(lambda: self.status()["roles"])
+            nursery.start_soon(self.hosts.close_when_cancelled)
             with trio.fail_after(STARTED_SECONDS):
+                await nursery.start(host_role.run, agent, self.transport)
                 for role in reversed(self.roles):  # the lower ones first: the upper ones ask them
                     store = BridgedStore(stores[role], self.bridge)
                     await self._start(nursery, role, store, objects, drivers)
@@ -410,7 +439,7 @@ class App:
 
     def _nc(self, store: BridgedStore, drivers: Drivers) -> nc_role.Nc:
         assert self.plan is not None
-        nc, tunnel = self.config.nc, tunnel_of(self.config)
+        nc, tunnel = self.config.nc, self.plan.tunnel
         node = nc_role.NcSettings(
             host=self.host,
             folder=self.data.path / "nc",
@@ -474,7 +503,9 @@ class App:
             send_seconds=self.config.cloud.snapshot_seconds,
         )
         folder = self.data.path / "sc"
-        return sc_role.Sc(zone, store, self.bus, self._engine(), Courier(), folder, time.time)
+        return sc_role.Sc(
+            zone, store, self.bus, self._engine(), Courier(str(self.data.path / "ca.pem")), folder, time.time
+        )
 
     def _engine(self) -> BlockEngine:
         uid = usable_uid(self.config.sc.storage_uid)
@@ -483,6 +514,8 @@ class App:
     async def _walrus(self, store: BridgedStore, objects: Objects) -> walrus_role.Walrus:
         walrus = walrus_role.WalrusSettings(
             endpoint=self.endpoint,
+            shared_endpoint=self._shared_endpoint(),
+            has_other_hosts=lambda: bool(self.hosts.peers.all()),
             ca_file=str(self.data.path / "ca.pem") if self.config.api.tls == "on" else "",
             max_image_bytes=self.config.walrus.max_image_gib * GIB,
             image_cache_bytes=self.config.walrus.image_cache_gib * GIB,
@@ -529,6 +562,7 @@ class App:
             attach_seconds=cloud.attach_seconds,
             network_mode=self.config.network.mode,
             dns_domain=self.config.dns.domain,
+            shared=membership.shared_settings(self.config, self._chosen()),
             automatic_public_addresses=self.config.network.automatic_public_addresses,
             vpc_cidr=str(self.plan.subnet) if self.plan else clc_role.ClcSettings.vpc_cidr,
             subnet_cidr=str(self.plan.subnet) if self.plan else clc_role.ClcSettings.subnet_cidr,
@@ -542,7 +576,15 @@ class App:
             Notary(self.data.path),
             time.time,
             random.SystemRandom(),
+            self.hosts.own_host(self.api_port),
         )
+
+    def _chosen(self) -> dict[str, str]:
+        """What stands for "auto" in the settings that other hosts are told."""
+        if self.plan is None:
+            return {}
+        public = ",".join(self.plan.public_addresses)
+        return {"network.private_subnet": str(self.plan.subnet), "network.public_addresses": public}
 
     def _mail(self) -> MailSettings:
         mail = self.config.mail

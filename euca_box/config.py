@@ -160,6 +160,21 @@ class Api:
 
 
 @attrs.frozen
+class Bus:
+    """The role bus, by which the hosts of a cloud speak to each other; always TLS"""
+
+    listen: list[str] = setting(
+        ["auto"], 'Addresses to listen on for other hosts. "auto": every address of this host but loopback.'
+    )
+    port: int = setting(8774, "TCP.", check=at_least(0, 65535))
+    address: str = setting(
+        "",
+        "The address of this host that others use. Empty: the first one, or the one that it joined from.",
+        check=_address_or_none,
+    )
+
+
+@attrs.frozen
 class Cloud:
     """The cloud as its users see it"""
 
@@ -537,6 +552,7 @@ class Config:
         "", "Where everything is kept. Empty: /var/lib/euca-box, or for a user ~/.local/share/euca-box."
     )
     api: Api = attrs.field(factory=Api)
+    bus: Bus = attrs.field(factory=Bus)
     cloud: Cloud = attrs.field(factory=Cloud)
     network: Network = attrs.field(factory=Network)
     mail: Mail = attrs.field(factory=Mail)

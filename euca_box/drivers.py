@@ -22,7 +22,7 @@ from euca_box.model.instance_names import InstanceNames
 from euca_box.net.host_network import HostNetwork
 from euca_box.net.network import NetError, Network, NetworkSettings
 from euca_box.net.power import wake_mac
-from euca_box.network_plan import NetworkPlan, tunnel_of
+from euca_box.network_plan import NetworkPlan
 from euca_box.roles.nc.guest_users import SPAN
 from euca_box.roles.nc.workbench import HostWorkbench, Workbench
 
@@ -101,7 +101,7 @@ async def open_drivers(
     network = HostNetwork(
         NetworkSettings(
             mode=plan.mode,
-            tunnel=tunnel_of(config),
+            tunnel=plan.tunnel,
             cut_revoked=config.network.cut_revoked,
             name_server=f"127.0.0.1#{config.dns.port}" if config.dns.domain else "",
             own_domains=(names.internal, names.domain) if names.domain else (),
@@ -119,7 +119,12 @@ async def open_drivers(
             run_dir=data.run_dir / "net",
         )
     )
-    workbench = HostWorkbench(uid, config.nc.console_kib * 1024, trio.CapacityLimiter(THREADS))
+    workbench = HostWorkbench(
+        uid,
+        config.nc.console_kib * 1024,
+        trio.CapacityLimiter(THREADS),
+        ca_file=str(data.path / "ca.pem"),
+    )
     mac = await trio.to_thread.run_sync(wake_mac, config.nc.wake_interface)
     limits = find_cgroups() if config.nc.guest_limits else Cgroups("nc.guest_limits is off")
     limits.remove_empty()

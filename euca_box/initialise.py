@@ -11,6 +11,7 @@ import struct
 import time
 from dataclasses import dataclass
 
+from euca_box import membership
 from euca_box.auth import certificates, secrets
 from euca_box.config import Config
 from euca_box.datadir import DataDir, DataDirError
@@ -34,7 +35,8 @@ async def initialise(config: Config, data: DataDir, roles: tuple[str, ...]) -> M
     data.make()
     if "nc" in roles:
         _check_passable(data, config.nc.qemu_uid)
-    make_tls(config, data)
+    if membership.find(data) is None:  # else the cloud's authority has certified this host
+        make_tls(config, data)
     if "clc" not in roles:
         return Made()
     _check_not_lost(data)

@@ -22,6 +22,7 @@ class NetworkPlan:
     public_addresses: tuple[str, ...]
     mode: str = "EDGE"
     router: str = ""
+    tunnel: Tunnel | None = None  # this host's way to other nodes
 
     @property
     def gateway(self) -> IPv4Address:
@@ -58,6 +59,7 @@ def plan_network(config: Config, data: DataDir) -> NetworkPlan:
         tuple(addresses_of(kept["public"] if public == "auto" else public)),
         mode,
         config.network.router if mode == "STATIC" else "",
+        tunnel_of(config),
     )
 
 

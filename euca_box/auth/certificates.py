@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey
+PublicKey = ec.EllipticCurvePublicKey | rsa.RSAPublicKey | ed25519.Ed25519PublicKey
 
 CA_DAYS = 3650
 USER_DAYS = 3650
@@ -29,8 +30,8 @@ def make_ca(certificate: Path, key: Path) -> None:
         .add_extension(_issued_by(private), critical=False)
         .sign(private, hashes.SHA256())
     )
-    _write(key, _pem(private), 0o600)
-    _write(certificate, built.public_bytes(serialization.Encoding.PEM), 0o644)
+    write_file(key, _pem(private), 0o600)
+    write_file(certificate, built.public_bytes(serialization.Encoding.PEM), 0o644)
 
 
 def issue(ca: Path, ca_key: Path, certificate: Path, key: Path, names: Iterable[str]) -> None:
@@ -51,24 +52,70 @@ def issue(ca: Path, ca_key: Path, certificate: Path, key: Path, names: Iterable[
         .sign(signer, hashes.SHA256())
     )
     chain = built.public_bytes(serialization.Encoding.PEM) + ca.read_bytes()
-    _write(key, _pem(private), 0o600)
-    _write(certificate, chain, 0o644)
+    write_file(key, _pem(private), 0o600)
+    write_file(certificate, chain, 0o644)
 
 
 def certify_host(key: ed25519.Ed25519PrivateKey, certificate: Path, key_file: Path) -> None:
     """A certificate of a host's own key, by itself: TLS needs one; other hosts compare the key in it."""
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "euca-box host")])
     built = _builder(name, name, key, CA_DAYS).sign(key, None)
-    _write(key_file, _pem(key), 0o600)
-    _write(certificate, built.public_bytes(serialization.Encoding.PEM), 0o644)
+    write_file(key_file, _pem(key), 0o600)
+    write_file(certificate, built.public_bytes(serialization.Encoding.PEM), 0o644)
+
+
+def request(key: PrivateKey) -> bytes:
+    """A wish to have the key certified (RFC 2986), PEM; whoever signs it decides over the names."""
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "euca-box")])
+    built = x509.CertificateSigningRequestBuilder().subject_name(name).sign(key, hashes.SHA256())
+    return built.public_bytes(serialization.Encoding.PEM)
+
+
+def answer_request(ca: Path, ca_key: Path, wish: bytes, names: Iterable[str], common_name: str) -> bytes:
+    """A certificate for the key in the request, PEM with the chain; nothing else of the request counts.
+    Without names it is for signing documents. Raises ValueError for what is no request."""
+    asked = x509.load_pem_x509_csr(wish)
+    public = asked.public_key()
+    if not asked.is_signature_valid or not isinstance(public, ec.EllipticCurvePublicKey | rsa.RSAPublicKey):
+        raise ValueError("no request for a certificate of an EC or RSA key")
+    authority, signer = x509.load_pem_x509_certificate(ca.read_bytes()), _authority_key(ca_key)
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
+    purpose = ExtendedKeyUsageOID.SERVER_AUTH if names else ExtendedKeyUsageOID.EMAIL_PROTECTION
+    builder = (
+        _builder(subject, authority.subject, public, SERVER_DAYS)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(_usage(signs_certificates=False), critical=True)
+        .add_extension(x509.ExtendedKeyUsage([purpose]), critical=False)
+        .add_extension(_issued_by(signer), critical=False)
+    )
+    if names:
+        builder = builder.add_extension(_alternatives(names), critical=False)
+    built = builder.sign(signer, hashes.SHA256())
+    return built.public_bytes(serialization.Encoding.PEM) + (ca.read_bytes() if names else b"")
+
+
+def private_key(path: Path, *, is_rsa: bool = False) -> PrivateKey:
+    """Of the file, which is made 0600 when it is missing: P-256, or RSA-2048."""
+    try:
+        found = serialization.load_pem_private_key(path.read_bytes(), None)
+    except FileNotFoundError:
+        made: PrivateKey = (
+            rsa.generate_private_key(public_exponent=65537, key_size=2048)
+            if is_rsa
+            else ec.generate_private_key(ec.SECP256R1())
+        )
+        write_file(path, _pem(made), 0o600)
+        return made
+    assert isinstance(found, PrivateKey)
+    return found
 
 
 def issue_identity(ca: Path, ca_key: Path, certificate: Path, key: Path) -> None:
     """The RSA-2048 key that signs instance identity documents, and its certificate under the authority."""
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "euca-box instance identity")])
     pem, key_pem = _issue_rsa(ca, ca_key, name, CA_DAYS, _usage(signs_certificates=False), for_mail=True)
-    _write(key, key_pem, 0o600)
-    _write(certificate, pem, 0o644)
+    write_file(key, key_pem, 0o600)
+    write_file(certificate, pem, 0o644)
 
 
 def issue_cloud(ca: Path, ca_key: Path, certificate: Path, key: Path) -> None:
@@ -76,8 +123,8 @@ def issue_cloud(ca: Path, ca_key: Path, certificate: Path, key: Path) -> None:
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "euca-box cloud")])
     usage = _usage(signs_certificates=False, encrypts=True)
     pem, key_pem = _issue_rsa(ca, ca_key, name, CA_DAYS, usage)
-    _write(key, key_pem, 0o600)
-    _write(certificate, pem, 0o644)
+    write_file(key, key_pem, 0o600)
+    write_file(certificate, pem, 0o644)
 
 
 def issue_user(ca: Path, ca_key: Path, account: str, user: str) -> tuple[bytes, bytes]:
@@ -129,18 +176,19 @@ def covers(certificate: Path, names: Iterable[str]) -> bool:
 
 
 def _builder(
-    subject: x509.Name, issuer: x509.Name, private: PrivateKey, days: int
+    subject: x509.Name, issuer: x509.Name, key: PrivateKey | PublicKey, days: int
 ) -> x509.CertificateBuilder:
     now = datetime.now(UTC)
+    public = key.public_key() if isinstance(key, PrivateKey) else key
     return (
         x509.CertificateBuilder()
         .subject_name(subject)
         .issuer_name(issuer)
-        .public_key(private.public_key())
+        .public_key(public)
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - timedelta(hours=1))
         .not_valid_after(now + timedelta(days=days))
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(private.public_key()), critical=False)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
     )
 
 
@@ -180,7 +228,7 @@ def _pem(private: PrivateKey) -> bytes:
     )
 
 
-def _write(path: Path, data: bytes, mode: int) -> None:
+def write_file(path: Path, data: bytes, mode: int) -> None:
     """Whole or not at all, never readable for a moment by those who must not."""
     fresh = path.with_name(path.name + ".new")
     descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)

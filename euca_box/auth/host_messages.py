@@ -17,6 +17,8 @@ from pathlib import Path
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
+from euca_box.model.hosts import host_id_of
+
 SKEW_SECONDS = 60.0
 MOST_NONCES = 1_000_000
 _FORM = "euca-box-message-1"
@@ -47,10 +49,6 @@ class HostKey:
     @property
     def host_id(self) -> str:
         return host_id_of(self.public)
-
-
-def host_id_of(public: bytes) -> str:
-    return "host-" + hashlib.sha256(public).hexdigest()[:16]
 
 
 def load_or_make(path: Path) -> HostKey:
@@ -89,8 +87,11 @@ class Verifier:
         self._began = clock()
         self._seen: OrderedDict[str, float] = OrderedDict()  # nonce -> when it can be forgotten
 
-    def verify(self, headers: Mapping[str, str], method: str, target: str, body: bytes) -> str:
-        """The sender's host id. `headers` with lower-case names. Raises NotTrusted."""
+    def verify(
+        self, headers: Mapping[str, str], method: str, target: str, body: bytes, stranger: bytes | None = None
+    ) -> str:
+        """The sender's host id. `headers` with lower-case names. `stranger`: the key that one who has not
+        joined yet says is its own. Raises NotTrusted."""
         try:
             sent = {name: headers[name] for name in (SENDER, RECEIVER, TIME, NONCE)}
             signature = base64.b64decode(headers[SIGNATURE], validate=True)
@@ -99,8 +100,8 @@ class Verifier:
             raise NotTrusted("The message is not signed as messages between hosts are.") from None
         if sent[RECEIVER] != self._host_id:
             raise NotTrusted("The message is for another host.")
-        public = self._key_of(sent[SENDER])
-        if public is None:
+        public = self._key_of(sent[SENDER]) if stranger is None else stranger
+        if public is None or host_id_of(public) != sent[SENDER]:
             raise NotTrusted("The host that sent this has not joined, or was removed.")
         try:
             Ed25519PublicKey.from_public_bytes(public).verify(

@@ -41,3 +41,16 @@ class Notary:
         """A signing certificate for the user and its key, PEM. The key is kept nowhere."""
         pem, key = certificates.issue_user(self.folder / "ca.pem", self.folder / "ca.key", account, user)
         return pem.decode(), key.decode()
+
+    @property
+    def authority(self) -> str:
+        """The certificate of the cloud's authority, PEM."""
+        return (self.folder / "ca.pem").read_text()
+
+    def certify(self, wish: str, names: tuple[str, ...], common_name: str) -> str:
+        """The key in a host's request, for these names, or without any for signing documents.
+
+        Raises ValueError.
+        """
+        ca, key = self.folder / "ca.pem", self.folder / "ca.key"
+        return certificates.answer_request(ca, key, wish.encode(), names, common_name).decode()

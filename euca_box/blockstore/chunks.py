@@ -65,7 +65,9 @@ def unpack(packed: bytes, digest: str, length: int) -> bytes:
 class Courier:
     """Sends and fetches; each thread has a connection of its own, which it keeps."""
 
-    def __init__(self) -> None:
+    def __init__(self, ca_file: str = "") -> None:
+        """`ca_file`: the authority of the cloud, for URLs that come with none."""
+        self._ca_file = ca_file
         self._local = threading.local()
 
     def put(self, url: str, ca_file: str, data: bytes) -> None:
@@ -110,7 +112,7 @@ class Courier:
         host, _, port = netloc.rpartition(":")
         connection: http.client.HTTPConnection
         if scheme == "https":
-            context = ssl.create_default_context(cafile=ca_file or None)
+            context = ssl.create_default_context(cafile=ca_file or self._ca_file or None)
             connection = http.client.HTTPSConnection(host, int(port), timeout=SECONDS, context=context)
         else:
             connection = http.client.HTTPConnection(host, int(port), timeout=SECONDS)

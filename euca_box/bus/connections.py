@@ -53,8 +53,9 @@ class Connections:
 
 
 class Connection:
-    def __init__(self, stream: trio.abc.Stream) -> None:
+    def __init__(self, stream: trio.abc.Stream, local_address: str = "") -> None:
         self._stream = stream
+        self.local_address = local_address  # from which the other host sees us
         self._http = h11.Connection(h11.CLIENT)
         self._is_kept = False
 
@@ -67,7 +68,7 @@ class Connection:
             await stream.do_handshake()
         except (OSError, trio.BrokenResourceError, ssl.SSLError) as error:
             raise ConnectionLost(f"{peer.host} port {peer.port}: {_reason(error)}") from None
-        connection = cls(stream)
+        connection = cls(stream, str(tcp.socket.getsockname()[0]))
         if _key_in(stream.getpeercert(binary_form=True)) != peer.public_key:
             await connection.close()
             raise ConnectionLost(f"{peer.host} port {peer.port} has another key than the host that joined")

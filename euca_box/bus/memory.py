@@ -37,6 +37,10 @@ class MemoryTransport:
     def reaches(self, address: str) -> bool:
         return address in self._inboxes
 
+    def addresses(self) -> tuple[str, ...]:
+        """Where somebody answers now."""
+        return tuple(self._inboxes)
+
     async def send(self, address: str, op: Op[R], call: Call) -> R:
         letter = _Letter(self._copied(op, type(op)), self._copied(call, Call))
         try:

@@ -1,27 +1,10 @@
 """The other hosts of the cloud: where they listen, their keys, and which roles they have."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
-from euca_box.auth.host_messages import host_id_of
+from euca_box.model.hosts import Peer
 
-
-@dataclass(frozen=True)
-class Peer:
-    """`addresses` are those of its roles on the bus: `nc@node1`, `sc@us-east-1a`, `walrus`."""
-
-    public_key: bytes
-    host: str
-    port: int
-    addresses: tuple[str, ...]
-
-    @property
-    def host_id(self) -> str:
-        return host_id_of(self.public_key)
-
-    @property
-    def roles(self) -> frozenset[str]:
-        return frozenset(address.partition("@")[0] for address in self.addresses)
+__all__ = ["Peer", "Peers"]
 
 
 class Peers:
@@ -33,6 +16,9 @@ class Peers:
     def replace(self, peers: Iterable[Peer]) -> None:
         self._by_id = {peer.host_id: peer for peer in peers}
         self._by_address = {address: p for p in self._by_id.values() for address in p.addresses}
+
+    def all(self) -> list[Peer]:
+        return list(self._by_id.values())
 
     def at(self, address: str) -> Peer | None:
         return self._by_address.get(address)

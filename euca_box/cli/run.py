@@ -45,10 +45,25 @@ def run_command(roles: str | None, config_file: Path | None, data_dir: Path | No
     config = common.load_config(config_file, flags)
     data = common.data_dir_of(data_dir, config)
     descriptor = _prepared(config, data)
+    config = _as_joined(config, data, asked=roles)
     try:
         _run(config, data, demo=not no_demo)
     finally:
         os.close(descriptor)
+
+
+def _as_joined(config: Config, data: DataDir, *, asked: str | None) -> Config:
+    """On a host of a cloud elsewhere: the roles with which it joined, and that cloud's settings."""
+    from euca_box import membership
+
+    joined = membership.find(data)
+    if joined is None:
+        return config
+    if asked:
+        common.fail(
+            f"this host has joined a cloud with the roles {', '.join(joined.roles)}: leave out --roles"
+        )
+    return joined.applied(config)
 
 
 def _prepared(config: Config, data: DataDir) -> int:

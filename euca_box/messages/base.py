@@ -38,6 +38,7 @@ class Call:
     delegate: str = ""  # the account that an administrator's call of IAM is about, if not his own
     secure: bool = False  # it came over TLS
     user_agent: str = ""
+    host: str = ""  # the id of the host that sent it; empty within one host. The receiver sets it
 
     @property
     def account(self) -> str:
@@ -99,6 +100,11 @@ def encode(value: Any) -> str:
 def decode(text: str, kind: Any) -> Any:
     """The value back. Fields this version does not know are ignored (the sender may be newer)."""
     return _converter().structure(json.loads(text), kind)
+
+
+def unstructure(value: Any) -> Any:
+    """What `encode` writes, before it is text."""
+    return _converter().unstructure(value)
 
 
 def structure(value: Any, kind: Any) -> Any:

@@ -499,6 +499,7 @@ def _config(cloud: dict[str, Any], more: dict[str, Any], dns: dict[str, Any]) ->
     return attrs.evolve(
         config,
         api=api,
+        bus=attrs.evolve(config.bus, listen=["127.0.0.1"], port=0),
         dns=attrs.evolve(config.dns, **dns),
         cloud=attrs.evolve(config.cloud, **{"images_public": True, **cloud}),
         cc=attrs.evolve(config.cc, cooling_seconds=0.0),

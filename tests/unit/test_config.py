@@ -36,8 +36,8 @@ def test_all_mistakes_are_told_at_once_with_their_lines():
         'Did you mean "EDGE"?',
         'config.toml:4: unknown setting network.brigde. Did you mean "bridge"?',
         'config.toml:6: api.port = "x" must be a whole number',
-        "config.toml:7: unknown setting nope. Known here: roles, data_dir, api, cloud, network, mail, dns, "
-        "walrus, cc, sc, nc, log, vm_types.",
+        "config.toml:7: unknown setting nope. Known here: roles, data_dir, api, bus, cloud, network, mail, "
+        "dns, walrus, cc, sc, nc, log, vm_types.",
     ]
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from quart import Quart, Response, request
 
-from euca_box.messages import admin, base, walrus
+from euca_box.messages import admin, base, components, walrus
 from euca_box.messages.base import Call, Op
 from euca_box.model.errors import EucaError
 
@@ -35,6 +35,11 @@ OPERATIONS: dict[str, type[Op[Any]]] = {
         admin.RemoveVmType,
         admin.ResetVmType,
         admin.DescribeCloud,
+        components.CreateToken,
+        components.DescribeComponents,
+        components.SetComponentState,
+        components.DeregisterComponent,
+        components.RevokeHost,
         walrus.GetScrub,
         walrus.BeginScrub,
     )

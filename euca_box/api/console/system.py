@@ -6,6 +6,7 @@ from quart import Quart, Response
 
 from euca_box.api.console.web import Web, back, done, form, page, session
 from euca_box.messages import admin
+from euca_box.messages import components as components_messages
 from euca_box.messages.base import Op
 
 
@@ -15,7 +16,8 @@ def routes(app: Quart, web: Web) -> None:
         if not session().principal.admin:
             return await page("refused.html", what="403"), 403
         cloud = await web.look(admin.DescribeCloud())
-        return await page("components.html", cloud=cloud, status=web.status())
+        rows = (await web.look(components_messages.DescribeComponents())).components
+        return await page("components.html", cloud=cloud, status=web.status(), rows=rows)
 
     @app.get("/settings", endpoint="settings")
     async def settings() -> Any:

@@ -1,4 +1,5 @@
 """POST /bus/ADDRESS/OPERATION, signed by a host that has joined: the operation's reply or its error.
+POST /join (`join.py`): a host joins.
 
 200 carries both; other statuses say why the message itself was not taken, in one line of text.
 """
@@ -7,9 +8,11 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from euca_box.api.query import RequestTooLarge, answer, read_body
+from euca_box.api.roles import join
 from euca_box.api.roles.rights import may_ask
 from euca_box.api.s3.asgi import ClientGone, Receive, Scope, Send
 from euca_box.auth.host_messages import TIME, NotTrusted, Verifier
@@ -34,6 +37,7 @@ class RoleBus:
     ) -> None:  # fmt: skip
         self._ask, self._kinds, self._peers, self._clock = ask, kinds, peers, clock
         self._verifier = Verifier(host_id, peers.key_of, clock)
+        self._joining = join.Joining(ask, self._verifier)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -43,6 +47,10 @@ class RoleBus:
         }
         target = scope["raw_path"].decode("latin-1")
         try:
+            if target == join.TARGET and scope["method"] == "POST":
+                body = await read_body(receive, join.LARGEST_BYTES)
+                await self._joining.answer(headers, body, str((scope.get("client") or ("",))[0]), send)
+                return
             body = await read_body(receive, LARGEST_BODY_BYTES)
             sender = self._verifier.verify(headers, scope["method"], target, body)
         except ClientGone:
@@ -70,6 +78,7 @@ class RoleBus:
         if peer is None or not may_ask(peer, letter):
             await self._say(send, 403, f"A host with {_roles(peer)} may not ask {operation} of {address}.")
             return
+        letter = replace(letter, call=replace(letter.call, host=sender))
         with contextlib.suppress(ClientGone):
             await self._tell(send, await self._asked(address, letter, receive))
 

@@ -9,16 +9,17 @@ from typing import Any
 
 from euca_box.bus.letters import Letter
 from euca_box.bus.peers import Peer
-from euca_box.messages import sc, snapshots, walrus
+from euca_box.messages import hosts, sc, snapshots, walrus
 from euca_box.messages.base import SYSTEM, Op
 
 # By the role of the host that asks: the roles below it, of which it may ask everything in anybody's name.
 _ALL: Mapping[str, frozenset[str]] = {
-    "clc": frozenset({"cc", "sc", "walrus"}),
+    "clc": frozenset({"cc", "sc", "walrus", "host"}),
     "cc": frozenset({"nc"}),
 }
 # Operations that it may ask as itself.
 _SOME: Mapping[str, frozenset[type[Op[Any]]]] = {
+    "host": frozenset({hosts.AnnounceHost}),
     "nc": frozenset(
         {
             walrus.GetImageUrl,

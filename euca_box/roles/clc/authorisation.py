@@ -11,7 +11,7 @@ import functools
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from euca_box.messages import admin, sts
+from euca_box.messages import admin, components, sts
 from euca_box.messages.base import Call, Op
 from euca_box.model.accounts import Principal, PrincipalKind, arn
 from euca_box.model.errors import AccessDeniedByPolicy, EucaError, UnauthorizedOperation
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 # STS API reference: no permission is needed to ask who one is, nor for a session with the own rights; who
 # may put a role on is decided with its trust policy.
 _FREE = (sts.GetCallerIdentity, sts.GetSessionToken, sts.AssumeRole, sts.GetAccessKeyInfo)
+_ADMINISTRATION = (admin.__name__, components.__name__)
 
 
 async def check(clc: "Clc", call: Call, op: Op[Any]) -> None:
@@ -33,7 +34,7 @@ async def check(clc: "Clc", call: Call, op: Op[Any]) -> None:
     kind: Any = type(op)
     action = action_of(kind)
     if action is None:
-        if type(op).__module__ == admin.__name__ and not call.admin:
+        if kind.__module__ in _ADMINISTRATION and not call.admin:
             raise AccessDeniedByPolicy("This is for administrators of the cloud.")
         return
     iam_access_keys.note_use(clc, call, action.partition(":")[0])

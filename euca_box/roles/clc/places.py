@@ -15,6 +15,7 @@ from euca_box.model.errors import EucaError, InvalidParameterValue
 from euca_box.model.filters import filtered
 from euca_box.model.instances import VmType
 from euca_box.model.paging import page
+from euca_box.roles.clc.components import component_problems
 from euca_box.roles.clc.rules import VERBOSE, stop_if_dry_run
 
 if TYPE_CHECKING:
@@ -143,7 +144,7 @@ class Asked:
 
 async def describe_cloud(clc: "Clc", call: Call, op: admin.DescribeCloud) -> admin.CloudStatus:
     found = await resources(clc, call)
-    problems = list(clc.problems.values())
+    problems = [*clc.problems.values(), *component_problems(clc)]
     if found is None:
         problems.append(f"The cluster controller of {clc.settings.zone} does not answer.")
     [row] = await clc.store.read("SELECT count(*) AS n FROM user")

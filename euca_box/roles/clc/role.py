@@ -39,14 +39,17 @@ from euca_box.messages import (
     ec2_vpcs,
     sts,
 )
+from euca_box.messages import components as component_messages
 from euca_box.messages import (
     dns as dns_messages,
 )
+from euca_box.messages import hosts as host_messages
 from euca_box.messages.instance_spec import GroupRules
 from euca_box.model.accounts import Principal
 from euca_box.model.addresses import Address
 from euca_box.model.bundle_tasks import BundleTask
 from euca_box.model.groups import SecurityGroup
+from euca_box.model.hosts import ComponentState, Host
 from euca_box.model.ids import NewId, id_maker
 from euca_box.model.images import Image
 from euca_box.model.instances import Instance, VmType
@@ -64,11 +67,14 @@ from euca_box.roles.clc import (
     authorisation,
     bundle_tasks,
     certificates,
+    components,
     console,
     dns,
     events,
     group_rules,
     groups,
+    host_loop,
+    hosts,
     image_attributes,
     image_copies,
     images,
@@ -141,6 +147,7 @@ class ClcSettings:
     network_mode: str = "EDGE"
     automatic_public_addresses: bool = True
     dns_domain: str = ""
+    shared: tuple[tuple[str, str], ...] = ()  # settings that all hosts of the cloud must have alike
     # one default VPC and subnet for all accounts of this zone
     vpc_id: str = "vpc-00000001"
     subnet_id: str = "subnet-00000001"
@@ -157,7 +164,9 @@ class Clc:
         notary: Notary,
         now: Callable[[], float],
         randomness: random.Random,
+        own_host: Host | None = None,
     ) -> None:
+        """`own_host`: with the roles of this process; None where no other host can reach it."""
         self.settings = settings
         self.store = store
         self.bus = bus
@@ -183,6 +192,14 @@ class Clc:
         )
         self.volumes: Records[Volume] = Records(store, "volume", Volume, lambda r: r.volume_id)
         self.snapshots: Records[Snapshot] = Records(store, "snapshot", Snapshot, lambda r: r.snapshot_id)
+        self.own_host = own_host
+        self.own_states: dict[str, ComponentState] = {}  # of its components, where not ENABLED
+        self.hosts: Records[Host] = Records(store, "host", Host, lambda r: r.host_id)
+        self.hosts_version = 1
+        self.hosts_bell = Bell()
+        self.seen_hosts: dict[str, host_loop.Seen] = {}
+        self.joining = trio.Lock()
+        self.join_attempts = Attempts()
         self.views = Views(settings, self.groups, self.addresses)
         self.vm_types = {vm.name: vm for vm in settings.vm_types}
         self.launch_bell = Bell()
@@ -240,6 +257,10 @@ class Clc:
         self.census.note(before, after)
         self.attachments.note(before, after)
 
+    async def tell_hosts(self) -> None:
+        """That the list of hosts has changed."""
+        await host_loop.tell_own(self)
+
     def rights_of(self, principal: Principal, question: Question) -> Decision:
         """What the caller's own policies say."""
         return rights(principal, self.keyring.grants, question)
@@ -264,6 +285,8 @@ class Clc:
         await self.groups.load()
         await self.addresses.load()
         await vm_types.load(self)
+        await hosts.load(self)
+        await components.load(self)
         await users.make_admin(self.store, self.sealer, self.settings.admin_account, self.now())
         await users.refresh_keyring(self)
         await logins.load(self)
@@ -284,6 +307,13 @@ async def run(
 
 
 OPERATIONS: Operations = {
+    component_messages.CreateToken: hosts.create_token,
+    component_messages.DescribeComponents: components.describe_components,
+    component_messages.SetComponentState: components.set_component_state,
+    component_messages.DeregisterComponent: components.deregister_component,
+    component_messages.RevokeHost: components.revoke_host,
+    host_messages.JoinHost: hosts.join_host,
+    host_messages.AnnounceHost: hosts.announce_host,
     ec2_instances.RunInstances: instances.run_instances,
     ec2_instances.DescribeInstances: instances.describe_instances,
     ec2_instances.TerminateInstances: instances.terminate_instances,

@@ -114,6 +114,7 @@ class HostWorkbench:
     console_bytes: int
     limiter: trio.CapacityLimiter
     set_owner: Callable[[Path, int, int], None] = os.chown
+    ca_file: str = ""  # the authority of the cloud, for URLs that come with none
 
     async def fetch(self, source: ImageUrl, target: Path, size_bytes: int) -> str:
         given_up = threading.Event()
@@ -122,7 +123,7 @@ class HostWorkbench:
                 download.fetch,
                 source.url,
                 source.etag,
-                source.ca_file or None,
+                source.ca_file or self.ca_file or None,
                 target,
                 size_bytes,
                 given_up.is_set,
@@ -177,12 +178,25 @@ class HostWorkbench:
 
     async def send_part(self, url: str, ca_file: str, path: Path, offset: int, length: int) -> str:
         return await trio.to_thread.run_sync(
-            send.send_part, url, ca_file, path, offset, length, limiter=self.limiter, abandon_on_cancel=True
+            send.send_part,
+            url,
+            ca_file or self.ca_file,
+            path,
+            offset,
+            length,
+            limiter=self.limiter,
+            abandon_on_cancel=True,
         )
 
     async def send_form(self, url: str, ca_file: str, fields: Mapping[str, str], data: bytes) -> None:
         await trio.to_thread.run_sync(
-            send.send_form, url, ca_file, fields, data, limiter=self.limiter, abandon_on_cancel=True
+            send.send_form,
+            url,
+            ca_file or self.ca_file,
+            fields,
+            data,
+            limiter=self.limiter,
+            abandon_on_cancel=True,
         )
 
     def qemu_user(self) -> int | None:

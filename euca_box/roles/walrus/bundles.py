@@ -100,7 +100,7 @@ async def get_decrypted_image(
 ) -> messages.ImageUrl:
     """Raises InvalidManifest when it cannot be unpacked any more."""
     await whole(walrus, op.image_id)
-    return images.lend(walrus, walrus.stored.bucket, op.image_id, op.etag)
+    return images.lend(walrus, call, walrus.stored.bucket, op.image_id, op.etag)
 
 
 async def whole(walrus: "Walrus", image_id: str) -> None:

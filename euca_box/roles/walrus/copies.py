@@ -13,7 +13,7 @@ from euca_box.model.s3_errors import InsufficientStorage, InvalidPart, NoSuchBuc
 from euca_box.objects.rows import ObjectFacts
 from euca_box.observe.failpoints import fp
 from euca_box.roles.walrus import bundles, images
-from euca_box.roles.walrus.lending import lent_url
+from euca_box.roles.walrus.lending import ca_file_for, lent_url
 from euca_box.roles.walrus.stored import StoredImage
 
 if TYPE_CHECKING:
@@ -53,18 +53,21 @@ async def begin_image_upload(
             f"The image has {op.size_bytes} bytes; {walrus.settings.max_image_bytes} are allowed."
         )
     upload_id = await walrus.vault.begin_upload(walrus.stored.bucket, op.image_id)
-    return messages.ImageUpload(upload_id, PART_BYTES, walrus.settings.ca_file)
+    return messages.ImageUpload(upload_id, PART_BYTES, ca_file_for(walrus, call))
 
 
 async def get_bucket_url(walrus: "Walrus", call: Call, op: messages.GetBucketUrl) -> messages.BucketUrl:
     """Unsigned: who may what there says the form."""
-    url = f"{walrus.settings.endpoint}/{quote(op.bucket, safe='')}"
-    return messages.BucketUrl(url, walrus.settings.ca_file)
+    # Asked by the CLC for a node, which may be on another host.
+    is_shared = walrus.settings.has_other_hosts()
+    endpoint = walrus.settings.shared_endpoint if is_shared else walrus.settings.endpoint
+    ca_file = "" if is_shared else walrus.settings.ca_file
+    return messages.BucketUrl(f"{endpoint}/{quote(op.bucket, safe='')}", ca_file)
 
 
 async def get_part_url(walrus: "Walrus", call: Call, op: messages.GetPartUrl) -> messages.PartUrl:
     query = f"partNumber={op.number}&uploadId={quote(op.upload_id, safe='')}"
-    return messages.PartUrl(lent_url(walrus, "PUT", walrus.stored.bucket, op.image_id, query))
+    return messages.PartUrl(lent_url(walrus, call, "PUT", walrus.stored.bucket, op.image_id, query))
 
 
 async def end_image_upload(walrus: "Walrus", call: Call, op: messages.EndImageUpload) -> messages.Caching:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from euca_box.messages import walrus as messages
 from euca_box.messages.base import Call, Done
 from euca_box.model.errors import InvalidParameterValue
-from euca_box.roles.walrus.lending import lent_url
+from euca_box.roles.walrus.lending import ca_file_for, lent_url
 
 if TYPE_CHECKING:
     from euca_box.roles.walrus.role import Walrus
@@ -22,8 +22,8 @@ async def get_hidden_urls(walrus: "Walrus", call: Call, op: messages.GetHiddenUr
     _check(op.bucket, op.keys)
     await walrus.vault.open_hidden(op.bucket)
     method = "PUT" if op.for_writing else "GET"
-    urls = tuple(lent_url(walrus, method, op.bucket, key) for key in op.keys)
-    return messages.HiddenUrls(urls, walrus.settings.ca_file)
+    urls = tuple(lent_url(walrus, call, method, op.bucket, key) for key in op.keys)
+    return messages.HiddenUrls(urls, ca_file_for(walrus, call))
 
 
 async def list_hidden(walrus: "Walrus", call: Call, op: messages.ListHidden) -> messages.HiddenPage:

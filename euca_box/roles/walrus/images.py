@@ -11,7 +11,7 @@ from euca_box.model.ec2_errors import InvalidManifest
 from euca_box.model.images import ImageData, ImageType
 from euca_box.model.s3_errors import AccessDenied, InvalidRequest, NoSuchBucket, NoSuchKey
 from euca_box.objects.rows import ObjectFacts
-from euca_box.roles.walrus.lending import lent_url
+from euca_box.roles.walrus.lending import ca_file_for, lent_url
 
 if TYPE_CHECKING:
     from euca_box.roles.walrus.role import Walrus
@@ -61,11 +61,11 @@ async def examined(walrus: "Walrus", bucket: str, key: str, facts: ObjectFacts) 
 
 async def get_image_url(walrus: "Walrus", call: Call, op: messages.GetImageUrl) -> messages.ImageUrl:
     """Signed with Walrus's own key; it gives this one object, and only as a whole."""
-    return lend(walrus, op.bucket, op.key, op.etag)
+    return lend(walrus, call, op.bucket, op.key, op.etag)
 
 
-def lend(walrus: "Walrus", bucket: str, key: str, etag: str) -> messages.ImageUrl:
-    return messages.ImageUrl(lent_url(walrus, "GET", bucket, key), etag, walrus.settings.ca_file)
+def lend(walrus: "Walrus", call: Call, bucket: str, key: str, etag: str) -> messages.ImageUrl:
+    return messages.ImageUrl(lent_url(walrus, call, "GET", bucket, key), etag, ca_file_for(walrus, call))
 
 
 async def _inspected(walrus: "Walrus", bucket: str, key: str, facts: ObjectFacts) -> ImageFacts:

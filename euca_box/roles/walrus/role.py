@@ -37,6 +37,8 @@ class WalrusSettings:
     lifecycle_day_seconds: float = 86400.0
     scrub_mib_per_second: float = 8.0
     scrub_days: float = 30.0
+    shared_endpoint: str = ""  # where other hosts reach S3: https://192.0.2.1:8773
+    has_other_hosts: Callable[[], bool] = lambda: False
 
 
 class Walrus:

@@ -24,7 +24,7 @@ from euca_box.model.snapshot_manifests import (
     is_digest,
 )
 from euca_box.observe.failpoints import fp
-from euca_box.roles.walrus.lending import lent_url
+from euca_box.roles.walrus.lending import ca_file_for, lent_url
 from euca_box.store.store import Statement, insert, one
 
 if TYPE_CHECKING:
@@ -52,8 +52,8 @@ async def reserve_chunks(walrus: "Walrus", call: Call, op: messages.ReserveChunk
         )
         there = await _there(walrus, op.digests) - await _damaged(walrus)
     missing = [digest for digest in dict.fromkeys(op.digests) if digest not in there]
-    urls = tuple((digest, lent_url(walrus, "PUT", BUCKET, chunk_key(digest))) for digest in missing)
-    return messages.ReservedChunks(urls, walrus.settings.ca_file)
+    urls = tuple((digest, lent_url(walrus, call, "PUT", BUCKET, chunk_key(digest))) for digest in missing)
+    return messages.ReservedChunks(urls, ca_file_for(walrus, call))
 
 
 async def fork_snapshot(walrus: "Walrus", call: Call, op: messages.ForkSnapshot) -> Done:
@@ -68,8 +68,8 @@ async def fork_snapshot(walrus: "Walrus", call: Call, op: messages.ForkSnapshot)
 async def get_manifest_url(walrus: "Walrus", call: Call, op: messages.GetManifestUrl) -> messages.ManifestUrl:
     _check(op.digest)
     await walrus.vault.open_hidden(BUCKET)
-    url = lent_url(walrus, "PUT", BUCKET, manifest_key(op.digest))
-    return messages.ManifestUrl(url, walrus.settings.ca_file)
+    url = lent_url(walrus, call, "PUT", BUCKET, manifest_key(op.digest))
+    return messages.ManifestUrl(url, ca_file_for(walrus, call))
 
 
 async def store_snapshot(walrus: "Walrus", call: Call, op: messages.StoreSnapshot) -> StoredSnapshot:
@@ -99,8 +99,8 @@ async def store_snapshot(walrus: "Walrus", call: Call, op: messages.StoreSnapsho
 
 async def get_snapshot(walrus: "Walrus", call: Call, op: messages.GetSnapshot) -> messages.SnapshotSource:
     stored = await _stored(walrus, op.snapshot_id)
-    url = lent_url(walrus, "GET", BUCKET, manifest_key(stored.manifest))
-    return messages.SnapshotSource(stored, url, walrus.settings.ca_file)
+    url = lent_url(walrus, call, "GET", BUCKET, manifest_key(stored.manifest))
+    return messages.SnapshotSource(stored, url, ca_file_for(walrus, call))
 
 
 async def copy_stored_snapshot(

@@ -1,0 +1,81 @@
+"""Every host is asked how it is, and told whom to believe when that changed.
+
+A host that was removed is told nothing more; all others forget it with the next version, sent at once.
+"""
+
+import logging
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+import trio
+
+from euca_box.messages.base import system_call
+from euca_box.messages.hosts import HostConfigurePeers, HostReport
+from euca_box.model.errors import EucaError
+from euca_box.model.hosts import Host, agent_of
+from euca_box.roles.clc import hosts
+
+if TYPE_CHECKING:
+    from euca_box.roles.clc.role import Clc
+
+log = logging.getLogger(__name__)
+
+LOOK_SECONDS = 3.0
+TELL_SECONDS = 8.0  # those who do not answer by then are told when they do
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a host last said. `seen_at`: on the clock of this host; `error`: why it says nothing now."""
+
+    report: HostReport | None = None
+    seen_at: float | None = None
+    error: str = "has not answered yet"
+
+
+async def watch_hosts(clc: "Clc") -> None:
+    """All at once: a host that does not answer keeps no other waiting."""
+    while True:
+        await tell(clc)
+        await clc.hosts_bell.wait(LOOK_SECONDS)
+
+
+async def tell_own(clc: "Clc") -> None:
+    """This host believes a new one before that one hears that it has joined; the others follow."""
+    if clc.own_host is not None:
+        await _tell(clc, clc.own_host)
+    clc.hosts_bell.ring()
+
+
+async def tell(clc: "Clc") -> None:
+    """The version that is in force now, to every host that has another one."""
+    everyone = hosts.everyone(clc)
+    for host_id in clc.seen_hosts.keys() - {host.host_id for host in everyone}:
+        del clc.seen_hosts[host_id]
+    with trio.move_on_after(TELL_SECONDS):
+        async with trio.open_nursery() as asks:
+            for host in everyone:
+                asks.start_soon(partial(_tell, clc, host))
+
+
+async def _tell(clc: "Clc", host: Host) -> None:
+    seen = clc.seen_hosts.get(host.host_id, Seen())
+    knows = seen.report.peers_version if seen.report is not None and not seen.error else -1
+    version = clc.hosts_version
+    op = HostConfigurePeers(version, () if knows == version else hosts.peers_of(clc, host))
+    try:
+        report = await clc.bus.ask(agent_of(host.host_id), op, system_call("hosts"))
+        if report.peers_version < version and not op.peers:
+            op = HostConfigurePeers(version, hosts.peers_of(clc, host))
+            report = await clc.bus.ask(agent_of(host.host_id), op, system_call("hosts"))
+    except EucaError as error:
+        if not seen.error:
+            log.warning("%s at %s does not answer: %s", host.name, host.host, error.message)
+        clc.seen_hosts[host.host_id] = Seen(seen.report, seen.seen_at, error.message)
+        return
+    if report.peers_version > clc.hosts_version:
+        # Our rows are older than what was told once: they were restored from a backup.
+        await clc.store.write(hosts.next_version(clc, report.peers_version + 1))
+        clc.hosts_bell.ring()
+    clc.seen_hosts[host.host_id] = Seen(report, clc.now(), "")

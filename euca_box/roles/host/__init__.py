@@ -1,0 +1,1 @@
+"""What answers for a host itself, whatever roles it has."""
