@@ -57,8 +57,17 @@ class CopyFile:
 
 async def create_copy(path: Path, size_bytes: int, owner: Owner) -> None:
     """An empty one, in place of what an earlier try left. Raises EngineError."""
+    await make_qcow2(path, size_bytes, owner)
+
+
+async def make_qcow2(path: Path, size_bytes: int, owner: Owner, *options: str) -> None:
     _reserve(path, owner)
-    await _qemu_img(owner, "create", "-q", "-f", "qcow2", "--", str(path), str(size_bytes))
+    await _qemu_img(owner, "create", "-q", "-f", "qcow2", *options, "--", str(path), str(size_bytes))
+
+
+async def extents_of(path: Path, owner: Owner) -> list[Extent]:
+    text = await _qemu_img(owner, "map", "-f", "qcow2", "--output=json", "--", str(path))
+    return [Extent(e["start"], e["length"], _kind(e)) for e in json.loads(text)]
 
 
 async def open_copy(path: Path, owner: Owner) -> CopyFile:

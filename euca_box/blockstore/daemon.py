@@ -5,10 +5,11 @@ never write to one volume: QEMU locks the file (qemu(1), file.locking).
 """
 
 import contextlib
+import json
 import os
 import signal
 import subprocess
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,13 +17,15 @@ from typing import Any
 
 import trio
 
-from euca_box.blockstore.engine import Connection, EngineError, StaleGeneration
+from euca_box.blockstore.engine import Connection, EngineError, StaleGeneration, VolumeBusy
 from euca_box.blockstore.qmp import NoDaemon, Qmp, open_qmp
 
 START_SECONDS = 20.0
 END_SECONDS = 10.0
 LOOK_SECONDS = 0.01
-NODE = "volume"
+OPEN_SECONDS = 10  # for the source of a volume, which may come up after its daemon
+RECONNECT_SECONDS = 300  # of a source that went away; who reads what is not here waits for so long
+NODE, LAZY, SOURCE = "volume", "lazy", "source"
 PROGRAM = "qemu-storage-daemon"
 
 
@@ -40,11 +43,25 @@ class Owner:
             os.chown(path, self.uid, self.uid)
 
 
+@dataclass(frozen=True)
+class Files:
+    """Of a volume. While it is filled there is a `lazy` one, which says what has arrived in `raw`, and a
+    `source`, the socket of an NBD server that has the rest."""
+
+    raw: Path
+    lazy: Path
+    source: Path
+
+    @property
+    def is_lazy(self) -> bool:
+        return self.lazy.exists()
+
+
 class Daemon:
     """`folder` has its sockets: a short path."""
 
-    def __init__(self, volume_id: str, file: Path, folder: Path, owner: Owner) -> None:
-        self._volume_id, self._file, self._folder, self._owner = volume_id, file, folder, owner
+    def __init__(self, volume_id: str, files: Files, folder: Path, owner: Owner) -> None:
+        self._volume_id, self._files, self._folder, self._owner = volume_id, files, folder, owner
 
     @property
     def nbd_socket(self) -> Path:
@@ -109,6 +126,8 @@ class Daemon:
                 await qmp.ask(
                     "block-export-add",
                     type="nbd", id=f"g{generation}", node_name=NODE, name=name, writable=True,
+                    # Of a killed daemon, what the lazy file knew in memory only would be lost.
+                    writethrough=self._files.is_lazy,
                 )  # fmt: skip
         return Connection(self.nbd_socket, name)
 
@@ -116,7 +135,7 @@ class Daemon:
         """QEMU 7.2 resizes nothing that it exports: the holder is cut off, and connects again when it can."""
         async with self.talk() as qmp:
             if await qmp.ask("query-jobs"):
-                raise EngineError(f"{self._volume_id} is being copied")
+                raise VolumeBusy(f"{self._volume_id} is being copied")
             await _cut_off(qmp)
             await qmp.ask("block_resize", node_name=NODE, size=size_bytes)
 
@@ -131,11 +150,7 @@ class Daemon:
             PROGRAM, "--daemonize", "--pidfile", str(self._folder / "pid"),
             "--chardev", f"socket,id=q,path={self._folder / 'qmp.sock'},server=on,wait=off",
             "--monitor", "chardev=q",
-            "--blockdev", _options(
-                {"driver": "file", "node-name": "file", "filename": str(self._file), "discard": "unmap"}
-                | _cache(self._file)
-            ),
-            "--blockdev", _options({"driver": "raw", "node-name": NODE, "file": "file", "discard": "unmap"}),
+            *nodes(self._files),
         ]  # fmt: skip
         with trio.move_on_after(START_SECONDS):
             done = await trio.run_process(
@@ -196,11 +211,6 @@ async def _cut_off(qmp: Qmp) -> None:
         await qmp.ask("nbd-server-stop")
 
 
-def _cache(file: Path) -> dict[str, str]:
-    """Past the host's cache, where the file system can do that (not tmpfs)."""
-    return {"cache.direct": "on", "aio": "native"} if takes_direct(file) else {}
-
-
 def takes_direct(file: Path) -> bool:
     try:
         os.close(os.open(file, os.O_RDONLY | os.O_DIRECT | os.O_CLOEXEC))
@@ -209,6 +219,28 @@ def takes_direct(file: Path) -> bool:
     return True
 
 
-def _options(values: Mapping[str, str]) -> str:
-    """QEMU's list of options; a comma in a value is written twice (qemu(1))."""
-    return ",".join(f"{name}={value.replace(',', ',,')}" for name, value in values.items())
+def nodes(files: Files) -> list[str]:
+    """The block graph of a volume: raw, or what is here of it above its source. Options as JSON (qemu(1))."""
+    raw = {"driver": "file", "node-name": "file", "filename": str(files.raw), "discard": "unmap"}
+    graph: list[dict[str, Any]] = [raw | _cache(files.raw)]
+    if files.is_lazy:
+        server = {"type": "unix", "path": str(files.source)}
+        graph += [
+            {
+                "driver": "nbd", "node-name": "source", "server": server, "export": SOURCE, "read-only": True,
+                "open-timeout": OPEN_SECONDS, "reconnect-delay": RECONNECT_SECONDS,
+            },
+            {
+                # `data-file`: clusters lie in the raw file where they belong, so that it is whole in the end.
+                "driver": "qcow2", "node-name": LAZY, "data-file": "file", "backing": "source",
+                "file": {"driver": "file", "filename": str(files.lazy)} | _cache(files.lazy),
+            },
+        ]  # fmt: skip
+    top = LAZY if files.is_lazy else "file"
+    graph.append({"driver": "raw", "node-name": NODE, "file": top, "discard": "unmap"})
+    return [word for node in graph for word in ("--blockdev", json.dumps(node))]
+
+
+def _cache(file: Path) -> dict[str, Any]:
+    """Past the host's cache, where the file system can do that (not tmpfs)."""
+    return {"cache": {"direct": True}, "aio": "native"} if takes_direct(file) else {}

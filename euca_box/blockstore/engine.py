@@ -6,6 +6,9 @@ newer one cuts off whoever holds an older one. Exports outlive the process that 
 A copy is a volume as it was at one moment, taken while its guest writes: all of it, or what changed since an
 earlier copy. It is read where it lies, and dropped when it was sent away.
 
+A lazy volume has all bytes of its source at once: what is not here yet is fetched when it is read, and all of
+it in the background.
+
 The protocol fits files with storage daemons (files.py) and is meant to fit Ceph RBD: clone, export-diff, and
 attachment in user space.
 """
@@ -15,9 +18,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
 
+import trio
+
 COPY_UNIT = 1 << 20  # bytes: the grain in which changes are told
 
 CopyState = Literal["absent", "copying", "copied", "failed"]
+FillState = Literal["filling", "filled", "failed"]
 ExtentKind = Literal["data", "zero", "same"]
 
 
@@ -31,6 +37,10 @@ class NoSuchVolume(EngineError):
 
 class StaleGeneration(EngineError):
     """A newer holder has the volume."""
+
+
+class VolumeBusy(EngineError):
+    """It is being copied, or filled."""
 
 
 class NoSpace(EngineError):
@@ -72,15 +82,21 @@ class Copy(Protocol):
     def close(self) -> None: ...
 
 
-class Fill(Protocol):
-    """A volume that nobody holds yet, written from outside. Its methods block: call them in threads."""
+@dataclass(frozen=True, slots=True)
+class FillProgress:
+    state: FillState
+    percent: int = 0
+    reason: str = ""  # why it does not go on
 
-    def write(self, offset: int, data: bytes) -> None: ...
 
-    def sync(self) -> None:
-        """All that was written is durable when this returns."""
+class Source(Protocol):
+    """Where the bytes of a volume come from that is not filled yet."""
 
-    def close(self) -> None: ...
+    async def read(self, offset: int, length: int) -> bytes:
+        """Right ones, or OSError."""
+
+    def data_at(self, offset: int) -> tuple[bool, int]:
+        """Whether there is data (else zeros) at the offset, and for how many bytes that is so."""
 
 
 class BlockEngine(Protocol):
@@ -92,13 +108,33 @@ class BlockEngine(Protocol):
     async def create(self, volume_id: str, size_bytes: int) -> None:
         """A new volume of zeros; one of this size that is there already is fine. Raises NoSpace."""
 
+    async def create_lazy(self, volume_id: str, size_bytes: int) -> None:
+        """A new volume with the bytes of its source, before they are here; twice is fine. Raises NoSpace."""
+
+    async def unfilled(self) -> set[str]:
+        """Volumes that need their source."""
+
+    async def serve_source(
+        self, volume_id: str, source: Source, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+    ) -> None:
+        """Until cancelled. Meanwhile nobody else does so; without it, who reads what is not here waits."""
+
+    async def fill(self, volume_id: str) -> FillProgress:
+        """Have all bytes brought here, while the source is served: asked again, it tells how far it is."""
+
+    async def finish_fill(self, volume_id: str) -> None:
+        """Of one that is filled: from now on it needs no source. Its holder is cut off: export it again.
+
+        Twice is fine. Raises NoSuchVolume; VolumeBusy while it is copied; EngineError when it is not filled.
+        """
+
     async def delete(self, volume_id: str) -> None:
         """Cut off its holder, and free its bytes. An absent one is fine."""
 
     async def grow(self, volume_id: str, size_bytes: int) -> None:
         """Its holder is cut off: export it again. One of this size or more is left alone.
 
-        Raises NoSuchVolume; EngineError while it is copied.
+        Raises NoSuchVolume; VolumeBusy while it is copied or filled.
         """
 
     async def export(self, volume_id: str, generation: int, uid: int | None) -> Connection:
@@ -131,9 +167,6 @@ class BlockEngine(Protocol):
 
     async def copies(self) -> set[str]:
         """Copies that take room."""
-
-    async def open_fill(self, volume_id: str) -> Fill:
-        """Raises NoSuchVolume."""
 
     async def free_bytes(self) -> int: ...
 

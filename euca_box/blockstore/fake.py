@@ -16,13 +16,16 @@ from euca_box.blockstore.engine import (
     CopyProgress,
     EngineError,
     Extent,
-    Fill,
+    FillProgress,
     NoSpace,
     NoSuchVolume,
+    Source,
     StaleGeneration,
+    VolumeBusy,
 )
 
 Units = dict[int, bytes]
+FILLED_AT_ONCE = 1000  # units a call
 
 
 @dataclass
@@ -31,6 +34,9 @@ class _Volume:
     units: Units = field(default_factory=dict)
     generation: int | None = None
     changed: dict[str, set[int]] = field(default_factory=dict)  # since each copy
+    missing: set[int] = field(default_factory=set)  # units that only its source has
+    is_lazy: bool = False
+    is_streamed: bool = False  # as its server knows
 
 
 @dataclass
@@ -49,6 +55,7 @@ class FakeEngine:
         self.room_bytes = free_bytes
         self._volumes: dict[str, _Volume] = {}
         self._copies: dict[str, _Copy] = {}
+        self._sources: dict[str, Source] = {}
 
     async def volumes(self) -> dict[str, int]:
         await self._enter()
@@ -62,6 +69,46 @@ class FakeEngine:
         if there is None or there.size_bytes != size_bytes:
             self._volumes[volume_id] = _Volume(size_bytes)
 
+    async def create_lazy(self, volume_id: str, size_bytes: int) -> None:
+        await self.create(volume_id, size_bytes)
+        volume = self._volumes[volume_id]
+        if not volume.is_lazy:
+            volume.is_lazy, volume.missing = True, set(range(-(-size_bytes // COPY_UNIT)))
+
+    async def unfilled(self) -> set[str]:
+        await self._enter()
+        return {volume_id for volume_id, volume in self._volumes.items() if volume.is_lazy}
+
+    async def serve_source(
+        self, volume_id: str, source: Source, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+    ) -> None:
+        self._sources[volume_id] = source
+        task_status.started()
+        try:
+            await trio.sleep_forever()
+        finally:
+            del self._sources[volume_id]
+
+    async def fill(self, volume_id: str) -> FillProgress:
+        await self._enter()
+        volume = self._found(volume_id)
+        try:
+            for number in sorted(volume.missing)[:FILLED_AT_ONCE]:
+                await self._fetch(volume_id, number)
+        except OSError as error:
+            return FillProgress("failed", reason=str(error))
+        volume.is_streamed = not volume.missing
+        left, count = len(volume.missing), -(-volume.size_bytes // COPY_UNIT)
+        return FillProgress("filling" if left else "filled", 100 * (count - left) // count)
+
+    async def finish_fill(self, volume_id: str) -> None:
+        await self._enter()
+        volume = self._found(volume_id)
+        if volume.is_lazy and not volume.is_streamed:
+            raise EngineError(f"{volume_id} is not filled")
+        if volume.is_lazy:
+            volume.is_lazy, volume.generation = False, None
+
     async def delete(self, volume_id: str) -> None:
         await self._enter()
         self._volumes.pop(volume_id, None)
@@ -70,6 +117,8 @@ class FakeEngine:
         await self._enter()
         volume = self._found(volume_id)
         if volume.size_bytes < size_bytes:
+            if volume.is_lazy:
+                raise VolumeBusy(f"{volume_id} is being filled")
             volume.size_bytes, volume.generation = size_bytes, None
 
     async def export(self, volume_id: str, generation: int, uid: int | None) -> Connection:
@@ -93,6 +142,8 @@ class FakeEngine:
         await self._enter()
         volume = self._found(volume_id)
         if copy_id not in self._copies:
+            for number in sorted(volume.missing):
+                await self._fetch(volume_id, number)
             told = None if since is None else volume.changed.get(since)
             units = volume.units if told is None else {n: volume.units[n] for n in told if n in volume.units}
             ready_at = trio.current_time() + self.copy_seconds
@@ -121,10 +172,6 @@ class FakeEngine:
         await self._enter()
         return set(self._copies)
 
-    async def open_fill(self, volume_id: str) -> Fill:
-        await self._enter()
-        return _OpenFill(self, self._found(volume_id))
-
     async def free_bytes(self) -> int:
         await self._enter()
         return self.room_bytes
@@ -139,6 +186,17 @@ class FakeEngine:
         """As the guest that has this connection. Raises OSError when it was cut off."""
         self.put(self._held(connection), offset, data)
 
+    async def read_lazily(self, connection: Connection, offset: int, length: int) -> bytes:
+        """As `read`, of a volume that may not be filled."""
+        for number in range(offset // COPY_UNIT, (offset + length - 1) // COPY_UNIT + 1):
+            if number in self._held(connection).missing:
+                await self._fetch(connection.socket.name, number)
+        return self.read(connection, offset, length)
+
+    async def write_lazily(self, connection: Connection, offset: int, data: bytes) -> None:
+        await self.read_lazily(connection, offset, len(data))
+        self.write(connection, offset, data)
+
     def read(self, connection: Connection, offset: int, length: int) -> bytes:
         """Raises OSError."""
         return _bytes_of(self._held(connection).units, offset, length)
@@ -146,7 +204,7 @@ class FakeEngine:
     def crash(self, volume_id: str) -> None:
         """Its server dies: exports, copies that go on, and what is known of changes."""
         volume = self._volumes[volume_id]
-        volume.generation = None
+        volume.generation, volume.is_streamed = None, False
         volume.changed.clear()
         for copy_id, copy in list(self._copies.items()):
             if copy.volume_id == volume_id and copy.ready_at > trio.current_time():
@@ -162,6 +220,18 @@ class FakeEngine:
             for changed in volume.changed.values():
                 changed.add(number)
             data, offset = data[len(piece) :], offset + len(piece)
+
+    async def _fetch(self, volume_id: str, number: int) -> None:
+        volume, start = self._volumes[volume_id], number * COPY_UNIT
+        if volume_id not in self._sources:
+            raise OSError("its source is not there")
+        length = min(COPY_UNIT, volume.size_bytes - start)
+        has_data, alike = self._sources[volume_id].data_at(start)
+        if has_data or alike < length:
+            data = await self._sources[volume_id].read(start, length)
+            if number in volume.missing and any(data):
+                volume.units[number] = data.ljust(COPY_UNIT, b"\0")
+        volume.missing.discard(number)
 
     def _held(self, connection: Connection) -> _Volume:
         volume = self._volumes.get(connection.socket.name)
@@ -188,20 +258,6 @@ class _OpenCopy:
 
     def read(self, offset: int, length: int) -> bytes:
         return _bytes_of(self._copy.units, offset, length)
-
-    def close(self) -> None:
-        pass
-
-
-class _OpenFill:
-    def __init__(self, engine: FakeEngine, volume: _Volume) -> None:
-        self._engine, self._volume = engine, volume
-
-    def write(self, offset: int, data: bytes) -> None:
-        self._engine.put(self._volume, offset, data)
-
-    def sync(self) -> None:
-        pass
 
     def close(self) -> None:
         pass

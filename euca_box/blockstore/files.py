@@ -16,21 +16,25 @@ from typing import Any
 
 import trio
 
+from euca_box.blockstore import lazy_file, nbd_server
 from euca_box.blockstore.copy_file import create_copy, open_copy
-from euca_box.blockstore.daemon import NODE, Daemon, Owner, takes_direct
+from euca_box.blockstore.daemon import NODE, Daemon, Files, Owner, takes_direct
 from euca_box.blockstore.engine import (
     COPY_UNIT,
     Connection,
     Copy,
     CopyProgress,
     EngineError,
-    Fill,
+    FillProgress,
     NoSpace,
     NoSuchVolume,
+    Source,
+    VolumeBusy,
 )
+from euca_box.blockstore.lazy_file import create_lazy_file, sync
 from euca_box.blockstore.qmp import NoDaemon, Qmp, QmpError
 
-VOLUME, COPY = ".raw", ".qcow2"
+VOLUME, LAZY, COPY = ".raw", ".lazy", ".qcow2"
 COPY_WORKERS = 4  # QEMU's 64 keep the disk so busy that a guest waits a quarter of a second
 
 
@@ -51,16 +55,57 @@ class FileEngine:
 
     async def create(self, volume_id: str, size_bytes: int) -> None:
         async with self._locks[volume_id]:
-            path = self._file(volume_id)
-            if path.exists() and path.stat().st_size == size_bytes:
+            await self._create(volume_id, size_bytes)
+
+    async def create_lazy(self, volume_id: str, size_bytes: int) -> None:
+        async with self._locks[volume_id]:
+            if not self._files(volume_id).is_lazy:
+                await self._create(volume_id, size_bytes)
+                await create_lazy_file(self._files(volume_id), size_bytes, self._owner)
+
+    async def unfilled(self) -> set[str]:
+        return {path.stem for path in self._volumes.glob(f"*{LAZY}")}
+
+    async def serve_source(
+        self, volume_id: str, source: Source, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+    ) -> None:
+        size_bytes = self._found(volume_id).stat().st_size
+        path = self._files(volume_id).source
+        await nbd_server.serve(path, self._owner.uid, source, size_bytes, task_status=task_status)
+
+    async def fill(self, volume_id: str) -> FillProgress:
+        async with self._locks[volume_id]:
+            self._found(volume_id)
+            if not self._files(volume_id).is_lazy:
+                return FillProgress("filled", 100)
+            daemon = self._daemon(volume_id)
+            await daemon.ensure()
+            async with daemon.talk() as qmp:
+                return await lazy_file.stream(qmp)
+
+    async def finish_fill(self, volume_id: str) -> None:
+        async with self._locks[volume_id]:
+            self._found(volume_id)
+            files, daemon = self._files(volume_id), self._daemon(volume_id)
+            if not files.is_lazy:
                 return
-            await trio.to_thread.run_sync(self._make, path, size_bytes)
+            async with daemon.talk() as qmp:
+                if not await lazy_file.is_streamed(qmp):
+                    raise EngineError(f"{volume_id} is not filled")
+                if len(await qmp.ask("query-jobs")) > 1:
+                    raise VolumeBusy(f"{volume_id} is being copied")
+            await daemon.unexport()
+            await daemon.end()
+            await lazy_file.settle_zeros(files, self._owner)
+            files.lazy.unlink()
+            await trio.to_thread.run_sync(sync, self._volumes)
 
     async def delete(self, volume_id: str) -> None:
         async with self._locks[volume_id]:
             await self._daemon(volume_id).end()
-            path = self._file(volume_id)
-            await trio.to_thread.run_sync(lambda: path.unlink(missing_ok=True))
+            files = self._files(volume_id)
+            files.lazy.unlink(missing_ok=True)
+            await trio.to_thread.run_sync(lambda: files.raw.unlink(missing_ok=True))
         self._locks.pop(volume_id, None)
 
     async def grow(self, volume_id: str, size_bytes: int) -> None:
@@ -68,6 +113,8 @@ class FileEngine:
             path = self._found(volume_id)
             if path.stat().st_size >= size_bytes:
                 return
+            if self._files(volume_id).is_lazy:
+                raise VolumeBusy(f"{volume_id} is being filled")
             try:
                 await self._daemon(volume_id).grow(size_bytes)
             except NoDaemon:
@@ -142,9 +189,6 @@ class FileEngine:
     async def copies(self) -> set[str]:
         return {path.stem for path in self._copies.glob(f"*{COPY}")}
 
-    async def open_fill(self, volume_id: str) -> Fill:
-        return FileFill(self._found(volume_id))
-
     async def free_bytes(self) -> int:
         return shutil.disk_usage(self._volumes).free
 
@@ -164,7 +208,16 @@ class FileEngine:
         return path
 
     def _daemon(self, volume_id: str) -> Daemon:
-        return Daemon(volume_id, self._file(volume_id), self._run / volume_id, self._owner)
+        return Daemon(volume_id, self._files(volume_id), self._run / volume_id, self._owner)
+
+    def _files(self, volume_id: str) -> Files:
+        raw = self._file(volume_id)
+        return Files(raw, raw.with_suffix(LAZY), self._run / f"{volume_id}.source")
+
+    async def _create(self, volume_id: str, size_bytes: int) -> None:
+        path = self._file(volume_id)
+        if not path.exists() or path.stat().st_size != size_bytes:
+            await trio.to_thread.run_sync(self._make, path, size_bytes)
 
     def _make(self, path: Path, size_bytes: int) -> None:
         """Whole or not at all, durable when it returns; a file of another size was left by a crash."""
@@ -180,7 +233,7 @@ class FileEngine:
             os.close(handle)
         self._owner.take(fresh)
         fresh.rename(path)
-        _sync_folder(path.parent)
+        sync(path.parent)
 
     async def _progress(self, qmp: Qmp, copy_id: str) -> CopyProgress:
         job = await _job(qmp, copy_id)
@@ -193,32 +246,19 @@ class FileEngine:
             return CopyProgress("failed", reason=str(job["error"]))
         # The target is closed, and so complete on the disk, before anybody reads the file.
         await _dismiss(qmp, copy_id)
-        await trio.to_thread.run_sync(_sync_file, self._copy(copy_id))
+        await trio.to_thread.run_sync(sync, self._copy(copy_id))
         return CopyProgress("copied", 100)
-
-
-class FileFill:
-    def __init__(self, path: Path) -> None:
-        self._handle = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-
-    def write(self, offset: int, data: bytes) -> None:
-        view = memoryview(data)
-        while view:
-            written = os.pwrite(self._handle, view, offset)
-            view, offset = view[written:], offset + written
-
-    def sync(self) -> None:
-        os.fsync(self._handle)
-
-    def close(self) -> None:
-        os.close(self._handle)
 
 
 async def _take(qmp: Qmp, file: Path, copy_id: str, since: str | None) -> None:
     """Begin the copy, and remember changes from the same moment on: one transaction."""
     # Past the host's cache: when that is written back, the guest's own writes wait behind it.
     node = {"driver": "file", "filename": str(file), "cache": {"direct": takes_direct(file)}}
-    await qmp.ask("blockdev-add", driver="qcow2", node_name=copy_id, discard="unmap", file=node)
+    # Of a lazy volume, what its source has not is read as if it were data.
+    await qmp.ask(
+        "blockdev-add",
+        driver="qcow2", node_name=copy_id, discard="unmap", detect_zeroes="unmap", file=node,
+    )  # fmt: skip
     backup: dict[str, Any] = {"job-id": copy_id, "device": NODE, "target": copy_id, "auto-dismiss": False}
     backup |= {"x-perf": {"max-workers": COPY_WORKERS, "max-chunk": COPY_UNIT}}
     if since is None:
@@ -279,17 +319,6 @@ def _lengthen(path: Path, size_bytes: int) -> None:
     with path.open("r+b") as file:
         file.truncate(size_bytes)
         os.fsync(file.fileno())
-
-
-def _sync_file(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-_sync_folder = _sync_file
 
 
 def _translated(error: OSError) -> EngineError:

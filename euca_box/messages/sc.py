@@ -24,7 +24,8 @@ class ScDescribeStorage(Op[Storage], role="sc", timeout=10):
 
 @dataclass(frozen=True)
 class StoredVolume:
-    """A volume as the storage controller has it. `generation`: of its newest attachment."""
+    """A volume as the storage controller has it. `generation`: of its newest attachment. `filling`: all of it
+    can be read; what came of its snapshot so far is `percent`, and `reason` says why no more comes."""
 
     volume_id: str
     size_gib: int
@@ -33,11 +34,14 @@ class StoredVolume:
     reason: str = ""
     exported: bool = False
     generation: int = 0
+    filling: bool = False
 
 
 @dataclass(frozen=True)
 class ScCreateVolume(Op[StoredVolume], role="sc", timeout=50):
-    """Have the volume, of zeros or of a snapshot; waits for it up to wait_seconds. Twice is harmless.
+    """Have the volume, of zeros or of a snapshot (usable before all its bytes are here).
+
+    Waits for it up to wait_seconds. Twice is harmless.
 
     IncorrectState for an id that was deleted here; InsufficientVolumeCapacity where it does not fit.
     """

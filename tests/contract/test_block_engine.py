@@ -32,10 +32,10 @@ class FakeWorld:
         return self.engine
 
     async def write(self, connection, offset, data) -> None:
-        self.engine.write(connection, offset, data)
+        await self.engine.write_lazily(connection, offset, data)
 
     async def read(self, connection, offset, length) -> bytes:
-        return self.engine.read(connection, offset, length)
+        return await self.engine.read_lazily(connection, offset, length)
 
     async def crash(self, volume_id) -> None:
         self.engine.crash(volume_id)
@@ -264,10 +264,9 @@ async def test_a_copy_since_one_that_was_forgotten_is_full(world):
 
 async def test_a_volume_that_nobody_holds_can_be_copied(world):
     await world.engine.create("vol-1", SIZE)
-    fill = await world.engine.open_fill("vol-1")
-    fill.write(2 * MIB, b"f" * MIB)
-    fill.sync()
-    fill.close()
+    connection = await world.engine.export("vol-1", 1, None)
+    await world.write(connection, 2 * MIB, b"f" * MIB)
+    await world.engine.unexport("vol-1")
     copy, _ = await copied(world.engine, "vol-1", "snap-1")
     assert data_of(copy) == {2: b"f" * MIB}
     await world.engine.drop_copy("vol-1", "snap-1")
@@ -284,11 +283,148 @@ async def test_a_copy_that_goes_on_can_be_dropped(world):
     await world.write(connection, 0, b"a" * 512)
 
 
-async def test_a_volume_that_is_not_there_is_no_export_no_copy_and_no_fill(world):
+class Bytes:
+    """A source: units by number, and how often each was read. `broken` ones cannot be had."""
+
+    def __init__(self, units: dict[int, bytes], broken=()) -> None:
+        self.units, self.broken, self.reads = units, set(broken), []
+
+    async def read(self, offset, length):
+        found = b""
+        for number in range(offset // MIB, -(-(offset + length) // MIB)):
+            self.reads.append(number)
+            await trio.lowlevel.checkpoint()
+            if number in self.broken:
+                raise OSError("damaged")
+            found += self.units.get(number, bytes(MIB))
+        return found[offset % MIB :][:length]
+
+    def data_at(self, offset):
+        number = offset // MIB
+        there = number in self.units
+        while (number in self.units) == there and number < SIZE // MIB:
+            number += 1
+        return there, number * MIB - offset
+
+
+UNITS = {n: bytes([n + 1]) * MIB for n in (0, 1, 2, 5, 30, 63)}
+
+
+@asynccontextmanager
+async def served(world, source):
+    async with trio.open_nursery() as nursery:
+        await nursery.start(world.engine.serve_source, "vol-1", source)
+        yield
+        nursery.cancel_scope.cancel()
+
+
+async def until_filled(world):
+    with trio.fail_after(20):
+        while (found := await world.engine.fill("vol-1")).state == "filling":
+            await trio.sleep(0.01)
+    return found
+
+
+async def test_a_lazy_volume_has_its_bytes_before_they_are_here_and_keeps_them(world):
+    await world.engine.create_lazy("vol-1", SIZE)
+    await world.engine.create_lazy("vol-1", SIZE)
+    source = Bytes(UNITS)
+    async with served(world, source):
+        connection = await world.engine.export("vol-1", 1, None)
+        assert await world.read(connection, 5 * MIB + 512, 512) == bytes([6]) * 512
+        assert await world.read(connection, 7 * MIB, 512) == bytes(512)
+        await world.write(connection, 30 * MIB + 4096, b"w" * 4096)
+        await world.write(connection, 40 * MIB, b"v" * 4096)
+        assert await world.read(connection, 30 * MIB + 8192, 512) == bytes([31]) * 512
+        assert await world.engine.unfilled() == {"vol-1"}
+        assert (await until_filled(world)).state == "filled"
+        assert set(source.reads) <= UNITS.keys() | {7, 40}  # zeros are not fetched
+        await world.engine.finish_fill("vol-1")
+        await world.engine.finish_fill("vol-1")
+    assert await world.engine.unfilled() == set()
+    connection = await world.engine.export("vol-1", 1, None)
+    for number, data in UNITS.items():
+        assert await world.read(connection, number * MIB, 4096) == data[:4096]
+    assert await world.read(connection, 30 * MIB + 4096, 4096) == b"w" * 4096
+    assert await world.read(connection, 40 * MIB, 4096) == b"v" * 4096
+    assert await world.read(connection, 41 * MIB, 4096) == bytes(4096)
+
+
+async def test_a_lazy_volume_goes_on_after_its_server_died_with_all_that_was_written(world):
+    await world.engine.create_lazy("vol-1", SIZE)
+    async with served(world, Bytes(UNITS)):
+        connection = await world.engine.export("vol-1", 1, None)
+        await world.write(connection, 4096, b"w" * 4096)
+        await world.write(connection, 40 * MIB, b"v" * 4096)
+        await world.crash("vol-1")
+        connection = await world.engine.export("vol-1", 1, None)
+        assert await world.read(connection, 4096, 4096) == b"w" * 4096
+        assert await world.read(connection, 40 * MIB, 4096) == b"v" * 4096
+        assert await world.read(connection, 8192, 512) == bytes([1]) * 512
+        await until_filled(world)
+        await world.crash("vol-1")
+        with pytest.raises(EngineError):  # the daemon that knew is gone: it is filled again
+            await world.engine.finish_fill("vol-1")
+        await until_filled(world)
+        await world.engine.finish_fill("vol-1")
+    connection = await world.engine.export("vol-1", 1, None)
+    assert await world.read(connection, 4096, 4096) == b"w" * 4096
+    assert await world.read(connection, 63 * MIB, 512) == bytes([64]) * 512
+
+
+async def test_what_its_source_cannot_give_is_an_error_and_never_other_bytes(world):
+    await world.engine.create_lazy("vol-1", SIZE)
+    source = Bytes(UNITS, broken={5})
+    async with served(world, source):
+        connection = await world.engine.export("vol-1", 1, None)
+        with pytest.raises(OSError, match=r"damaged|failed|error"):
+            await world.read(connection, 5 * MIB, 512)
+        assert (await until_filled(world)).state == "failed"
+        with pytest.raises(EngineError):
+            await world.engine.finish_fill("vol-1")
+        source.broken.clear()
+        assert (await until_filled(world)).state == "filled"
+        assert await world.read(connection, 5 * MIB, 512) == bytes([6]) * 512
+
+
+async def test_a_lazy_volume_is_copied_as_if_all_were_there_and_does_not_grow(world):
+    await world.engine.create_lazy("vol-1", SIZE)
+    async with served(world, Bytes(UNITS)):
+        connection = await world.engine.export("vol-1", 1, None)
+        await world.write(connection, 0, b"w" * MIB)
+        copy, _ = await copied(world.engine, "vol-1", "snap-1")
+        assert data_of(copy) == {**UNITS, 0: b"w" * MIB}
+        copy.close()
+        with pytest.raises(EngineError):
+            await world.engine.grow("vol-1", 2 * SIZE)
+        await world.engine.drop_copy("vol-1", "snap-1")
+
+
+@NEEDS
+async def test_zeros_that_are_written_to_a_lazy_volume_are_zeros_in_its_file(tmp_path):
+    async with file_world(tmp_path) as world:
+        await world.engine.create_lazy("vol-1", SIZE)
+        async with served(world, Bytes(UNITS)):
+            connection = await world.engine.export("vol-1", 1, None)
+            await world.write(connection, 8 * MIB, b"w" * MIB)
+            await world._io(connection, f"write -z {8 * MIB} {MIB}")
+            await world._io(connection, f"write -z {5 * MIB} {MIB}")
+            await world._io(connection, f"write -z {2 * MIB + 65536} 65536")
+            await world._io(connection, f"discard {MIB} {MIB}")
+            await until_filled(world)
+            expected = [await world.read(connection, n * MIB, 131072) for n in range(10)]
+            await world.engine.finish_fill("vol-1")
+        raw = (tmp_path / "volumes" / "vol-1.raw").read_bytes()
+        assert [raw[n * MIB :][:131072] for n in range(10)] == expected
+        assert raw[5 * MIB : 6 * MIB] == raw[8 * MIB : 9 * MIB] == bytes(MIB)
+
+
+async def test_a_volume_that_is_not_there_is_no_export_and_no_copy_and_is_not_filled(world):
     for call in (
         lambda: world.engine.export("vol-1", 1, None),
         lambda: world.engine.begin_copy("vol-1", "snap-1", None),
-        lambda: world.engine.open_fill("vol-1"),
+        lambda: world.engine.fill("vol-1"),
+        lambda: world.engine.finish_fill("vol-1"),
         lambda: world.engine.grow("vol-1", SIZE),
     ):
         with pytest.raises(NoSuchVolume):

@@ -4,7 +4,9 @@ The writer in the guest numbers its records and waits for each to be on the disk
 counted and that is not there later was lost.
 """
 
+import hashlib
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -301,6 +303,54 @@ def test_a_snapshot_whose_sending_is_killed_again_and_again_is_whole(cloud, gues
     detach(cloud, made)
     cloud.ec2.delete_volume(VolumeId=made)
     cloud.ec2.delete_snapshot(SnapshotId=snapshot)
+
+
+def test_a_volume_of_a_snapshot_is_used_while_it_is_filled_and_killed_and_has_every_byte(
+    cloud, guests, key, volume
+):
+    raw = cloud.data.path / "sc" / "volumes" / f"{volume}.raw"
+    seed = os.urandom(1 << 20)
+    with raw.open("r+b") as file:
+        file.seek(64 << 20)
+        for number in range(600):
+            file.write(seed[number:] + seed[:number])
+    expected = raw.read_bytes()
+    snapshot = cloud.ec2.create_snapshot(VolumeId=volume)["SnapshotId"]
+    until_stored(cloud, snapshot)
+    shutil.rmtree(cloud.data.path / "sc" / "cache")
+    began = time.monotonic()
+    made = cloud.ec2.create_volume(AvailabilityZone=ZONE, SnapshotId=snapshot)["VolumeId"]
+    until(cloud, made, "available")
+    assert time.monotonic() - began < 2
+    cloud.kill()
+    lazy = raw.with_name(f"{made}.lazy")
+    assert lazy.exists()
+    cloud.start()
+    cloud.ec2.delete_snapshot(SnapshotId=snapshot)
+    attach(cloud, made, guests[1], "/dev/sdg")
+    disk = disk_of(key, guests[1], made)
+    begin_writer(key, guests[1], disk)
+    last = f"dd if={disk} bs=1M skip=663 count=1 2>/dev/null | sha256sum"
+    found = run(key, guests[1], last).split()[0]
+    assert found == hashlib.sha256(seed[599:] + seed[:599]).hexdigest()
+    if lazy.exists():
+        os.kill(daemon_of(made), signal.SIGKILL)
+    deadline = time.monotonic() + 60
+    while lazy.exists():
+        assert time.monotonic() < deadline, cloud.output()[-3000:]
+        time.sleep(0.2)
+    before = counted(key, guests[1])
+    deadline = time.monotonic() + 30
+    while counted(key, guests[1]) <= before + 20:
+        assert time.monotonic() < deadline, cloud.output()[-3000:]
+        time.sleep(0.2)
+    count = end_writer(key, guests[1])
+    assert records_of(key, guests[1], disk, count) == list(range(1, count + 1))
+    detach(cloud, made)
+    with raw.with_name(f"{made}.raw").open("rb") as file:
+        file.seek(16 << 20)
+        assert file.read() == expected[16 << 20 :]
+    cloud.ec2.delete_volume(VolumeId=made)
 
 
 def until_stored(cloud, snapshot) -> None:

@@ -495,12 +495,15 @@ class Cloud:
 
     async def fill(self, volume_id, units) -> None:
         """Write units (number -> byte) as whoever had the volume before."""
-        fill = await self.engine.open_fill(volume_id)
+        await trio.lowlevel.checkpoint()
         for number, byte in units.items():
-            fill.write(number << 20, byte * (1 << 20))
+            self.engine.put(self.engine._volumes[volume_id], number << 20, byte * (1 << 20))
 
     async def content(self, volume_id) -> dict:
-        """What is in it: unit -> its first byte, of those that are not of zeros."""
+        """What is in it when it is filled: unit -> its first byte, of those that are not of zeros."""
+        with trio.fail_after(300):
+            while self.sc.volumes[volume_id].is_moving:
+                await trio.sleep(0.2)
         units = self.engine._volumes[volume_id].units
         return {n: unit[:1] for n, unit in sorted(units.items()) if any(unit)}
 

@@ -170,12 +170,12 @@ async def test_an_image_of_such_an_instance_is_snapshots_of_all_its_volumes(tmp_
 async def test_a_root_that_cannot_be_made_ends_the_launch_with_the_reason(tmp_path, autojump_clock):
     async with cloud(tmp_path) as c:
         image_id, _ = await golden(c)
-        for place in [p for p in c.vault.objects if p[1].startswith("chunks/")]:
-            c.vault.objects[place] = b"\\1rot"
+        for place in [p for p in c.vault.objects if p[1].startswith("manifests/")]:
+            c.vault.objects[place] = b"rot"
         op = instances.RunInstances(image_id, 1, 1)
         [made] = (await c.ask(op)).instances
         instance = await c.until(made.instance_id, "terminated")
-        assert "chunk" in instance.state_reason.message
+        assert "manifest" in instance.state_reason.message
         await trio.sleep(10)
         assert c.clc.volumes.all() == []
         assert await c.leftovers() == []

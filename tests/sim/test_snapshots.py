@@ -170,9 +170,21 @@ async def test_a_damaged_chunk_is_never_given_out_as_data(tmp_path, autojump_clo
         else:
             c.vault.objects[first] = c.vault.objects[second]
         made = await c.ask(volumes.CreateVolume("z1", snapshot_id=snapshot_id))
-        await c.until_volume(made.volume_id, "error")
-        assert "chunk" in c.clc.volumes.find(made.volume_id).reason
-        assert made.volume_id not in await c.engine.volumes()
+        await c.until_volume(made.volume_id, "available")
+        connection = await c.engine.export(made.volume_id, 1, None)
+        for number in (0, 1):
+            with contextlib.suppress(OSError):
+                found = await c.engine.read_lazily(connection, number << 20, 512)
+                assert found == (b"a", b"b")[number] * 512
+        await trio.sleep(30)
+        [shown] = (await c.ask(volumes.DescribeVolumeStatus((made.volume_id,)))).volume_statuses
+        assert shown.volume_status.status == "impaired"
+        assert "chunk" in shown.actions[0].description
+        assert c.sc.volumes[made.volume_id].filling
+        c.vault.objects[first] = data
+        assert await c.content(made.volume_id) == {0: b"a", 1: b"b"}
+        [shown] = (await c.ask(volumes.DescribeVolumeStatus((made.volume_id,)))).volume_statuses
+        assert shown.volume_status.status == "ok"
 
 
 async def test_a_copy_is_whole_when_its_source_is_gone(tmp_path, autojump_clock):
@@ -289,7 +301,69 @@ async def test_a_kill_while_a_snapshot_is_deleted_leaves_nothing(tmp_path, autoj
         assert await c.engine.copies() == set()
 
 
-@pytest.mark.parametrize("step", ["sc.create.after-engine", "sc.create.after-fill"])
+async def test_a_volume_is_filled_though_its_snapshot_is_deleted_and_may_be_deleted_while_it_is_filled(
+    tmp_path, autojump_clock
+):
+    async with cloud(tmp_path) as c:
+        volume_id = await c.create_volume()
+        await c.fill(volume_id, {0: b"a", 1: b"b"})
+        snapshot_id = await c.create_snapshot(volume_id)
+        whole = dict(c.vault.objects)
+        chunks = [key for key in c.vault.objects if key[1].startswith("chunks/")]
+        del c.vault.objects[chunks[0]]  # so that it takes long
+        made = [(await c.ask(volumes.CreateVolume("z1", snapshot_id=snapshot_id))).volume_id for _ in "ab"]
+        for each in made:
+            await c.until_volume(each, "available")
+        await c.ask(ec2.DeleteSnapshot(snapshot_id))
+        await c.until_snapshot(snapshot_id, "gone")
+        await in_walrus.sweep(c.walrus)
+        await in_walrus.sweep(c.walrus)
+        assert chunks[1] in c.vault.objects
+        await c.restart()
+        await trio.sleep(20)
+        await c.ask(volumes.DeleteVolume(made[1]))
+        await c.until_volume(made[1], "gone")
+        c.vault.objects[chunks[0]] = whole[chunks[0]]
+        assert await c.content(made[0]) == {0: b"a", 1: b"b"}
+        await in_walrus.sweep(c.walrus)
+        assert c.vault.objects == {}
+        assert list(c.sc.manifests.glob("fill-*")) == []
+
+
+async def test_an_attached_volume_that_is_filled_stays_attached_and_grows_then(tmp_path, autojump_clock):
+    async with cloud(tmp_path) as c:
+        volume_id = await c.create_volume()
+        await c.fill(volume_id, {0: b"a"})
+        snapshot_id = await c.create_snapshot(volume_id)
+        [(key, data)] = [item for item in c.vault.objects.items() if item[0][1].startswith("chunks/")]
+        del c.vault.objects[key]
+        made = (await c.ask(volumes.CreateVolume("z1", snapshot_id=snapshot_id))).volume_id
+        await c.until_volume(made, "available")
+        [instance_id] = await c.run_instances()
+        await c.until(instance_id, "running")
+        await c.ask(volumes.AttachVolume(made, instance_id, "/dev/sdf"))
+        await c.until_volume(made, "attached")
+        await c.ask(volumes.ModifyVolume(made, 2))
+        assert await c.engine.volumes() == {volume_id: 1 << 30, made: 1 << 30}
+        c.vault.objects[key] = data
+        assert await c.content(made) == {0: b"a"}
+        await trio.sleep(30)
+        assert (await c.engine.volumes())[made] == 2 << 30
+        c.engine.write(c.connection(instance_id, made), 0, b"z")
+        assert (await c.content(made))[0] == b"z"
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        "sc.fill.after-hold",
+        "sc.fill.after-fork",
+        "sc.fill.after-manifest",
+        "sc.create.after-engine",
+        "sc.fill.after-engine",
+        "sc.fill.after-release",
+    ],
+)
 async def test_a_kill_while_a_volume_is_filled_ends_with_a_whole_one(tmp_path, autojump_clock, step):
     async with cloud(tmp_path) as c:
         volume_id = await c.create_volume()
@@ -301,6 +375,9 @@ async def test_a_kill_while_a_volume_is_filled_ends_with_a_whole_one(tmp_path, a
         [made] = [v.volume_id for v in c.clc.volumes.all() if v.snapshot_id]
         await c.until_volume(made, "available")
         assert await c.content(made) == {0: b"a", 1: b"b"}
+        await c.ask(ec2.DeleteSnapshot(snapshot_id))
+        await c.until_snapshot(snapshot_id, "gone")
+        assert c.vault.objects == {}
 
 
 async def two_volumes(c):

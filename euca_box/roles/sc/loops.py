@@ -20,11 +20,11 @@ SWEEP_SECONDS = 60.0
 
 
 async def work(sc: "Sc") -> None:
-    """Every volume that is made or deleted, and every snapshot that is sent, has a task."""
+    """Every volume that is made, filled or deleted, and every snapshot that is sent, has a task."""
     async with trio.open_nursery() as tasks:
         while True:
             for volume_id, kept in list(sc.volumes.items()):
-                if kept.state in ("making", "deleting") and volume_id not in sc.working:
+                if kept.is_moving and volume_id not in sc.working:
                     sc.working.add(volume_id)
                     tasks.start_soon(volumes.work_on, sc, volume_id)
             for snapshot_id, taken in list(sc.snapshots.items()):

@@ -65,10 +65,11 @@ class Sc:
         self.results = StoredResults(store, now)
         self.volumes: dict[str, Kept] = {}
         self.snapshots: dict[str, Taken] = {}
-        self.scopes: dict[str, trio.CancelScope] = {}  # of snapshots that are worked on
+        self.scopes: dict[str, trio.CancelScope] = {}  # of what is worked on and can be given up
         self.threads = trio.CapacityLimiter(THREADS)
         self.tombstones: set[str] = set()
-        self.progress: dict[str, int] = {}  # of volumes that are made, in percent
+        self.progress: dict[str, int] = {}  # of volumes that are filled, in percent
+        self.fill_problems: dict[str, str] = {}  # why a volume is not filled now
         self.working: set[str] = set()  # volumes and snapshots that have a task
         self.kept_files: set[str] = set()  # volumes that nobody here knows: told once
         self.bell = Bell()

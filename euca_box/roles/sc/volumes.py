@@ -15,7 +15,7 @@ from euca_box.model.ec2_errors import InsufficientVolumeCapacity, InvalidVolumeN
 from euca_box.model.errors import EucaError, IncorrectState, InvalidParameterValue, Unavailable
 from euca_box.model.snapshot_manifests import ManifestError
 from euca_box.observe.failpoints import fp
-from euca_box.roles.sc import restoring
+from euca_box.roles.sc import filling
 from euca_box.store.store import Statement
 
 if TYPE_CHECKING:
@@ -46,6 +46,13 @@ class Kept:
     uid: int | None = None
     last_snapshot: str = ""  # the newest one that Walrus has, on which the next one builds
     last_manifest: str = ""  # and the SHA-256 of its manifest
+    filling: bool = False  # there, but not all of its bytes
+    holds: bool = False  # Walrus keeps the chunks of its snapshot for it
+    fill_manifest: str = ""  # the SHA-256 of the manifest that it is filled by
+
+    @property
+    def is_moving(self) -> bool:
+        return self.state in ("making", "deleting") or self.filling or self.holds
 
     @property
     def size_bytes(self) -> int:
@@ -94,6 +101,8 @@ async def delete_volume(sc: "Sc", call: Call, op: messages.ScDeleteVolume) -> Do
             return Done()
         await sc.mark(op.volume_id, tombstone, state="deleting", exported=False)
     fp("sc.delete.after-commit")
+    if (scope := sc.scopes.get(op.volume_id)) is not None:
+        scope.cancel()
     sc.bell.ring()
     while op.volume_id in sc.volumes:
         await sc.news.wait()
@@ -108,6 +117,8 @@ async def grow_volume(sc: "Sc", call: Call, op: messages.ScGrowVolume) -> messag
             raise InvalidVolumeNotFound(op.volume_id)
         if kept.state != "ready":
             raise IncorrectState(f"{op.volume_id} is not ready: {kept.reason or kept.state}")
+        if kept.filling:
+            raise Unavailable(f"{op.volume_id} is still being filled from its snapshot.")
         if op.size_gib > kept.size_gib:
             _check_sizes(sc, op.size_gib, op.size_gib - kept.size_gib)
             kept = await sc.mark(op.volume_id, size_gib=op.size_gib)
@@ -128,29 +139,44 @@ async def describe_volumes(sc: "Sc", call: Call, op: messages.ScDescribeVolumes)
 
 
 def view(sc: "Sc", kept: Kept) -> messages.StoredVolume:
-    percent = sc.progress.get(kept.volume_id, 0) if kept.state == "making" else 100
+    percent = sc.progress.get(kept.volume_id, 0) if kept.state == "making" or kept.filling else 100
+    reason = kept.reason or sc.fill_problems.get(kept.volume_id, "")
     return messages.StoredVolume(
-        kept.volume_id, kept.size_gib, kept.state, percent, kept.reason, kept.exported, kept.generation
+        kept.volume_id,
+        kept.size_gib,
+        kept.state,
+        percent,
+        reason,
+        kept.exported,
+        kept.generation,
+        kept.filling,
     )
 
 
 async def work_on(sc: "Sc", volume_id: str) -> None:
-    """From its row to a volume, or to nothing; a crash of this process is a pause."""
+    """From its row to a volume with all its bytes, or to nothing; a crash of this process is a pause."""
     try:
-        while (kept := sc.volumes.get(volume_id)) is not None and kept.state in ("making", "deleting"):
+        while (kept := sc.volumes.get(volume_id)) is not None and kept.is_moving:
             if kept.state == "deleting":
                 await _try(sc, kept, _delete)
-            else:
-                await _try(sc, kept, _make)
+                continue
+            with trio.CancelScope() as scope:
+                sc.scopes[volume_id] = scope
+                await _try(sc, kept, _make if kept.state == "making" else _go_on)
+            sc.scopes.pop(volume_id, None)
     finally:
         sc.working.discard(volume_id)
         sc.progress.pop(volume_id, None)
+        sc.fill_problems.pop(volume_id, None)
+        sc.scopes.pop(volume_id, None)
+        sc.bell.ring()  # it may have been wished away while it was finished
 
 
 async def _try(sc: "Sc", kept: Kept, step: Step) -> None:
     """One try; what failed is tried again until the deadline of a volume that is made."""
     try:
         await step(sc, kept)
+        sc.fill_problems.pop(kept.volume_id, None)
         return
     except NoSpace:
         why, hopeless = DISK_FULL, True
@@ -167,19 +193,30 @@ async def _try(sc: "Sc", kept: Kept, step: Step) -> None:
     if kept.state == "making" and (hopeless or sc.now() > kept.deadline):
         await _fail(sc, kept.volume_id, why)
     else:
+        if kept.filling:
+            sc.fill_problems[kept.volume_id] = why
         await trio.sleep(RETRY_SECONDS)
 
 
 async def _make(sc: "Sc", kept: Kept) -> None:
-    await sc.engine.create(kept.volume_id, kept.size_bytes)
-    fp("sc.create.after-engine")
+    is_lazy = False
     if kept.snapshot_id:
-        await restoring.fill(sc, kept)
-        fp("sc.create.after-fill")
+        is_lazy = await filling.begin(sc, kept)
+    else:
+        await sc.engine.create(kept.volume_id, kept.size_bytes)
+    fp("sc.create.after-engine")
     async with sc.lock(kept.volume_id):
         if sc.volumes[kept.volume_id].state == "making":
-            await sc.mark(kept.volume_id, state="ready")
+            await sc.mark(kept.volume_id, state="ready", filling=is_lazy)
     log.info("%s is ready", kept.volume_id)
+
+
+async def _go_on(sc: "Sc", kept: Kept) -> None:
+    """With what is still to be done of one that was made from a snapshot."""
+    if kept.filling and kept.state == "ready":
+        await filling.work_on(sc, kept)
+    else:
+        await filling.release(sc, kept)
 
 
 async def _delete(sc: "Sc", kept: Kept) -> None:
@@ -189,6 +226,9 @@ async def _delete(sc: "Sc", kept: Kept) -> None:
     async with sc.lock(kept.volume_id):
         await sc.engine.delete(kept.volume_id)
         fp("sc.delete.after-engine")
+    if kept.holds:
+        await filling.release(sc, kept)
+    async with sc.lock(kept.volume_id):
         await sc.forget(kept.volume_id)
     log.info("%s is deleted", kept.volume_id)
 
@@ -198,7 +238,7 @@ async def _fail(sc: "Sc", volume_id: str, reason: str) -> None:
     async with sc.lock(volume_id):
         if sc.volumes[volume_id].state == "making":
             await sc.engine.delete(volume_id)
-            await sc.mark(volume_id, state="failed", reason=reason)
+            await sc.mark(volume_id, state="failed", reason=reason, filling=False)
 
 
 async def _check_room(sc: "Sc", op: messages.ScCreateVolume) -> None:
