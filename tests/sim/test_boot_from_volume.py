@@ -215,6 +215,7 @@ async def test_a_kill_while_it_is_launched_ends_with_one_guest_on_one_root(tmp_p
         [record] = c.clc.instances.all()
         instance = await c.until(record.instance_id, "running")
         root = volumes_of(instance)[ROOT]
+        await c.content(root)  # once it is filled: its guest is cut off for a moment then
         c.engine.write(c.connection(record.instance_id, root), 0, b"x")
         await c.ask(instances.TerminateInstances((record.instance_id,)))
         await c.until_volume(root, "gone")
