@@ -63,6 +63,7 @@ from euca_box.messages.base import Call, Op, system_call
 from euca_box.messages.dns import AddressesInUse, ListAddressesInUse
 from euca_box.messages.nc import NcDescribeMetadata
 from euca_box.model.accounts import LENDER, AccessKey, Principal
+from euca_box.model.hosts import address_of
 from euca_box.model.instance_names import InstanceNames
 from euca_box.model.instances import VmType
 from euca_box.model.metadata import InstanceMetadata
@@ -79,6 +80,7 @@ from euca_box.roles.nc import role as nc_role
 from euca_box.roles.sc import role as sc_role
 from euca_box.roles.walrus import role as walrus_role
 from euca_box.roles.walrus.vault import ObjectVault
+from euca_box.services.service import Service
 from euca_box.store.bridged_store import BridgedStore
 from euca_box.store.sqlite_store import SqliteStore, open_store
 
@@ -137,7 +139,15 @@ class App:
             "host_id": self.hosts.key.host_id,
             "role_bus": self.hosts.url or self.hosts.problem,
             "controller": self.hosts.controller_url,
+            "addresses": self._addresses(),
         }
+
+    def _addresses(self) -> list[str]:
+        """Of the roles that this host can ask: its own and those of other hosts."""
+        zone = self.config.cloud.zone
+        here = [address_of(role, zone, self.host) for role in self.roles if role not in self.waiting]
+        others = (address for peer in self.hosts.peers.all() for address in peer.addresses)
+        return [*here, *(address for address in others if not address.startswith("host@"))]
 
     @property
     def endpoint(self) -> str:
@@ -426,16 +436,17 @@ class App:
         objects: Objects | None,
         drivers: Drivers | None,
     ) -> None:
+        service = Service(role, self.host)
         if role == "nc" and drivers is not None:
-            await nursery.start(nc_role.run, self._nc(store, drivers), self.transport)
+            await nursery.start(nc_role.run, self._nc(store, drivers), self.transport, service)
         elif role == "sc":
-            await nursery.start(sc_role.run, self._sc(store), self.transport)
+            await nursery.start(sc_role.run, self._sc(store), self.transport, service)
         elif role == "cc":
-            await nursery.start(cc_role.run, self._cc(store), self.transport)
+            await nursery.start(cc_role.run, self._cc(store), self.transport, service)
         elif role == "walrus" and objects is not None:
-            await nursery.start(walrus_role.run, await self._walrus(store, objects), self.transport)
+            await nursery.start(walrus_role.run, await self._walrus(store, objects), self.transport, service)
         elif role == "clc":
-            await nursery.start(clc_role.run, self._clc(store), self.transport)
+            await nursery.start(clc_role.run, self._clc(store), self.transport, service)
 
     def _nc(self, store: BridgedStore, drivers: Drivers) -> nc_role.Nc:
         assert self.plan is not None

@@ -504,11 +504,28 @@ class Nc:
     console_kib: int = setting(64, "Console output kept for each instance.", check=at_least(4, 4096))
 
 
+LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+
+
 @attrs.frozen
 class Log:
     """Logs"""
 
-    level: str = setting("INFO", "How much is logged.", choices=("DEBUG", "INFO", "WARNING", "ERROR"))
+    level: str = setting("INFO", "How much is logged.", choices=LOG_LEVELS)
+    clc: str = setting("", "How much the cloud controller logs. Empty: as level.", choices=("", *LOG_LEVELS))
+    walrus: str = setting("", "How much Walrus logs. Empty: as level.", choices=("", *LOG_LEVELS))
+    cc: str = setting("", "How much cluster controllers log. Empty: as level.", choices=("", *LOG_LEVELS))
+    sc: str = setting("", "How much storage controllers log. Empty: as level.", choices=("", *LOG_LEVELS))
+    nc: str = setting("", "How much node controllers log. Empty: as level.", choices=("", *LOG_LEVELS))
+    terminal: str = setting(
+        "auto",
+        "What goes to standard error. auto: for journald if it reads that, else text.",
+        choices=("auto", "text", "json", "journal", "off"),
+    )
+    file_mib: int = setting(
+        32, "Size at which logs/euca-box.log, JSON lines, is put aside. 0: no file.", check=at_least(0)
+    )
+    files: int = setting(4, "How many files that were put aside are kept.", check=at_least(0, 100))
 
 
 @attrs.frozen

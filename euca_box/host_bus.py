@@ -34,6 +34,7 @@ from euca_box.roles.host import role as host_role
 from euca_box.roles.nc import role as nc_role
 from euca_box.roles.sc import role as sc_role
 from euca_box.roles.walrus import role as walrus_role
+from euca_box.services import service
 
 log = logging.getLogger(__name__)
 
@@ -69,7 +70,8 @@ class HostBus:
         self.peers, self._known_version = Peers(known.peers), known.version
         self.remote = RemoteTransport(self.key, self.peers)
         self._kinds = {
-            role: {kind.__name__: kind for kind in operations} for role, operations in OPERATIONS.items()
+            role: {kind.__name__: kind for kind in (*operations, *service.OPERATIONS)}
+            for role, operations in OPERATIONS.items()
         }
         self._addresses: list[str] = []  # that it listens on
         self.address = ""  # at which others reach it

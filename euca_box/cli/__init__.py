@@ -26,6 +26,7 @@ COMMANDS = {
     "console": "instances",
     "usage": "usage",
     "leftovers": "leftovers",
+    "logs": "logs",
     "doctor": "doctor",
     "walrus": "walrus",
     "aws": "aws",

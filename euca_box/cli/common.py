@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
+from urllib.parse import quote
 
 import click
 
@@ -60,14 +61,33 @@ class _UnixConnection(http.client.HTTPConnection):
         self.sock.connect(str(self._path))
 
 
-def ask(data: DataDir, operation: str, seconds: float = 60.0, **fields: Any) -> dict[str, Any]:
+class Refused(Exception):
+    """The running cloud answered with an error."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(f"{code}: {message}")
+        self.code = code
+
+
+def ask(data: DataDir, operation: str, seconds: float = 60.0, at: str = "", **fields: Any) -> dict[str, Any]:
     """An admin operation of the running process. Exits with 3 when none runs, with 1 when it refuses."""
+    try:
+        return ask_or_raise(data, operation, seconds, at, **fields)
+    except Refused as refused:
+        fail(str(refused))
+
+
+def ask_or_raise(
+    data: DataDir, operation: str, seconds: float = 60.0, at: str = "", **fields: Any
+) -> dict[str, Any]:
+    """As `ask`, of the role at this address of the bus. Raises Refused."""
     connection = _UnixConnection(data.admin_socket, seconds)
     try:
         if operation == "status":
             connection.request("GET", "/status")
         else:
-            connection.request("POST", f"/{operation}", json.dumps(fields))
+            target = f"/{operation}?at={quote(at, safe='@')}" if at else f"/{operation}"
+            connection.request("POST", target, json.dumps(fields))
         answer = connection.getresponse()
         reply: dict[str, Any] = json.loads(answer.read())
     except (FileNotFoundError, ConnectionRefusedError):
@@ -79,8 +99,17 @@ def ask(data: DataDir, operation: str, seconds: float = 60.0, **fields: Any) -> 
     finally:
         connection.close()
     if answer.status != 200:
-        fail(f"{reply.get('error', answer.status)}: {reply.get('message', '')}")
+        raise Refused(str(reply.get("error", answer.status)), str(reply.get("message", "")))
     return reply
+
+
+def addresses(data: DataDir, role: str = "") -> list[str]:
+    """Where the roles of the cloud are, as far as this host knows: `clc`, `cc@us-east-1a`, `nc@laptop`."""
+    status = ask(data, "status")
+    found: list[str] = list(status["addresses"])
+    if "clc" in status["roles"] and "clc" not in status["waiting"]:
+        found += [node["name"] for node in ask(data, "DescribeCloud")["nodes"]]
+    return [a for a in dict.fromkeys(found) if not role or role in (a, a.partition("@")[0])]
 
 
 def client_of(data: DataDir, user: str = "admin") -> Client:
@@ -108,13 +137,14 @@ def show(rows: list[dict[str, Any]], output: str, columns: dict[str, str]) -> No
     for heading in columns.values():
         table.add_column(heading, overflow="fold")
     for row in rows:
-        table.add_row(*(Text(_printable(str(row.get(field, "")))) for field in columns))
+        table.add_row(*(Text(printable(str(row.get(field, "")))) for field in columns))
     Console().print(table)
 
 
-def _printable(text: str) -> str:
+def printable(text: str, *, one_line: bool = False) -> str:
     """Names that users chose have no codes for the operator's terminal."""
-    return "".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in text)
+    kept = "" if one_line else "\n"
+    return "".join(c if c.isprintable() or c == kept else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
 def show_one(row: dict[str, Any], output: str, line: Callable[[dict[str, Any]], str]) -> None:

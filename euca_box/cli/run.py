@@ -9,8 +9,8 @@ from pathlib import Path
 import click
 
 from euca_box.cli import common
-from euca_box.config import Config
-from euca_box.datadir import DataDir, DataDirError
+from euca_box.config import ROLES, Config
+from euca_box.datadir import DataDir, DataDirError, host_name
 
 config_option = click.option(
     "--config", "config_file", type=click.Path(path_type=Path, dir_okay=False), help="The configuration file."
@@ -98,7 +98,16 @@ def _run(config: Config, data: DataDir, *, demo: bool) -> None:
     from euca_box.observe import failpoints, logs
     from euca_box.store.store import StoreError
 
-    logs.set_up(data.path / "logs", config.log.level)
+    log = config.log
+    logs.set_up(
+        data.path / "logs" if log.file_mib else None,
+        log.level,
+        host=host_name(),
+        levels={role: getattr(log, role) for role in ROLES},
+        terminal=log.terminal,
+        file_bytes=log.file_mib << 20,
+        files=log.files,
+    )
     failpoints.arm_from_environment()
     roles, left_out = roles_that_can_run(config, root=os.geteuid() == 0)
     if not roles:

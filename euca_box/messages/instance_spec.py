@@ -47,6 +47,7 @@ class InstanceSpec:
     product_codes: tuple[str, ...] = ()
     volumes: tuple[VolumeWish, ...] = ()  # that shall be attached
     boots_from_volume: bool = False  # that at root_device_name; there is no image to fetch
+    request_id: str = ""  # of the user's call, for the logs
 
     @property
     def all_disk_gib(self) -> int:
@@ -77,6 +78,7 @@ class InstanceChanges:
     metadata_tags: str = "disabled"
     monitoring: bool = False
     volumes: tuple[VolumeWish, ...] = ()
+    request_id: str = ""
 
 
 def changed_spec(spec: InstanceSpec, changes: InstanceChanges) -> InstanceSpec:
@@ -104,6 +106,7 @@ def changed_spec(spec: InstanceSpec, changes: InstanceChanges) -> InstanceSpec:
         user_data=changes.user_data,
         tags=changes.tags,
         volumes=changes.volumes,
+        request_id=changes.request_id or spec.request_id,
     )
 
 

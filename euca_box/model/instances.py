@@ -190,6 +190,7 @@ class Instance:
     profile: ProfileAssociation | None = None
     health: str = ""  # what is wrong with it while it runs, in words; empty: nothing that its node saw
     tags: tuple[tuple[str, str], ...] = ()
+    request_id: str = ""  # of the newest wish; what every role logs of it has it
 
     @property
     def root_volume(self) -> Attachment | None:

@@ -234,6 +234,12 @@ class CloudBox:
         assert status == 200, reply
         return reply
 
+    def admin_at(self, address: str, operation: str, **fields: Any) -> dict[str, Any]:
+        """What every role answers, of the role at this address of the bus."""
+        status, reply = self.admin_raw("POST", f"/{operation}?at={address}", json.dumps(fields).encode())
+        assert status == 200, reply
+        return reply
+
     def admin_raw(self, method: str, path: str, body: bytes = b"") -> tuple[int, dict[str, Any]]:
         connection = http.client.HTTPConnection("localhost", timeout=SECONDS)
         connection.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)

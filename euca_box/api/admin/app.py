@@ -1,5 +1,7 @@
 """The operator's API on a unix socket: one POST for each admin message, JSON in and out.
 
+What every role answers is asked of one of them: `POST /GetLogs?at=cc@us-east-1a`.
+
 Who may open the socket is the operator (its mode is 0600), so there is no other authentication.
 """
 
@@ -10,7 +12,7 @@ from typing import Any
 
 from quart import Quart, Response, request
 
-from euca_box.messages import admin, base, components, walrus
+from euca_box.messages import admin, base, components, service, walrus
 from euca_box.messages.base import Call, Op
 from euca_box.model.errors import EucaError
 
@@ -42,6 +44,7 @@ OPERATIONS: dict[str, type[Op[Any]]] = {
         components.RevokeHost,
         walrus.GetScrub,
         walrus.BeginScrub,
+        service.GetLogs,
     )
 }
 
@@ -70,7 +73,7 @@ def admin_app(ask: Ask, status: Callable[[], dict[str, Any]]) -> Quart:
             return _error(400, "InvalidParameterValue", f"The body is no {name}.")
         call = base.system_call(str(uuid.uuid4()))
         try:
-            reply = await ask(kind.role, op, call)
+            reply = await ask(request.args.get("at") or kind.role, op, call)
         except EucaError as error:
             return _error(error.http_status, error.code, error.message)
         return _json(200, base.encode(reply))

@@ -14,7 +14,7 @@ from euca_box.messages.base import SYSTEM, Op
 
 # By the role of the host that asks: the roles below it, of which it may ask everything in anybody's name.
 _ALL: Mapping[str, frozenset[str]] = {
-    "clc": frozenset({"cc", "sc", "walrus", "host"}),
+    "clc": frozenset({"cc", "sc", "walrus", "host", "service"}),
     "cc": frozenset({"nc"}),
 }
 # Operations that it may ask as itself.

@@ -29,6 +29,7 @@ from euca_box.model.s3_errors import S3Error, S3InternalError, S3NotImplemented
 from euca_box.objects.circumstances import CIRCUMSTANCES, GRANTS
 from euca_box.objects.engine import Objects
 from euca_box.objects.notices import CAUSE
+from euca_box.observe import logs
 
 log = logging.getLogger(__name__)
 
@@ -63,6 +64,7 @@ async def _serve(
     request_id = f"{_REQUEST_IDS.getrandbits(64):016X}"
     host_id = host_id_of(request_id)
     request: S3Request | None = None
+    logs.request_id.set(request_id)  # of this request's task
     try:
         try:
             request = read_request(scope, receive, front.settings)

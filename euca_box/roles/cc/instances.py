@@ -1,6 +1,7 @@
 """Instances of the zone: placed once, ended once, reported as their nodes report them."""
 
 import contextlib
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import trio
@@ -59,7 +60,8 @@ async def terminate_instance(cc: "Cc", call: Call, op: messages.CcTerminateInsta
     async with cc.placing:
         placed = cc.placed.get(op.instance_id)
         if placed is not None and not placed.ending:
-            await cc.mark(op.instance_id, tombstone, ending=True)
+            spec = replace(placed.spec, request_id=call.request_id)
+            await cc.mark(op.instance_id, tombstone, ending=True, spec=spec)
         elif placed is None:
             await cc.store.write(tombstone)
         cc.tombstones.add(op.instance_id)

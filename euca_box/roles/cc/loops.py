@@ -165,7 +165,11 @@ async def _tell(cc: "Cc", node: "NodeView", placed: "Placed") -> None:
         if seen is not None and seen.gone:
             await _gone(cc, instance_id)
         elif seen is None or seen.state is not NodeState.TEARDOWN:
-            await cc.bus.ask(node.address, NcTerminateInstance(instance_id), _call("terminate", instance_id))
+            await cc.bus.ask(
+                node.address,
+                NcTerminateInstance(instance_id),
+                _call("terminate", instance_id, placed.spec.request_id),
+            )
             if seen is None and not await _is_known(cc, node, instance_id):
                 await _gone(cc, instance_id)  # it was ended before its node had heard of it
     elif seen is None and placed.started:
@@ -175,7 +179,9 @@ async def _tell(cc: "Cc", node: "NodeView", placed: "Placed") -> None:
         if placed.unheard:
             await cc.mark(instance_id, unheard=False)
         await cc.bus.ask(
-            node.address, NcRunInstance(placed.spec, placed.placement), _call("run", instance_id)
+            node.address,
+            NcRunInstance(placed.spec, placed.placement),
+            _call("run", instance_id, placed.spec.request_id),
         )
     elif not seen.gone and seen.generation < placed.spec.generation:
         await stops.tell_wish(cc, node, placed)
@@ -217,8 +223,8 @@ async def _gone(cc: "Cc", instance_id: str) -> None:
     cc.tombstones.add(instance_id)
 
 
-def _call(step: str, instance_id: str) -> Call:
-    return system_call(f"{step}-{instance_id}", op_id=f"{step}:{instance_id}")
+def _call(step: str, instance_id: str, request_id: str = "") -> Call:
+    return system_call(request_id or f"{step}-{instance_id}", op_id=f"{step}:{instance_id}")
 
 
 NODE_LOOPS: dict[str, Callable[["Cc", "NodeView"], Awaitable[None]]] = {

@@ -33,6 +33,8 @@ from euca_box.roles.cc import (
     traces,
 )
 from euca_box.roles.cc.nodes import NodeView
+from euca_box.services import events
+from euca_box.services.service import Service, operations_of
 from euca_box.store.store import Statement, Store
 from euca_box.tasks import Bell, supervise
 
@@ -164,11 +166,15 @@ class Cc:
 
 
 async def run(
-    role: Cc, transport: MemoryTransport, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+    role: Cc,
+    transport: MemoryTransport,
+    service: Service | None = None,
+    *,
+    task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Answer and loop until cancelled."""
     await role.load()
-    desk = Desk(role, OPERATIONS, role.results)
+    desk = Desk(role, {**OPERATIONS, **operations_of(service)}, role.results, note=events.note)
     async with trio.open_nursery() as nursery:
         role.crew = nursery
         await nursery.start(transport.serve, role.address, desk)

@@ -84,7 +84,7 @@ async def modify_instance(cc: "Cc", call: Call, op: messages.CcModifyInstance) -
 async def tell_wish(cc: "Cc", node: "NodeView", placed: "Placed") -> None:
     """The newest wish, to the node. Raises EucaError."""
     spec = placed.spec
-    call = system_call(f"wish-{spec.instance_id}-{spec.generation}")
+    call = system_call(spec.request_id or f"wish-{spec.instance_id}-{spec.generation}")
     if placed.stopping:
         stop = NcStopInstance(spec.instance_id, spec.generation, placed.force)
         await cc.bus.ask(node.address, stop, call)

@@ -6,6 +6,7 @@ those of the last second. Secrets (fields that are no part of the repr) and user
 
 import dataclasses
 import json
+import logging
 from typing import TYPE_CHECKING, Any
 
 import trio
@@ -16,10 +17,13 @@ from euca_box.messages.moments import Moment
 from euca_box.model.accounts import arn
 from euca_box.model.errors import AccessDeniedByPolicy, EucaError, InvalidParameterValue
 from euca_box.roles.clc.authorisation import action_of
+from euca_box.services.events import ids_in, outcome
 from euca_box.store.store import Row, Statement, Value, insert
 
 if TYPE_CHECKING:
     from euca_box.roles.clc.role import Clc
+
+log = logging.getLogger(__name__)
 
 WRITE_SECONDS, SWEEP_SECONDS = 1.0, 3600.0
 TOGETHER, SWEEP_ROWS = 500, 10_000
@@ -38,6 +42,9 @@ def note(clc: "Clc", call: Call, op: Op[Any], error: EucaError | None) -> None:
         return
     if call.user_agent == CONSOLE and kind.__name__.startswith(_QUIET):
         return
+    if error is not None or not kind.__name__.startswith(_QUIET):
+        who, came_from = arn(call.principal), call.source_ip or "-"
+        log.info("%s %s by %s from %s: %s", action, ids_in(op) or "-", who, came_from, outcome(error))
     add(clc, call, arn(call.principal), action, _parameters(op), error)
 
 

@@ -26,6 +26,7 @@ from euca_box.model.instances import (
 )
 from euca_box.model.paging import wanted_page
 from euca_box.model.volumes import Volume
+from euca_box.observe import logs
 from euca_box.observe.failpoints import fp
 from euca_box.roles.clc import admission, interfaces, launch_volumes, network_rules, profiles, views
 from euca_box.roles.clc.rules import names_owner, stop_if_dry_run, without_verbose
@@ -241,6 +242,7 @@ async def wish_gone(clc: "Clc", instance_id: str, reason: Reason, transition: st
         return replace(
             current,
             state=state,
+            request_id=logs.current_request() or current.request_id,
             reason=reason,
             transition=f"{transition} ({at})",
             deadline=clc.now() + clc.settings.launch_seconds,
@@ -345,6 +347,7 @@ def _record(
         disable_api_termination=op.disable_api_termination,
         disable_api_stop=op.disable_api_stop,
         tags=wish.tags,
+        request_id=call.request_id,
     )
 
 

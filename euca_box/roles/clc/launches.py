@@ -22,6 +22,7 @@ from euca_box.model.instances import (
     Reason,
     server_error,
 )
+from euca_box.observe import logs
 from euca_box.observe.failpoints import fp
 from euca_box.roles.clc import attachments, stops
 from euca_box.roles.clc.firewall import send_groups
@@ -41,6 +42,7 @@ async def work_on(clc: "Clc", instance_id: str, step: Callable[["Clc", Instance]
     if instance_id in clc.busy or (record := clc.instances.find(instance_id)) is None:
         return
     clc.busy.add(instance_id)
+    logs.request_id.set(record.request_id or "-")  # of this task
     try:
         await step(clc, record)
     except EucaError as error:
@@ -112,7 +114,9 @@ async def take_reports(clc: "Clc", after: int, wait_seconds: float) -> int:
     op = CcDescribeInstances(after, wait_seconds)
     reports = await clc.bus.ask(clc.cc, op, system_call("watch"))
     for report in reports.instances:
-        await _take_report(clc, report)
+        record = clc.instances.find(report.instance_id)
+        with logs.part_of(record.request_id if record else ""):
+            await _take_report(clc, report)
     return reports.version
 
 
@@ -245,9 +249,11 @@ async def _spec(clc: "Clc", record: Instance) -> InstanceSpec | None:
         wanted_private_ip=record.wanted_private_ip,
         extra_disks=record.extra_disks,
         boots_from_volume=record.boots_from_volume,
+        request_id=record.request_id,
     )
     return changed_spec(spec, changes)
 
 
 def _call(record: Instance, step: str) -> Call:
-    return system_call(f"{step}-{record.instance_id}", op_id=f"{step}:{record.instance_id}")
+    request_id = record.request_id or f"{step}-{record.instance_id}"
+    return system_call(request_id, op_id=f"{step}:{record.instance_id}")

@@ -108,6 +108,7 @@ from euca_box.roles.clc.census import Census
 from euca_box.roles.clc.mail import Deliver, MailSettings, deliver
 from euca_box.roles.clc.records import Records
 from euca_box.roles.clc.views import Views
+from euca_box.services.service import Service, operations_of
 from euca_box.store.store import Store, Value
 from euca_box.tasks import Bell, supervise
 
@@ -293,13 +294,18 @@ class Clc:
 
 
 async def run(
-    clc: Clc, transport: MemoryTransport, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+    clc: Clc,
+    transport: MemoryTransport,
+    service: Service | None = None,
+    *,
+    task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Answer and loop until cancelled."""
     await clc.load()
     async with trio.open_nursery() as nursery:
+        table = {**OPERATIONS, **operations_of(service)}
         await nursery.start(
-            transport.serve, "clc", Desk(clc, OPERATIONS, check=authorisation.check, note=events.note)
+            transport.serve, "clc", Desk(clc, table, check=authorisation.check, note=events.note)
         )
         for name, loop in loops.LOOPS.items():
             nursery.start_soon(supervise, f"clc {name}", partial(loop, clc))

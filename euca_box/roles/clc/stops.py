@@ -25,6 +25,7 @@ from euca_box.model.instances import (
     Reason,
     server_error,
 )
+from euca_box.observe import logs
 from euca_box.observe.failpoints import fp
 from euca_box.roles.clc import attachments, instances, places, views
 from euca_box.roles.clc.firewall import send_groups
@@ -112,6 +113,7 @@ async def wish_stopped(
             health="",
             transition=f"{transition} ({at})",
             generation=current.generation + 1,
+            request_id=logs.current_request() or current.request_id,
             stop_forced=forced,
             placed=True,
             deadline=clc.now() + clc.settings.launch_seconds,
@@ -234,6 +236,7 @@ async def changes_of(clc: "Clc", record: Instance) -> InstanceChanges | None:
         user_data=bytes(row["data"]) if row else b"",
         tags=record.tags,
         volumes=attachments.wishes(clc, record),
+        request_id=record.request_id,
     )
 
 
@@ -247,6 +250,7 @@ def _started_again(clc: "Clc", record: Instance) -> Instance | None:
         record,
         state=state,
         generation=record.generation + 1,
+        request_id=logs.current_request() or record.request_id,
         starts=record.starts + 1,
         stop_forced=False,
         placed=False,
@@ -317,4 +321,4 @@ def _change(before: Instance, after: Instance) -> ec2.InstanceStateChange:
 
 
 def _call(record: Instance) -> Call:
-    return system_call(f"wish-{record.instance_id}-{record.generation}")
+    return system_call(record.request_id or f"wish-{record.instance_id}-{record.generation}")

@@ -9,6 +9,7 @@ import trio
 from euca_box.kvm.hypervisor import KvmError
 from euca_box.model.instances import CRASHED, GUEST_SHUTDOWN, NODE_RESTARTED, Reason
 from euca_box.net.network import NetError
+from euca_box.observe import logs
 from euca_box.roles.nc import consoles, health, leftovers, networks, staging, stops, usage, volumes
 from euca_box.store.store import Statement
 from euca_box.tasks import Bell
@@ -70,6 +71,7 @@ async def _live(nc: "Nc", instance_id: str) -> None:
     """One instance from its row to its end. A crash of this process is a pause."""
     try:
         while (resident := nc.residents[instance_id]).gone_at is None:
+            logs.request_id.set(resident.spec.request_id or "-")  # of this task
             try:
                 if resident.ending:
                     await staging.finish(nc, resident)

@@ -47,6 +47,8 @@ from euca_box.roles.nc import (
 )
 from euca_box.roles.nc.cache import ImageCache
 from euca_box.roles.nc.workbench import Console, Workbench
+from euca_box.services import events
+from euca_box.services.service import Service, operations_of
 from euca_box.store.store import Statement, Store
 from euca_box.tasks import Bell, supervise
 
@@ -237,11 +239,15 @@ class Nc:
 
 
 async def run(
-    role: Nc, transport: MemoryTransport, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+    role: Nc,
+    transport: MemoryTransport,
+    service: Service | None = None,
+    *,
+    task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Answer and loop until cancelled; the guests run on."""
     await role.load()
-    desk = Desk(role, OPERATIONS, role.results)
+    desk = Desk(role, {**OPERATIONS, **operations_of(service)}, role.results, note=events.note)
     async with trio.open_nursery() as nursery:
         role.tasks = nursery
         role.cache.open(nursery)

@@ -23,6 +23,8 @@ from euca_box.messages import base, sc
 from euca_box.roles.sc import exports, loops, snapshots, volumes
 from euca_box.roles.sc.snapshots import Taken
 from euca_box.roles.sc.volumes import Kept
+from euca_box.services import events
+from euca_box.services.service import Service, operations_of
 from euca_box.store.store import Statement, Store
 from euca_box.tasks import Bell, supervise
 
@@ -145,11 +147,15 @@ class Sc:
 
 
 async def run(
-    role: Sc, transport: MemoryTransport, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+    role: Sc,
+    transport: MemoryTransport,
+    service: Service | None = None,
+    *,
+    task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Answer and loop until cancelled; exports go on."""
     await role.load()
-    desk = Desk(role, OPERATIONS, role.results)
+    desk = Desk(role, {**OPERATIONS, **operations_of(service)}, role.results, note=events.note)
     async with trio.open_nursery() as nursery:
         await nursery.start(transport.serve, role.address, desk)
         for name, loop in loops.LOOPS.items():

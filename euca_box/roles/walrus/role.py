@@ -21,6 +21,8 @@ from euca_box.roles.walrus import bundles, copies, hidden, images, loops, princi
 from euca_box.roles.walrus.bundles import Job
 from euca_box.roles.walrus.stored import StoredImages
 from euca_box.roles.walrus.vault import Vault
+from euca_box.services import events
+from euca_box.services.service import Service, operations_of
 from euca_box.store.store import Store
 from euca_box.tasks import supervise
 
@@ -74,13 +76,18 @@ class Walrus:
 
 
 async def run(
-    role: Walrus, transport: MemoryTransport, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+    role: Walrus,
+    transport: MemoryTransport,
+    service: Service | None = None,
+    *,
+    task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Answer and loop until cancelled."""
     await role.load()
+    desk = Desk(role, {**OPERATIONS, **operations_of(service)}, note=events.note)
     async with trio.open_nursery() as nursery:
         role.tasks = nursery
-        await nursery.start(transport.serve, "walrus", Desk(role, OPERATIONS))
+        await nursery.start(transport.serve, "walrus", desk)
         for name, loop in loops.LOOPS.items():
             nursery.start_soon(supervise, f"walrus {name}", partial(loop, role))
         task_status.started()
