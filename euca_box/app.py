@@ -481,7 +481,7 @@ class App:
         assert self.plan is not None
         zone = cc_role.CcSettings(
             zone=self.config.cloud.zone,
-            nodes=(f"nc@{self.host}",),
+            nodes=(f"nc@{self.host}",) if "nc" in self.roles else (),
             subnet=self.plan.subnet,
             gateway=str(self.plan.gateway),
             public_addresses=self.plan.public_addresses,

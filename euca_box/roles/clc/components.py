@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING
 
 from euca_box.messages import components as messages
 from euca_box.messages.base import Call, Done
+from euca_box.messages.cc import ZoneNode
 from euca_box.model.ec2_errors import NoSuchEntity
 from euca_box.model.errors import IncorrectState, InvalidParameterValue, UnsupportedOperation
 from euca_box.model.hosts import Component, ComponentState, Host
+from euca_box.model.nodes import NodeWish
 from euca_box.model.volumes import VolumeState
 from euca_box.observe.failpoints import fp
 from euca_box.roles.clc import hosts
-from euca_box.roles.clc.host_loop import Seen, tell
 from euca_box.store.store import Statement, insert
 
 if TYPE_CHECKING:
@@ -49,10 +50,10 @@ async def set_component_state(clc: "Clc", call: Call, op: messages.SetComponentS
         def with_state(current: Host) -> Host:
             return replace(current, components=_changed(current, component.address, state))
 
-        await clc.hosts.change(host.host_id, with_state)
+        await clc.hosts.change(host.host_id, with_state, hosts.next_version(clc))
     fp("clc.component.after-commit")
     hosts.note(clc, call, "SetComponentState", component=component.address, state=op.state)
-    clc.hosts_bell.ring()
+    clc.nodes_bell.ring()
     return Done()
 
 
@@ -77,8 +78,7 @@ async def deregister_component(clc: "Clc", call: Call, op: messages.DeregisterCo
         await clc.hosts.remove(host.host_id, hosts.next_version(clc))
     fp("clc.deregister.after-commit")
     hosts.note(clc, call, "DeregisterComponent", component=component.address)
-    await tell(clc)
-    clc.hosts_bell.ring()
+    await clc.tell_all_hosts()
     return Done()
 
 
@@ -93,8 +93,7 @@ async def revoke_host(clc: "Clc", call: Call, op: messages.RevokeHost) -> Done:
     await clc.hosts.remove(host.host_id, refused, tokens, hosts.next_version(clc))
     fp("clc.revoke.after-commit")
     hosts.note(clc, call, "RevokeHost", host=host.name, host_id=host.host_id)
-    await tell(clc)
-    clc.hosts_bell.ring()
+    await clc.tell_all_hosts()
     return Done()
 
 
@@ -112,9 +111,26 @@ def state_of(clc: "Clc", address: str) -> ComponentState:
     return ComponentState.ENABLED
 
 
+def nodes_by_zone(clc: "Clc") -> dict[str, list[ZoneNode]]:
+    """For each zone that has a cluster controller: its nodes as wished."""
+    found: dict[str, list[ZoneNode]] = {zone: [] for zone in zones(clc)}
+    for host in hosts.everyone(clc):
+        for component in host.components:
+            if component.role == "nc" and host.zone in found:
+                wish = NodeWish(_state(clc, host, component).value)
+                found[host.zone].append(ZoneNode(component.address, wish))
+    return found
+
+
+def zones(clc: "Clc") -> list[str]:
+    """That a cluster controller has registered for; the configured one comes first."""
+    others = (h.zone for h in clc.hosts.all() if any(c.role == "cc" for c in h.components))
+    return list(dict.fromkeys((clc.settings.zone, *others)))
+
+
 async def _set_own(clc: "Clc", address: str, state: ComponentState) -> None:
     row = insert("component_state", {"address": address, "state": state.value}, or_replace=True)
-    await clc.store.write(row)
+    await clc.store.write(row, hosts.next_version(clc))
     clc.own_states[address] = state
 
 
@@ -160,7 +176,7 @@ def _some(noun: str, ids: Iterable[str]) -> str | None:
 
 
 def _row(clc: "Clc", host: Host, component: Component) -> messages.ComponentRow:
-    seen = clc.seen_hosts.get(host.host_id, Seen())
+    seen = clc.seen_hosts.get(host.host_id, hosts.Seen())
     wanted, detail = _state(clc, host, component), seen.error
     if not detail and seen.report is not None:
         word = seen.report.roles.get(component.role, "does not run there")
@@ -187,5 +203,5 @@ def _skew(clc: "Clc", host: Host) -> float | None:
         return None
     if host.host_id == clc.own_host.host_id:
         return 0.0
-    own = clc.seen_hosts.get(clc.own_host.host_id, Seen()).report
+    own = clc.seen_hosts.get(clc.own_host.host_id, hosts.Seen()).report
     return own.skews.get(host.host_id) if own is not None else None

@@ -4,17 +4,17 @@ A host that was removed is told nothing more; all others forget it with the next
 """
 
 import logging
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
 import trio
 
 from euca_box.messages.base import system_call
-from euca_box.messages.hosts import HostConfigurePeers, HostReport
+from euca_box.messages.cc import CcSyncNodes
+from euca_box.messages.hosts import HostConfigurePeers
 from euca_box.model.errors import EucaError
 from euca_box.model.hosts import Host, agent_of
-from euca_box.roles.clc import hosts
+from euca_box.roles.clc import components, hosts
 
 if TYPE_CHECKING:
     from euca_box.roles.clc.role import Clc
@@ -25,20 +25,32 @@ LOOK_SECONDS = 3.0
 TELL_SECONDS = 8.0  # those who do not answer by then are told when they do
 
 
-@dataclass(frozen=True)
-class Seen:
-    """What a host last said. `seen_at`: on the clock of this host; `error`: why it says nothing now."""
-
-    report: HostReport | None = None
-    seen_at: float | None = None
-    error: str = "has not answered yet"
-
-
 async def watch_hosts(clc: "Clc") -> None:
     """All at once: a host that does not answer keeps no other waiting."""
     while True:
         await tell(clc)
         await clc.hosts_bell.wait(LOOK_SECONDS)
+
+
+async def push_nodes(clc: "Clc") -> None:
+    """Which nodes each zone has, and what is wished of them, to its cluster controller. Where no host can
+    join, the cluster controller has the one node of its settings."""
+    while True:
+        while not hosts.everyone(clc):
+            await clc.nodes_bell.wait(LOOK_SECONDS)
+        version = clc.hosts_version
+        for zone, nodes in components.nodes_by_zone(clc).items():
+            try:
+                op = CcSyncNodes(version, tuple(nodes))
+                in_force = await clc.bus.ask(f"cc@{zone}", op, system_call("nodes"))
+                clc.problems.pop(f"nodes {zone}", None)
+            except EucaError as error:
+                clc.problems[f"nodes {zone}"] = f"cc@{zone} does not know the newest nodes: {error.message}"
+                continue
+            if in_force.version > version:  # our rows were restored from a backup
+                await clc.store.write(hosts.next_version(clc, in_force.version + 1))
+                clc.hosts_bell.ring()
+        await clc.nodes_bell.wait(LOOK_SECONDS)
 
 
 async def tell_own(clc: "Clc") -> None:
@@ -60,7 +72,7 @@ async def tell(clc: "Clc") -> None:
 
 
 async def _tell(clc: "Clc", host: Host) -> None:
-    seen = clc.seen_hosts.get(host.host_id, Seen())
+    seen = clc.seen_hosts.get(host.host_id, hosts.Seen())
     knows = seen.report.peers_version if seen.report is not None and not seen.error else -1
     version = clc.hosts_version
     op = HostConfigurePeers(version, () if knows == version else hosts.peers_of(clc, host))
@@ -72,10 +84,10 @@ async def _tell(clc: "Clc", host: Host) -> None:
     except EucaError as error:
         if not seen.error:
             log.warning("%s at %s does not answer: %s", host.name, host.host, error.message)
-        clc.seen_hosts[host.host_id] = Seen(seen.report, seen.seen_at, error.message)
+        clc.seen_hosts[host.host_id] = hosts.Seen(seen.report, seen.seen_at, error.message)
         return
     if report.peers_version > clc.hosts_version:
         # Our rows are older than what was told once: they were restored from a backup.
         await clc.store.write(hosts.next_version(clc, report.peers_version + 1))
         clc.hosts_bell.ring()
-    clc.seen_hosts[host.host_id] = Seen(report, clc.now(), "")
+    clc.seen_hosts[host.host_id] = hosts.Seen(report, clc.now(), "")

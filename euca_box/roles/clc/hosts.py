@@ -5,13 +5,13 @@ The list of hosts has a version, which grows in the transaction of each change; 
 
 import ipaddress
 import json
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from euca_box.auth.join_tokens import new_token
 from euca_box.messages import base, components
 from euca_box.messages.base import Call
-from euca_box.messages.hosts import AnnounceHost, HostAddress, JoinHost, Welcome
+from euca_box.messages.hosts import AnnounceHost, HostAddress, HostReport, JoinHost, Welcome
 from euca_box.model.errors import (
     InvalidClientTokenId,
     InvalidParameterValue,
@@ -41,6 +41,15 @@ if TYPE_CHECKING:
 
 TOKEN_SECONDS = 3600.0
 LONGEST_REQUEST = 8192  # bytes of a request for a certificate
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a host last said. `seen_at`: on the clock of this host; `error`: why it says nothing now."""
+
+    report: HostReport | None = None
+    seen_at: float | None = None
+    error: str = "has not answered yet"
 
 
 async def load(clc: "Clc") -> None:

@@ -16,7 +16,7 @@ from euca_box.roles.clc import events, iam_access_keys, launches, logins, profil
 from euca_box.roles.clc.address_loop import push_addresses
 from euca_box.roles.clc.bundle_loop import bundle_instances
 from euca_box.roles.clc.firewall import send_groups
-from euca_box.roles.clc.host_loop import watch_hosts
+from euca_box.roles.clc.host_loop import push_nodes, watch_hosts
 from euca_box.roles.clc.image_loop import flush_images, make_images
 from euca_box.roles.clc.mail import send_mail
 from euca_box.roles.clc.snapshot_loop import work_on_snapshots
@@ -129,6 +129,7 @@ async def _note_launch(clc: "Clc", record: Instance) -> None:
 LOOPS: dict[str, Callable[["Clc"], Awaitable[None]]] = {
     "start and end": start_and_end,
     "watch hosts": watch_hosts,
+    "push nodes": push_nodes,
     "watch cluster": watch_cluster,
     "push groups": push_groups,
     "push addresses": push_addresses,

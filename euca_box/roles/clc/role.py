@@ -198,7 +198,8 @@ class Clc:
         self.hosts: Records[Host] = Records(store, "host", Host, lambda r: r.host_id)
         self.hosts_version = 1
         self.hosts_bell = Bell()
-        self.seen_hosts: dict[str, host_loop.Seen] = {}
+        self.nodes_bell = Bell()
+        self.seen_hosts: dict[str, hosts.Seen] = {}
         self.joining = trio.Lock()
         self.join_attempts = Attempts()
         self.views = Views(settings, self.groups, self.addresses)
@@ -261,6 +262,13 @@ class Clc:
     async def tell_hosts(self) -> None:
         """That the list of hosts has changed."""
         await host_loop.tell_own(self)
+        self.nodes_bell.ring()
+
+    async def tell_all_hosts(self) -> None:
+        """The same, and wait until those that answer know it."""
+        await host_loop.tell(self)
+        self.hosts_bell.ring()
+        self.nodes_bell.ring()
 
     def rights_of(self, principal: Principal, question: Question) -> Decision:
         """What the caller's own policies say."""
