@@ -588,6 +588,7 @@ class App:
             time.time,
             random.SystemRandom(),
             self.hosts.own_host(self.api_port),
+            self.hosts.ticket,
         )
 
     def _chosen(self) -> dict[str, str]:

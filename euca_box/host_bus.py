@@ -16,6 +16,7 @@ import euca_box
 from euca_box import joining, membership
 from euca_box.api import server
 from euca_box.api.roles.app import RoleBus
+from euca_box.auth import tickets
 from euca_box.bus.bus import Operations
 from euca_box.bus.memory import MemoryTransport
 from euca_box.bus.peers import Peers
@@ -142,7 +143,16 @@ class HostBus:
         def kinds() -> dict[str, dict[str, type[Op[Any]]]]:
             return {address: self._kinds[address.partition("@")[0]] for address in transport.addresses()}
 
-        return RoleBus(ask, kinds, self.peers, self.key.host_id)
+        return RoleBus(ask, kinds, self.peers, self.key.host_id, self.controller)
+
+    @property
+    def controller(self) -> bytes:
+        """The key of the cloud controller's host."""
+        return self.joined.controller if self.joined else self.key.public
+
+    def ticket(self, kind: str, *names: str) -> str:
+        """Of the cloud controller that runs here."""
+        return tickets.write(self.key, kind, *names)
 
     # As others know it
 
@@ -170,7 +180,7 @@ class HostBus:
         return host_role.HostAgent(
             host_id=self.key.host_id,
             software=euca_box.__version__,
-            controller=self.joined.controller if self.joined else self.key.public,
+            controller=self.controller,
             peers=self.peers,
             version=self._known_version,
             keep=keep,

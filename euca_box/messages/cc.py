@@ -175,6 +175,7 @@ class CcCreateImage(Op[Caching], role="cc", timeout=60):
     image_id: str
     no_reboot: bool = False
     wait_seconds: float = 0.0
+    ticket: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True)

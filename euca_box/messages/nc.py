@@ -105,6 +105,7 @@ class NcCreateImage(Op[Caching], role="nc", timeout=50):
     image_id: str
     no_reboot: bool = False
     wait_seconds: float = 0.0
+    ticket: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True)

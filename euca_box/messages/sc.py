@@ -1,6 +1,6 @@
 """What the CLC and the nodes ask a storage controller. Names as in Eucalyptus' SC, with Sc before them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from euca_box.messages.base import Done, Op
@@ -131,6 +131,7 @@ class ScExportVolume(Op[VolumeConnection], role="sc", timeout=40):
     generation: int
     uid: int | None = None
     host: str = ""  # empty: the storage controller's
+    ticket: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True)
@@ -143,3 +144,4 @@ class ScUnexportVolume(Op[Done], role="sc", timeout=40):
     volume_id: str
     generation: int
     fence: bool = False
+    ticket: str = field(default="", repr=False)

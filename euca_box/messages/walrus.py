@@ -41,6 +41,7 @@ class GetImageUrl(Op[ImageUrl], role="walrus", timeout=10):
     bucket: str
     key: str
     etag: str
+    ticket: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True)
@@ -105,6 +106,7 @@ class GetDecryptedImage(Op[ImageUrl], role="walrus", timeout=1800):
 
     image_id: str
     etag: str
+    ticket: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True)
@@ -153,6 +155,7 @@ class BeginImageUpload(Op[ImageUpload], role="walrus", timeout=30):
 
     image_id: str
     size_bytes: int
+    ticket: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True)
@@ -167,6 +170,7 @@ class GetPartUrl(Op[PartUrl], role="walrus", timeout=10):
     image_id: str
     upload_id: str
     number: int
+    ticket: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True)
@@ -176,6 +180,7 @@ class EndImageUpload(Op[Caching], role="walrus", timeout=590):
     image_id: str
     upload_id: str
     etags: tuple[str, ...]
+    ticket: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True)

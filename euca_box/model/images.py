@@ -1,7 +1,7 @@
 """What an image is: bytes in Walrus with a kind, checked before anybody may run it."""
 
 import enum
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from euca_box.model.machine import Machine
 from euca_box.model.volumes import DEFAULT_TYPE
@@ -53,6 +53,7 @@ class ImageData:
     virtual_size_bytes: int
     bootable: bool  # a whole disk with a boot record; else a file system that needs a kernel
     stored: str = ""  # Walrus's name of it, when Walrus made it and may have to make it again
+    ticket: str = field(default="", repr=False, compare=False)  # with which a node may have it
 
     @property
     def location(self) -> str:

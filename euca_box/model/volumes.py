@@ -155,6 +155,7 @@ class VolumeWish:
     device: str
     number: int
     size_gib: int = field(default=0, compare=False)
+    ticket: str = field(default="", repr=False, compare=False)  # with which its node may have it
 
 
 @dataclass(frozen=True)

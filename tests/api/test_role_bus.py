@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import pytest
 
 from euca_box.api.roles.rights import may_ask
+from euca_box.auth import tickets
 from euca_box.auth.host_messages import (
     NONCE,
     RECEIVER,
@@ -26,9 +27,10 @@ from euca_box.bus.connections import Connection, ConnectionLost
 from euca_box.bus.peers import Peer, Peers
 from euca_box.bus.remote import RemoteTransport
 from euca_box.messages.base import Done, Op, system_call
+from euca_box.messages.hosts import HostConfigurePeers
 from euca_box.messages.nc import NcTerminateInstance
-from euca_box.messages.sc import ScDeleteVolume, ScExportVolume
-from euca_box.messages.walrus import GetImageUrl, SyncPrincipals
+from euca_box.messages.sc import ScDeleteVolume, ScExportVolume, ScUnexportVolume
+from euca_box.messages.walrus import BeginImageUpload, GetDecryptedImage, GetImageUrl, SyncPrincipals
 from euca_box.model.accounts import Principal
 from euca_box.model.errors import Unavailable
 from tests.contract.role_host import new_key, role_host
@@ -239,25 +241,46 @@ def test_an_error_that_this_version_does_not_know_keeps_code_and_side():
 USER = Principal("000000000002", "alice", "a" * 64, "alice")
 
 
+CLC_KEY = new_key()
+IMAGE = tickets.write(CLC_KEY, tickets.IMAGE, "b", "k", "e")
+VOLUME = tickets.write(CLC_KEY, tickets.VOLUME, "vol-1", "1")
+UPLOAD = tickets.write(CLC_KEY, tickets.UPLOAD, "emi-1")
+
+
 @pytest.mark.parametrize(
     ("role", "op", "call", "expected"),
     [
         ("clc", SyncPrincipals(1, ()), CALL, True),
         ("cc", NcTerminateInstance("i-1"), CALL, True),
-        ("nc", GetImageUrl("b", "k", "e"), CALL, True),
-        ("nc", ScExportVolume("vol-1", 1, 1), CALL, True),
-        ("nc", GetImageUrl("b", "k", "e"), replace(CALL, principal=USER), False),
+        ("nc", GetImageUrl("b", "k", "e", IMAGE), CALL, True),
+        ("nc", GetImageUrl("b", "k", "e"), CALL, False),
+        ("nc", GetImageUrl("b", "k", "other", IMAGE), CALL, False),
+        ("nc", GetImageUrl("bk", "", "e", IMAGE), CALL, False),
+        ("nc", GetImageUrl("b", "k", "e", IMAGE.swapcase()), CALL, False),
+        ("nc", GetDecryptedImage("b", "e", IMAGE), CALL, False),
+        ("nc", BeginImageUpload("emi-1", 1, UPLOAD), CALL, True),
+        ("nc", BeginImageUpload("emi-2", 1, UPLOAD), CALL, False),
+        ("nc", ScExportVolume("vol-1", 1, 1, "x", VOLUME), CALL, True),
+        ("nc", ScExportVolume("vol-1", 1, 1, "x"), CALL, False),
+        ("nc", ScExportVolume("vol-1", 1, 1, "y", VOLUME), CALL, False),
+        ("nc", ScExportVolume("vol-1", 1, 1, "", VOLUME), CALL, False),
+        ("nc", ScExportVolume("vol-1", 2, 1, "x", VOLUME), CALL, False),
+        ("nc", ScUnexportVolume("vol-1", 1, ticket=VOLUME), CALL, True),
+        ("nc", ScUnexportVolume("vol-1", 1, fence=True, ticket=VOLUME), CALL, False),
+        ("nc", GetImageUrl("b", "k", "e", IMAGE), replace(CALL, principal=USER), False),
         ("nc", SyncPrincipals(1, ()), CALL, False),
         ("nc", ScDeleteVolume("vol-1"), CALL, False),
         ("nc", NcTerminateInstance("i-1"), CALL, False),
+        ("nc", HostConfigurePeers(9, ()), CALL, False),
         ("sc", SyncPrincipals(1, ()), CALL, False),
         ("cc", SyncPrincipals(1, ()), CALL, False),
+        ("cc", HostConfigurePeers(9, ()), CALL, False),
         ("walrus", NcTerminateInstance("i-1"), CALL, False),
     ],
 )
 def test_a_host_asks_only_what_its_own_roles_ask(role, op, call, expected):
-    peer = Peer(new_key().public, "127.0.0.1", 1, (f"{role}@x",))
-    assert may_ask(peer, letters.Letter(op, call, 1.0)) is expected
+    peer = Peer(new_key().public, "127.0.0.1", 1, (f"{role}@x", "host@h"))
+    assert may_ask(peer, letters.Letter(op, call, 1.0), CLC_KEY.public) is expected
 
 
 def test_the_private_key_is_in_no_text():

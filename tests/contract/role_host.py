@@ -94,7 +94,7 @@ async def _serve(host: RoleHost, operations: Operations, folder: Path, ready: th
     listener = bind("127.0.0.1", 0, tls, "port")
     host.port, host.loop = listener.port, asyncio.get_running_loop()
     kinds = {ADDRESS: {kind.__name__: kind for kind in operations}}
-    app = RoleBus(ask, lambda: kinds, host.peers, host.key.host_id)
+    app = RoleBus(ask, lambda: kinds, host.peers, host.key.host_id, host.client.public)
     ready.set()
     await run_server(app, listener, stopped)
     await bridge.stop()

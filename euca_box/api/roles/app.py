@@ -29,13 +29,15 @@ Kinds = Mapping[str, Mapping[str, type[Op[Any]]]]  # address -> operation's name
 
 
 class RoleBus:
-    """A pure ASGI application. `ask` is the bus within this host; `kinds` what its roles answer."""
+    """A pure ASGI application. `ask` is the bus within this host; `kinds` what its roles answer,
+    `controller` the key of the cloud controller's host."""
 
     def __init__(
-        self, ask: Ask, kinds: Callable[[], Kinds], peers: Peers, host_id: str,
+        self, ask: Ask, kinds: Callable[[], Kinds], peers: Peers, host_id: str, controller: bytes,
         clock: Callable[[], float] = time.time,
     ) -> None:  # fmt: skip
         self._ask, self._kinds, self._peers, self._clock = ask, kinds, peers, clock
+        self._controller = controller
         self._verifier = Verifier(host_id, peers.key_of, clock)
         self._joining = join.Joining(ask, self._verifier)
 
@@ -75,7 +77,7 @@ class RoleBus:
         except letters.BadLetter as error:
             await self._say(send, 400, str(error))
             return
-        if peer is None or not may_ask(peer, letter):
+        if peer is None or not may_ask(peer, letter, self._controller):
             await self._say(send, 403, f"A host with {_roles(peer)} may not ask {operation} of {address}.")
             return
         letter = replace(letter, call=replace(letter.call, host=sender))

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 async def create_image(cc: "Cc", call: Call, op: messages.CcCreateImage) -> Caching:
     node = alive(cc, op.instance_id).placement.node
-    wish = NcCreateImage(op.instance_id, op.image_id, op.no_reboot, op.wait_seconds)
+    wish = NcCreateImage(op.instance_id, op.image_id, op.no_reboot, op.wait_seconds, op.ticket)
     return await cc.bus.ask(node, wish, call)
 
 

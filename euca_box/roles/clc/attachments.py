@@ -14,6 +14,7 @@ from euca_box.model.volumes import (
     VolumeReport,
     VolumeWish,
 )
+from euca_box.roles.clc import tickets
 
 if TYPE_CHECKING:
     from euca_box.roles.clc.role import Clc
@@ -78,7 +79,9 @@ def wishes(clc: "Clc", record: Instance) -> tuple[VolumeWish, ...]:
         if attachment.wanted:
             volume = clc.volumes.find(attachment.volume_id)
             size_gib = volume.size_gib if volume is not None else 0
-            found.append(VolumeWish(attachment.volume_id, attachment.device, attachment.number, size_gib))
+            ticket = tickets.for_volume(clc, attachment.volume_id, attachment.number)
+            wish = VolumeWish(attachment.volume_id, attachment.device, attachment.number, size_gib, ticket)
+            found.append(wish)
     return tuple(found)
 
 

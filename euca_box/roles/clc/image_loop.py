@@ -24,7 +24,7 @@ from euca_box.messages.walrus import (
 from euca_box.model.errors import ClientFault, EucaError, InternalError
 from euca_box.model.images import IMAGE, NO_DATA, Image, ImageEvent, ImageState
 from euca_box.model.instances import InstanceState
-from euca_box.roles.clc import image_snapshots
+from euca_box.roles.clc import image_snapshots, tickets
 
 if TYPE_CHECKING:
     from euca_box.roles.clc.role import Clc
@@ -135,7 +135,8 @@ async def _asked(clc: "Clc", image: Image) -> Caching:
     found = await clc.bus.ask("walrus", FindStoredImage(image_id), call)
     if found.image is not None:
         return found  # its node had told us, and we had no time to write it down
-    op = CcCreateImage(origin.instance_id, image_id, origin.no_reboot, WAIT_SECONDS)
+    ticket = tickets.for_upload(clc, image_id)
+    op = CcCreateImage(origin.instance_id, image_id, origin.no_reboot, WAIT_SECONDS, ticket)
     return await clc.bus.ask(clc.cc, op, call)
 
 

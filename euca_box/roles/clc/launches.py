@@ -24,7 +24,7 @@ from euca_box.model.instances import (
 )
 from euca_box.observe import logs
 from euca_box.observe.failpoints import fp
-from euca_box.roles.clc import attachments, stops
+from euca_box.roles.clc import attachments, stops, tickets
 from euca_box.roles.clc.firewall import send_groups
 from euca_box.roles.clc.instances import wish_gone
 from euca_box.roles.clc.launch_volumes import has_unmade_volumes, volume_problem
@@ -233,7 +233,7 @@ async def _spec(clc: "Clc", record: Instance) -> InstanceSpec | None:
         launch_index=record.launch_index,
         launch_time=record.launch_time,
         image_id=image.image_id,
-        image=image.data,
+        image=tickets.for_image(clc, image.data),
         group_ids=(),
         group_names=(),
         key_name=record.key_name,

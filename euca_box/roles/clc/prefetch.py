@@ -9,6 +9,7 @@ from euca_box.messages.cc import CcCacheImages, ImageCache
 from euca_box.model import ids
 from euca_box.model.ec2_errors import InvalidAMIIDNotFound
 from euca_box.model.images import Image
+from euca_box.roles.clc import tickets
 
 if TYPE_CHECKING:
     from euca_box.roles.clc.role import Clc
@@ -20,7 +21,8 @@ async def cache_images(clc: "Clc", call: Call, op: admin.CacheImages) -> admin.C
     """Raises InvalidAMIID.NotFound, InvalidAMIID.Malformed."""
     wanted = _with_boot_files(clc, [_image(clc, image_id) for image_id in op.image_ids])
     wait_seconds = max(0.0, min(op.wait_seconds, LONGEST_WAIT_SECONDS))
-    found = await clc.bus.ask(clc.cc, CcCacheImages(tuple(i.data for i in wanted), wait_seconds), call)
+    data = tuple(tickets.for_image(clc, image.data) for image in wanted)
+    found = await clc.bus.ask(clc.cc, CcCacheImages(data, wait_seconds), call)
     known = {image.data.sha256: image.image_id for image in clc.images.all()}
     rows = [row for cache in found.caches for row in _rows(cache, known)]
     asked = {image.image_id for image in wanted}

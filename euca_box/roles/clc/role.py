@@ -166,8 +166,10 @@ class Clc:
         now: Callable[[], float],
         randomness: random.Random,
         own_host: Host | None = None,
+        ticket: Callable[..., str] = lambda *names: "",
     ) -> None:
-        """`own_host`: with the roles of this process; None where no other host can reach it."""
+        """`own_host`: with the roles of this process; None where no other host can reach it.
+        `ticket(kind, *names)`: what a node shows to be given something, see auth/tickets.py."""
         self.settings = settings
         self.store = store
         self.bus = bus
@@ -194,6 +196,7 @@ class Clc:
         self.volumes: Records[Volume] = Records(store, "volume", Volume, lambda r: r.volume_id)
         self.snapshots: Records[Snapshot] = Records(store, "snapshot", Snapshot, lambda r: r.snapshot_id)
         self.own_host = own_host
+        self.ticket = ticket
         self.own_states: dict[str, ComponentState] = {}  # of its components, where not ENABLED
         self.hosts: Records[Host] = Records(store, "host", Host, lambda r: r.host_id)
         self.hosts_version = 1

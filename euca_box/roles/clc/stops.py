@@ -27,7 +27,7 @@ from euca_box.model.instances import (
 )
 from euca_box.observe import logs
 from euca_box.observe.failpoints import fp
-from euca_box.roles.clc import attachments, instances, places, views
+from euca_box.roles.clc import attachments, instances, places, tickets, views
 from euca_box.roles.clc.firewall import send_groups
 from euca_box.roles.clc.image_copies import is_imaged
 from euca_box.roles.clc.rules import stop_if_dry_run
@@ -230,9 +230,9 @@ async def changes_of(clc: "Clc", record: Instance) -> InstanceChanges | None:
         monitoring=record.monitoring,
         shutdown_behavior=record.shutdown_behavior,
         kernel_id=record.kernel_id,
-        kernel=kernel.data if kernel else None,
+        kernel=tickets.for_image(clc, kernel.data) if kernel else None,
         ramdisk_id=record.ramdisk_id,
-        ramdisk=ramdisk.data if ramdisk else None,
+        ramdisk=tickets.for_image(clc, ramdisk.data) if ramdisk else None,
         user_data=bytes(row["data"]) if row else b"",
         tags=record.tags,
         volumes=attachments.wishes(clc, record),

@@ -106,7 +106,7 @@ async def _create(nc: "Nc", op: messages.NcCreateImage, task: Task) -> Caching:
         copied_disk(nc, op.instance_id, op.image_id, reboot=not op.no_reboot) as copy,
     ):
         task.percent = COPIED_PERCENT
-        return await _sent(nc, op.image_id, copy, task)
+        return await _sent(nc, op, copy, task)
 
 
 @asynccontextmanager
@@ -141,18 +141,20 @@ async def _copy(nc: "Nc", instance_id: str, copy: Path, *, reboot: bool) -> None
         raise IncorrectInstanceState(f"The instance '{instance_id}' is neither running nor stopped.")
 
 
-async def _sent(nc: "Nc", image_id: str, copy: Path, task: Task) -> Caching:
+async def _sent(nc: "Nc", op: messages.NcCreateImage, copy: Path, task: Task) -> Caching:
+    image_id, ticket = op.image_id, op.ticket
     call = system_call(f"image-{image_id}")
     size_bytes = nc.workbench.size_of(copy)
-    upload = await nc.bus.ask("walrus", BeginImageUpload(image_id, size_bytes), call)
+    upload = await nc.bus.ask("walrus", BeginImageUpload(image_id, size_bytes, ticket), call)
     etags: list[str] = []
     for offset in range(0, size_bytes, upload.part_bytes):
-        part = GetPartUrl(image_id, upload.upload_id, len(etags) + 1)
+        part = GetPartUrl(image_id, upload.upload_id, len(etags) + 1, ticket)
         target = await nc.bus.ask("walrus", part, call)
         length = min(upload.part_bytes, size_bytes - offset)
         etags.append(await nc.workbench.send_part(target.url, upload.ca_file, copy, offset, length))
         task.percent = COPIED_PERCENT + (99 - COPIED_PERCENT) * (offset + length) // size_bytes
-    return await nc.bus.ask("walrus", EndImageUpload(image_id, upload.upload_id, tuple(etags)), call)
+    done = EndImageUpload(image_id, upload.upload_id, tuple(etags), ticket)
+    return await nc.bus.ask("walrus", done, call)
 
 
 def alive(nc: "Nc", instance_id: str) -> "Resident":

@@ -223,9 +223,9 @@ class Nc:
 
     async def _fetch(self, image: ImageData, target: Path) -> str:
         call = system_call("fetch")
-        op: GetImageUrl | GetDecryptedImage = GetImageUrl(image.bucket, image.key, image.etag)
+        op: GetImageUrl | GetDecryptedImage = GetImageUrl(image.bucket, image.key, image.etag, image.ticket)
         if image.stored:
-            op = GetDecryptedImage(image.stored, image.etag)
+            op = GetDecryptedImage(image.stored, image.etag, image.ticket)
         source = await self.bus.ask("walrus", op, call)
         return await self.workbench.fetch(source, target, image.size_bytes)
 

@@ -212,7 +212,7 @@ async def _exported(nc: "Nc", instance_id: str, wish: VolumeWish, taken: set[str
         await nc.mark(instance_id, held=(*others, wish))
         fp("nc.attach.after-commit")
     uid = resident.uid if resident.uid is not None else nc.workbench.qemu_user()
-    op = ScExportVolume(wish.volume_id, wish.number, uid, nc.settings.host)
+    op = ScExportVolume(wish.volume_id, wish.number, uid, nc.settings.host, wish.ticket)
     found = await nc.bus.ask(nc.sc_of(resident.spec), op, system_call(f"attach-{wish.volume_id}"))
     is_first = is_root(resident.spec, wish)
     target = ROOT_TARGET if is_first else next(name for name in TARGETS if name not in taken)
@@ -220,7 +220,7 @@ async def _exported(nc: "Nc", instance_id: str, wish: VolumeWish, taken: set[str
 
 
 async def _give_back(nc: "Nc", resident: "Resident", held: VolumeWish) -> None:
-    op = ScUnexportVolume(held.volume_id, held.number)
+    op = ScUnexportVolume(held.volume_id, held.number, ticket=held.ticket)
     await nc.bus.ask(nc.sc_of(resident.spec), op, system_call(f"detach-{held.volume_id}"))
 
 
