@@ -4,7 +4,7 @@ VENV := $(or $(EUCA_BOX_VENV),.venv)
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: setup run test check bench format lock clean
+.PHONY: setup run test check soak bench format lock clean
 
 setup:
 	@scripts/bootstrap run
@@ -24,6 +24,11 @@ check:
 	$(BIN)/mypy
 	$(BIN)/lint-imports --config pyproject.toml
 	$(BIN)/pytest -q tests/unit tests/sim
+
+# The same, longer: two thousand storms between hosts.
+soak:
+	@scripts/bootstrap test
+	EUCA_BOX_SEEDS=2000 $(BIN)/pytest -q tests/roles/test_storms.py
 
 bench:
 	@scripts/bootstrap test

@@ -323,19 +323,25 @@ class CcTraceNetwork(Op[Traced], role="cc", timeout=40):
 
 @dataclass(frozen=True)
 class Reports:
-    """`version` is what to ask after next. `complete`: every node has answered lately."""
+    """`version` is what to ask after next. `complete`: every node has answered lately.
+
+    `partial`: only what changed after the version that was asked for.
+    """
 
     version: int
     instances: tuple[InstanceReport, ...]
     complete: bool
+    partial: bool = False
 
 
 @dataclass(frozen=True)
 class CcDescribeInstances(Op[Reports], role="cc", timeout=40):
-    """All instances of the cluster; waits up to wait_seconds for something newer than `after`."""
+    """Instances of the cluster: all, or those named, or those that changed after a version that this cluster
+    controller told; then it waits up to wait_seconds until one does."""
 
     after: int = -1
     wait_seconds: float = 0.0
+    instance_ids: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -315,7 +315,17 @@ class Cloud:
 
     async def start(self) -> None:
         """Build every role on its store and run it."""
-        transport = self.transport = MemoryTransport(encoded=True)
+        self.transport = MemoryTransport(encoded=True)
+        self._build()
+        self._scope, self._stopped = trio.CancelScope(), trio.Event()
+        await self._nursery.start(self._run, self.transport)
+        if not self.clc.images.all():
+            await self._register()
+        await self.until_up()
+
+    def _build(self) -> None:
+        """All roles but the nodes'."""
+        transport = self.transport
         bus = self.bus = Bus(self.link(transport, "front"))
         self.clc = clc_role.Clc(
             clc_role.ClcSettings(
@@ -352,11 +362,6 @@ class Cloud:
             walrus_role.WalrusSettings("http://walrus", "", 1 << 30), self.stores["walrus"], self.vault,
             Keyring(), AccessKey("A" * 20, "s" * 40, LENDER), Sealer(b"k" * 32), self.now,
         )  # fmt: skip
-        self._scope, self._stopped = trio.CancelScope(), trio.Event()
-        await self._nursery.start(self._run, transport)
-        if not self.clc.images.all():
-            await self._register()
-        await self.until_up()
 
     async def start_host(self, name: str) -> None:
         """Run its node controller, anew on what it had stored."""
@@ -396,20 +401,31 @@ class Cloud:
     async def _run(self, transport, *, task_status=trio.TASK_STATUS_IGNORED) -> None:
         try:
             with self._scope:
-                async with trio.open_nursery() as roles:
-                    await roles.start(transport.serve, "walrus", Desk(self.walrus, WALRUS))
-                    self._roles = roles
+                async with trio.open_nursery() as self._roles:
+                    await self._roles.start(transport.serve, "walrus", Desk(self.walrus, WALRUS))
                     for host in self.hosts.values():
                         if not host.off:
                             await self.start_host(host.name)
-                    await roles.start(sc_role.run, self.sc, transport)
-                    await roles.start(cc_role.run, self.cc, transport)
-                    await roles.start(clc_role.run, self.clc, transport)
+                    await self._roles.start(self._run_front, transport)
                     task_status.started()
         except* Killed:
             pass
         finally:
             self._stopped.set()
+
+    async def _run_front(self, transport, *, task_status=trio.TASK_STATUS_IGNORED) -> None:
+        with trio.CancelScope() as self._front:
+            async with trio.open_nursery() as roles:
+                await roles.start(sc_role.run, self.sc, transport)
+                await roles.start(cc_role.run, self.cc, transport)
+                await roles.start(clc_role.run, self.clc, transport)
+                task_status.started()
+
+    async def restart_front(self) -> None:
+        """A kill -9 of the process with CLC, CC and SC; the nodes run on."""
+        self._front.cancel()
+        self._build()
+        await self._roles.start(self._run_front, self.transport)
 
     async def restart(self) -> None:
         await self.kill()

@@ -1,18 +1,26 @@
 """Security groups: kept as the CLC last said, and passed on to every node."""
 
+import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import trio
 
 from euca_box.messages import base
 from euca_box.messages.base import Call, system_call
 from euca_box.messages.cc import CcConfigureGroups
 from euca_box.messages.instance_spec import GroupRules, GroupsInForce
 from euca_box.messages.nc import NcConfigureGroups
+from euca_box.model.errors import EucaError
 from euca_box.store.store import Statement, one
 
 if TYPE_CHECKING:
     from euca_box.roles.cc.nodes import NodeView
     from euca_box.roles.cc.role import Cc
+
+log = logging.getLogger(__name__)
+
+TELL_SECONDS = 5.0  # how long the client waits for nodes that do not answer
 
 
 @dataclass(frozen=True)
@@ -42,10 +50,19 @@ async def configure_groups(cc: "Cc", call: Call, op: CcConfigureGroups) -> Group
             )
         )
         cc.groups, cc.groups_version = op.groups, op.version
-    for node in cc.nodes.values():
-        if node.up and node.groups_version < cc.groups_version:
-            await send(cc, node)
+    behind = [node for node in cc.nodes.values() if node.up and node.groups_version < cc.groups_version]
+    with trio.move_on_after(TELL_SECONDS):  # its own loop tells a node that takes longer
+        async with trio.open_nursery() as nursery:
+            for node in behind:
+                nursery.start_soon(_send_now, cc, node)
     return GroupsInForce(cc.groups_version)
+
+
+async def _send_now(cc: "Cc", node: "NodeView") -> None:
+    try:
+        await send(cc, node)
+    except EucaError as error:
+        log.warning("%s does not have the newest rules of groups: %s", node.address, error.message)
 
 
 async def send(cc: "Cc", node: "NodeView") -> None:

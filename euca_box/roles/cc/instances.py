@@ -1,6 +1,8 @@
 """Instances of the zone: placed once, ended once, reported as their nodes report them."""
 
 import contextlib
+import itertools
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -47,8 +49,8 @@ async def run_instance(cc: "Cc", call: Call, op: messages.CcRunInstance) -> Plac
         placed = _placed(op, placement, unheard=not node.up)
         await cc.keep(placed, *addresses.claim(instance_id, place, public_ip))
     fp("cc.run.after-commit")
-    cc.bell.ring()
-    node.bell.ring()  # it may have to be woken
+    node.errands.ring()
+    node.bell.ring()
     return placement
 
 
@@ -65,7 +67,8 @@ async def terminate_instance(cc: "Cc", call: Call, op: messages.CcTerminateInsta
         elif placed is None:
             await cc.store.write(tombstone)
         cc.tombstones.add(op.instance_id)
-    cc.bell.ring()
+    if placed is not None:
+        cc.ring(placed.placement.node)
     return Done()
 
 
@@ -110,15 +113,32 @@ async def list_usage(cc: "Cc", call: Call, op: messages.CcListUsage) -> messages
 
 
 async def describe_instances(cc: "Cc", call: Call, op: messages.CcDescribeInstances) -> messages.Reports:
-    """At once when something changed after the version asked for, else when something does."""
-    if op.after >= cc.version:
+    """At once when something changed after the version asked for, else when something does.
+
+    A version that this process did not tell is of one before it: then all are told.
+    """
+    is_mine = cc.first_version <= op.after <= cc.version
+    if op.after == cc.version:
         with trio.move_on_after(op.wait_seconds):
             await cc.news.wait()
+    found: Iterable[Placed] = cc.placed.values() if not op.instance_ids else _named(cc, op.instance_ids)
+    if is_mine and not op.instance_ids:
+        found = _changed_after(cc, op.after)
     return messages.Reports(
         version=cc.version,
-        instances=tuple(_report(cc, placed) for placed in cc.placed.values()),
+        instances=tuple(_report(cc, placed) for placed in found),
         complete=all(node.up for node in cc.nodes.values()),
+        partial=is_mine or bool(op.instance_ids),
     )
+
+
+def _named(cc: "Cc", instance_ids: Sequence[str]) -> "list[Placed]":
+    return [cc.placed[i] for i in instance_ids if i in cc.placed]
+
+
+def _changed_after(cc: "Cc", version: int) -> "list[Placed]":
+    changed = itertools.takewhile(lambda i: cc.changed_at[i] > version, reversed(cc.changed_at))
+    return _named(cc, list(changed)[::-1])
 
 
 def _placed(op: messages.CcRunInstance, placement: Placement, *, unheard: bool) -> "Placed":

@@ -70,22 +70,35 @@ async def refresh_resources(cc: "Cc", node: "NodeView") -> None:
         await trio.sleep(cc.settings.poll_seconds * 5)
 
 
-async def run_and_end(cc: "Cc") -> None:
-    """Every placed instance is told to its node until the node reports it, or that it is gone."""
+async def run_and_end(cc: "Cc", node: "NodeView") -> None:
+    """What is placed on the node is told to it until it reports it, or that it is gone. Each node has a loop
+    of its own: one that hangs keeps no other from its instances."""
     while True:
-        for placed in list(cc.placed.values()):
-            node = cc.nodes.get(placed.placement.node)
-            if placed.gone_at is not None:
-                continue
+        for instance_id in sorted(cc.residents.get(node.address, ())) if node.up else ():
+            placed = cc.placed.get(instance_id)
+            if placed is None or placed.gone_at is not None or placed.placement.node != node.address:
+                continue  # it changed while another one was told
             try:
-                if node is not None and node.up:
-                    await _tell(cc, node, placed)
-                elif placed.ending and (node is None or placed.unheard):
-                    await _gone(cc, placed.spec.instance_id)  # with the node that left, or that never heard
-                elif placed.unheard and node is not None and node.state is NodeCondition.DOWN:
-                    await _place_anew(cc, placed)
+                await _tell(cc, node, placed)
             except EucaError as error:
-                log.warning("%s: %s", placed.spec.instance_id, error.message)
+                log.warning("%s: %s", instance_id, error.message)
+        await node.errands.wait(LOOK_SECONDS)
+
+
+async def mind_absent(cc: "Cc") -> None:
+    """What was placed on a node that left the zone, or that slept and does not wake."""
+    while True:
+        for address, instance_ids in list(cc.residents.items()):
+            node = cc.nodes.get(address)
+            if node is not None and node.up:
+                continue
+            is_lost = node is None or node.state is NodeCondition.DOWN
+            for instance_id in sorted(instance_ids):
+                placed = cc.placed[instance_id]
+                if placed.ending and (node is None or placed.unheard):
+                    await _gone(cc, instance_id)
+                elif placed.unheard and is_lost and not placed.ending:
+                    await _place_anew(cc, placed)
         await cc.bell.wait(LOOK_SECONDS)
 
 
@@ -111,7 +124,7 @@ async def sweep(cc: "Cc") -> None:
         for instance_id, placed in list(cc.placed.items()):
             if placed.gone_at is not None and cc.now() - placed.gone_at > GONE_SECONDS:
                 await cc.store.write(Statement("DELETE FROM instance WHERE id = ?", (instance_id,)))
-                del cc.placed[instance_id]
+                cc.forget(instance_id)
         await cc.results.forget_old()
         await trio.sleep(LOOK_SECONDS * 6)
 
@@ -126,7 +139,7 @@ async def _place_anew(cc: "Cc", placed: "Placed") -> None:
         log.info("%s goes to %s instead", now.spec.instance_id, node.address)
         placement = replace(now.placement, node=node.address)
         await cc.mark(now.spec.instance_id, placement=placement, unheard=not node.up)
-    cc.bell.ring()
+    node.errands.ring()
     node.bell.ring()
 
 
@@ -194,7 +207,8 @@ async def _is_known(cc: "Cc", node: "NodeView", instance_id: str) -> bool:
 
 
 async def _take(cc: "Cc", node: "NodeView", reports: dict[str, InstanceReport]) -> None:
-    came_up, changed = not node.up, reports != node.reports
+    came_up, before = not node.up, node.reports
+    changed = [i for i in reports.keys() | before.keys() if reports.get(i) != before.get(i)]
     node.up, node.detail, node.reports = True, node.resources.detail if node.resources else "", reports
     node.waking_since = None
     for instance_id, report in reports.items():
@@ -210,8 +224,8 @@ async def _take(cc: "Cc", node: "NodeView", reports: dict[str, InstanceReport]) 
             log.warning("%s runs %s, which this cluster does not know; ending it", node.address, instance_id)
             await cc.bus.ask(node.address, NcTerminateInstance(instance_id), _call("orphan", instance_id))
     if came_up or changed:
-        cc.changed()
-        cc.bell.ring()
+        cc.changed(*sorted(changed))
+        node.errands.ring()
 
 
 async def _gone(cc: "Cc", instance_id: str) -> None:
@@ -230,10 +244,11 @@ def _call(step: str, instance_id: str, request_id: str = "") -> Call:
 NODE_LOOPS: dict[str, Callable[["Cc", "NodeView"], Awaitable[None]]] = {
     "watch": watch_node,
     "resources": refresh_resources,
+    "run and end": run_and_end,
     "wake": power.wake_node,
 }
 LOOPS: dict[str, Callable[["Cc"], Awaitable[None]]] = {
-    "run and end": run_and_end,
+    "mind absent": mind_absent,
     "sweep": sweep,
     "lead addresses": lead_addresses,
     "tell network": tell_network,

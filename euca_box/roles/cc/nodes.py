@@ -45,7 +45,8 @@ class NodeView:
     up: bool = False
     waking_since: float | None = None
     idle_since: float | None = None
-    bell: Bell = field(default_factory=Bell)  # it is wanted
+    bell: Bell = field(default_factory=Bell)  # it may have to be woken
+    errands: Bell = field(default_factory=Bell)  # an instance of it shall change
     detail: str = "has not answered yet"
     groups_version: int = -1
     network: Picture | None = None  # what it was told of the other nodes

@@ -107,9 +107,12 @@ class Cc:
         self.network_version = 0
         self.elastic: dict[str, cc.ElasticAddress] = {}  # by allocation id
         self.elastic_version = -1
-        self.version = 0  # grows when a report could differ
+        # Grows when a report could differ. It begins above all that a process before this one told.
+        self.first_version = self.version = int(now() * 1_000_000)
+        self.changed_at: dict[str, int] = {}  # instance -> version; the last one changed last
         self.news = trio.Event()
-        self.bell = Bell()
+        self.bell = Bell()  # for what no node attends to
+        self.residents: dict[str, set[str]] = {}  # node -> instances that are not gone
         self.placing = trio.Lock()
         self._marking: WeakValueDictionary[str, trio.Lock] = WeakValueDictionary()
 
@@ -126,9 +129,12 @@ class Cc:
         await groups.load(self)
         await elastic.load(self)
 
-    def changed(self) -> None:
+    def changed(self, *instance_ids: str) -> None:
         """Tell whoever holds a poll open."""
         self.version += 1
+        for instance_id in instance_ids:
+            self.changed_at.pop(instance_id, None)
+            self.changed_at[instance_id] = self.version
         self.news.set()
         self.news = trio.Event()
 
@@ -142,7 +148,7 @@ class Cc:
             *more,
         )
         self._remember(placed)
-        self.changed()
+        self.changed(placed.spec.instance_id)
 
     def _remember(self, placed: Placed) -> None:
         """Take it in, and what it takes of its node."""
@@ -152,6 +158,21 @@ class Cc:
             if record is not None and (promised := resources.promised_to(record)) is not None:
                 node = record.placement.node
                 self.promised[node] = self.promised.get(node, resources.NOTHING).plus(promised, sign)
+        if before is not None:
+            self.residents[before.placement.node].discard(before.spec.instance_id)
+        here = self.residents.setdefault(placed.placement.node, set())
+        if placed.gone_at is None:
+            here.add(placed.spec.instance_id)
+
+    def forget(self, instance_id: str) -> None:
+        """Of one that has been gone for a while."""
+        self.placed.pop(instance_id, None)
+        self.changed_at.pop(instance_id, None)
+
+    def ring(self, address: str) -> None:
+        """There is something to do at a node, if it belongs to the zone; else somebody has to end that."""
+        node = self.nodes.get(address)
+        (node.errands if node is not None else self.bell).ring()
 
     def attend(self, node: NodeView) -> None:
         """Ask it and tell it, from now until its scope is cancelled."""

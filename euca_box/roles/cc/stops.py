@@ -132,7 +132,7 @@ async def _tell_now(cc: "Cc", instance_id: str) -> bool:
     """So that the client need not wait for the loop, which repeats what fails here (False)."""
     placed = cc.placed[instance_id]
     node = cc.nodes.get(placed.placement.node)
-    cc.bell.ring()
+    cc.ring(placed.placement.node)
     if node is None or not node.up or not placed.started:
         return False
     try:

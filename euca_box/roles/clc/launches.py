@@ -199,7 +199,8 @@ async def _give_up(clc: "Clc", record: Instance, reason: Reason) -> None:
 
 async def _fresh_reports(clc: "Clc", instance_id: str) -> Reports | None:
     """Reports without this instance, or None when something of it is left."""
-    reports = await clc.bus.ask(clc.cc, CcDescribeInstances(), system_call("end"))
+    op = CcDescribeInstances(instance_ids=(instance_id,))
+    reports = await clc.bus.ask(clc.cc, op, system_call("end"))
     if any(r.instance_id == instance_id and not r.gone for r in reports.instances):
         await trio.sleep(RETRY_SECONDS)
         return None
@@ -211,7 +212,8 @@ async def _waiting_for(clc: "Clc", record: Instance) -> str:
         return "its volumes were not made in time"
     if not record.placed:
         return f"{clc.cc} did not take it in time"
-    reports = await clc.bus.ask(clc.cc, CcDescribeInstances(), system_call("deadline"))
+    op = CcDescribeInstances(instance_ids=(record.instance_id,))
+    reports = await clc.bus.ask(clc.cc, op, system_call("deadline"))
     step = next((r.step for r in reports.instances if r.instance_id == record.instance_id), "")
     return step or f"{record.node} did not start it in time"
 

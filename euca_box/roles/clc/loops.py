@@ -52,9 +52,12 @@ async def start_and_end(clc: "Clc") -> None:
 
 
 async def watch_cluster(clc: "Clc") -> None:
-    """Hold a poll open at the cluster controller and take in what it reports."""
-    after = -1
+    """Hold a poll open at the cluster controller and take in what changed; now and then everything, because a
+    report may have been refused by a record that was not as far."""
+    after, whole_at = -1, clc.now()
     while True:
+        if clc.now() - whole_at > NEWS_SECONDS:
+            after, whole_at = -1, clc.now()
         try:
             after = await launches.take_reports(clc, after, NEWS_SECONDS)
             clc.problems.pop("cluster", None)
