@@ -18,6 +18,7 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import attrs
 import trio
@@ -71,6 +72,7 @@ from euca_box.model.quotas import Quota, Quotas, parse_quota
 from euca_box.net.power import HostPower
 from euca_box.network_plan import NetworkPlan
 from euca_box.objects.engine import Objects
+from euca_box.objects.nearby import Nearby
 from euca_box.objects.sqlite.index import SqliteIndex
 from euca_box.roles.cc import role as cc_role
 from euca_box.roles.clc import role as clc_role
@@ -440,7 +442,7 @@ class App:
         if role == "nc" and drivers is not None:
             await nursery.start(nc_role.run, self._nc(store, drivers), self.transport, service)
         elif role == "sc":
-            await nursery.start(sc_role.run, self._sc(store), self.transport, service)
+            await nursery.start(sc_role.run, self._sc(store, objects), self.transport, service)
         elif role == "cc":
             await nursery.start(cc_role.run, self._cc(store), self.transport, service)
         elif role == "walrus" and objects is not None:
@@ -501,7 +503,7 @@ class App:
         power = HostPower(self.config.cc.wake_command, self.config.cc.sleep_command)
         return cc_role.Cc(zone, store, self.bus, time.time, power)
 
-    def _sc(self, store: BridgedStore) -> sc_role.Sc:
+    def _sc(self, store: BridgedStore, objects: Objects | None) -> sc_role.Sc:
         sc = self.config.sc
         zone = sc_role.ScSettings(
             zone=self.config.cloud.zone,
@@ -514,9 +516,13 @@ class App:
             send_seconds=self.config.cloud.snapshot_seconds,
         )
         folder = self.data.path / "sc"
-        return sc_role.Sc(
-            zone, store, self.bus, self._engine(), Courier(str(self.data.path / "ca.pem")), folder, time.time
-        )
+        near = None if objects is None else Nearby(objects, self.bridge.loop, self._own_places())
+        courier = Courier(str(self.data.path / "ca.pem"), near)
+        return sc_role.Sc(zone, store, self.bus, self._engine(), courier, folder, time.time)
+
+    def _own_places(self) -> set[str]:
+        """Host and port of our own S3, as URLs name them."""
+        return {urlsplit(url).netloc for url in (self.endpoint, self._shared_endpoint()) if url}
 
     def _engine(self) -> BlockEngine:
         uid = usable_uid(self.config.sc.storage_uid)

@@ -51,6 +51,12 @@ class Bridge:
         )
         await ready
 
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """Of asyncio, once it is started: for threads that ask it something."""
+        assert self._loop is not None
+        return self._loop
+
     async def ended(self) -> None:
         """Wait until the trio side has ended; raise what ended it."""
         assert self._ended is not None
