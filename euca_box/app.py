@@ -518,7 +518,7 @@ class App:
         folder = self.data.path / "sc"
         near = None if objects is None else Nearby(objects, self.bridge.loop, self._own_places())
         courier = Courier(str(self.data.path / "ca.pem"), near)
-        return sc_role.Sc(zone, store, self.bus, self._engine(), courier, folder, time.time)
+        return sc_role.Sc(zone, store, self.bus, self._engine(), courier, folder, time.time, self._sealer())
 
     def _own_places(self) -> set[str]:
         """Host and port of our own S3, as URLs name them."""
@@ -526,7 +526,7 @@ class App:
 
     def _engine(self) -> BlockEngine:
         uid = usable_uid(self.config.sc.storage_uid)
-        return FileEngine(self.data.path / "sc", self.data.run_dir / "sc", uid)
+        return FileEngine(self.data.path / "sc", self.data.run_dir / "sc", uid, self._sealer())
 
     async def _walrus(self, store: BridgedStore, objects: Objects) -> walrus_role.Walrus:
         walrus = walrus_role.WalrusSettings(

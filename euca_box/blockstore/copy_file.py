@@ -15,6 +15,9 @@ import trio
 
 from euca_box.blockstore.daemon import Owner
 from euca_box.blockstore.engine import EngineError, Extent, ExtentKind
+from euca_box.blockstore.luks_header import new_header
+from euca_box.blockstore.nbd_client import ServedCopy
+from euca_box.blockstore.secret_file import SECRET, secret_words
 
 PROGRAM_SECONDS = 60.0
 
@@ -61,7 +64,7 @@ async def create_copy(path: Path, size_bytes: int, owner: Owner) -> None:
 
 
 async def make_qcow2(path: Path, size_bytes: int, owner: Owner, *options: str) -> None:
-    _reserve(path, owner)
+    reserve(path, owner)
     await _qemu_img(owner, "create", "-q", "-f", "qcow2", *options, "--", str(path), str(size_bytes))
 
 
@@ -70,13 +73,40 @@ async def extents_of(path: Path, owner: Owner) -> list[Extent]:
     return [Extent(e["start"], e["length"], _kind(e)) for e in json.loads(text)]
 
 
+async def create_enciphered(path: Path, key: bytes, owner: Owner) -> None:
+    """A LUKS container, in which the storage daemon makes the qcow2 itself."""
+    header = await trio.to_thread.run_sync(new_header, key)
+    reserve(path, owner)
+    with path.open("r+b") as file:
+        file.write(header)
+
+
+async def open_enciphered(path: Path, folder: Path, key: bytes, owner: Owner) -> ServedCopy:
+    """`folder`: for a socket."""
+    name = str(path).replace(",", ",,")
+    inner = f"file.driver=luks,file.key-secret={SECRET},file.file.driver=file,file.file.filename={name}"
+    image = f"driver=qcow2,{inner}"
+    with secret_words(key) as (words, handle):
+        text = await _qemu_img(
+            owner, "map", *words, "--image-opts", "--output=json", image, handles=(handle,)
+        )
+    extents = tuple(Extent(e["start"], e["length"], _kind(e)) for e in json.loads(text))
+
+    def open_it() -> ServedCopy:
+        folder.mkdir(exist_ok=True, mode=0o711)
+        owner.take(folder)
+        return ServedCopy(folder, image, key, owner, extents)
+
+    return await trio.to_thread.run_sync(open_it)
+
+
 async def open_copy(path: Path, owner: Owner) -> CopyFile:
     text = await _qemu_img(owner, "map", "-f", "qcow2", "--output=json", "--", str(path))
     info = await _qemu_img(owner, "info", "-f", "qcow2", "--output=json", "--", str(path))
     return CopyFile(path, int(json.loads(info)["virtual-size"]), json.loads(text))
 
 
-def _reserve(path: Path, owner: Owner) -> None:
+def reserve(path: Path, owner: Owner) -> None:
     path.unlink(missing_ok=True)
     os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
     owner.take(path)
@@ -88,11 +118,12 @@ def _kind(extent: dict[str, Any]) -> ExtentKind:
     return "zero" if extent["present"] else "same"
 
 
-async def _qemu_img(owner: Owner, command: str, *arguments: str) -> bytes:
+async def _qemu_img(owner: Owner, command: str, *arguments: str, handles: tuple[int, ...] = ()) -> bytes:
     with trio.move_on_after(PROGRAM_SECONDS):
         done = await trio.run_process(
             ["qemu-img", command, *arguments],
-            capture_stdout=True, capture_stderr=True, check=False, cwd="/", **owner.rights(),
+            capture_stdout=True, capture_stderr=True, check=False, cwd="/", pass_fds=handles,
+            **owner.rights(),
         )  # fmt: skip
         if done.returncode != 0:
             words = done.stderr[-500:].decode(errors="replace").strip()

@@ -9,7 +9,7 @@ import json
 import os
 import signal
 import subprocess
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,13 +19,14 @@ import trio
 
 from euca_box.blockstore.engine import Connection, EngineError, StaleGeneration, VolumeBusy
 from euca_box.blockstore.qmp import NoDaemon, Qmp, open_qmp
+from euca_box.blockstore.secret_file import SECRET, secret_words
 
 START_SECONDS = 20.0
 END_SECONDS = 10.0
 LOOK_SECONDS = 0.01
 OPEN_SECONDS = 10  # for the source of a volume, which may come up after its daemon
 RECONNECT_SECONDS = 300  # of a source that went away; who reads what is not here waits for so long
-NODE, LAZY, SOURCE = "volume", "lazy", "source"
+NODE, LAZY, SOURCE, PLAIN = "volume", "lazy", "source", "plain"
 PROGRAM = "qemu-storage-daemon"
 
 
@@ -46,22 +47,39 @@ class Owner:
 @dataclass(frozen=True)
 class Files:
     """Of a volume. While it is filled there is a `lazy` one, which says what has arrived in `raw`, and a
-    `source`, the socket of an NBD server that has the rest."""
+    `source`, the socket of an NBD server that has the rest.
+
+    One that is enciphered has a `key`, and a `map` of what was ever written: what was not is zeros, and would
+    be noise deciphered."""
 
     raw: Path
     lazy: Path
+    map: Path
+    key: Path
     source: Path
 
     @property
     def is_lazy(self) -> bool:
         return self.lazy.exists()
 
+    @property
+    def is_enciphered(self) -> bool:
+        return self.key.exists()
+
+    @property
+    def is_mapped(self) -> bool:
+        """Not all that must not be lost is in the raw file."""
+        return self.is_lazy or self.map.exists()
+
 
 class Daemon:
     """`folder` has its sockets: a short path."""
 
-    def __init__(self, volume_id: str, files: Files, folder: Path, owner: Owner) -> None:
+    def __init__(
+        self, volume_id: str, files: Files, folder: Path, owner: Owner, key: Callable[[], bytes | None]
+    ) -> None:
         self._volume_id, self._files, self._folder, self._owner = volume_id, files, folder, owner
+        self._key = key
 
     @property
     def nbd_socket(self) -> Path:
@@ -126,8 +144,8 @@ class Daemon:
                 await qmp.ask(
                     "block-export-add",
                     type="nbd", id=f"g{generation}", node_name=NODE, name=name, writable=True,
-                    # Of a killed daemon, what the lazy file knew in memory only would be lost.
-                    writethrough=self._files.is_lazy,
+                    # Of a killed daemon, what the map knew in memory only would be lost.
+                    writethrough=self._files.is_mapped,
                 )  # fmt: skip
         return Connection(self.nbd_socket, name)
 
@@ -146,16 +164,22 @@ class Daemon:
             return not await qmp.ask("query-jobs")
 
     async def _start(self) -> None:
+        if (key := self._key()) is None:
+            return await self._run([], ())
+        with secret_words(key) as (words, handle):
+            return await self._run(words, (handle,))
+
+    async def _run(self, secret: list[str], handles: tuple[int, ...]) -> None:
         argv = [
             PROGRAM, "--daemonize", "--pidfile", str(self._folder / "pid"),
             "--chardev", f"socket,id=q,path={self._folder / 'qmp.sock'},server=on,wait=off",
             "--monitor", "chardev=q",
-            *nodes(self._files),
+            *secret, *nodes(self._files),
         ]  # fmt: skip
         with trio.move_on_after(START_SECONDS):
             done = await trio.run_process(
                 argv, capture_stderr=True, check=False, cwd="/", umask=0o077, start_new_session=True,
-                stdout=subprocess.DEVNULL, **self._owner.rights(),
+                stdout=subprocess.DEVNULL, pass_fds=handles, **self._owner.rights(),
             )  # fmt: skip
             if done.returncode != 0:
                 words = done.stderr[-500:].decode(errors="replace").strip()
@@ -223,20 +247,27 @@ def nodes(files: Files) -> list[str]:
     """The block graph of a volume: raw, or what is here of it above its source. Options as JSON (qemu(1))."""
     raw = {"driver": "file", "node-name": "file", "filename": str(files.raw), "discard": "unmap"}
     graph: list[dict[str, Any]] = [raw | _cache(files.raw)]
+    if files.is_enciphered:
+        graph.append({"driver": "luks", "node-name": PLAIN, "file": "file", "key-secret": SECRET})
     if files.is_lazy:
         server = {"type": "unix", "path": str(files.source)}
         graph += [
             {
                 "driver": "nbd", "node-name": "source", "server": server, "export": SOURCE, "read-only": True,
                 "open-timeout": OPEN_SECONDS, "reconnect-delay": RECONNECT_SECONDS,
-            },
+            }
+        ]  # fmt: skip
+    if files.is_mapped:
+        place = files.lazy if files.is_lazy else files.map
+        graph.append(
             {
                 # `data-file`: clusters lie in the raw file where they belong, so that it is whole in the end.
-                "driver": "qcow2", "node-name": LAZY, "data-file": "file", "backing": "source",
-                "file": {"driver": "file", "filename": str(files.lazy)} | _cache(files.lazy),
-            },
-        ]  # fmt: skip
-    top = LAZY if files.is_lazy else "file"
+                "driver": "qcow2", "node-name": LAZY, "data-file": PLAIN if files.is_enciphered else "file",
+                "backing": "source" if files.is_lazy else None,
+                "file": {"driver": "file", "filename": str(place)} | _cache(place),
+            }
+        )  # fmt: skip
+    top = LAZY if files.is_mapped else "file"
     graph.append({"driver": "raw", "node-name": NODE, "file": top, "discard": "unmap"})
     return [word for node in graph for word in ("--blockdev", json.dumps(node))]
 

@@ -105,10 +105,13 @@ class BlockEngine(Protocol):
     async def volumes(self) -> dict[str, int]:
         """The volumes that exist, and their bytes."""
 
-    async def create(self, volume_id: str, size_bytes: int) -> None:
-        """A new volume of zeros; one of this size that is there already is fine. Raises NoSpace."""
+    async def create(self, volume_id: str, size_bytes: int, key: bytes | None = None) -> None:
+        """A new volume of zeros; one of this size that is there already is fine. Raises NoSpace.
 
-    async def create_lazy(self, volume_id: str, size_bytes: int) -> None:
+        With a key (KEY_BYTES) it is enciphered, and so are its copies; the key goes with the volume.
+        """
+
+    async def create_lazy(self, volume_id: str, size_bytes: int, key: bytes | None = None) -> None:
         """A new volume with the bytes of its source, before they are here; twice is fine. Raises NoSpace."""
 
     async def unfilled(self) -> set[str]:

@@ -36,6 +36,7 @@ class _Volume:
     changed: dict[str, set[int]] = field(default_factory=dict)  # since each copy
     missing: set[int] = field(default_factory=set)  # units that only its source has
     is_lazy: bool = False
+    key: bytes | None = None
     is_streamed: bool = False  # as its server knows
 
 
@@ -61,16 +62,16 @@ class FakeEngine:
         await self._enter()
         return {volume_id: volume.size_bytes for volume_id, volume in self._volumes.items()}
 
-    async def create(self, volume_id: str, size_bytes: int) -> None:
+    async def create(self, volume_id: str, size_bytes: int, key: bytes | None = None) -> None:
         await self._enter()
         if size_bytes > 1 << 50:
             raise NoSpace("the disk of the storage controller is full")
         there = self._volumes.get(volume_id)
         if there is None or there.size_bytes != size_bytes:
-            self._volumes[volume_id] = _Volume(size_bytes)
+            self._volumes[volume_id] = _Volume(size_bytes, key=key)
 
-    async def create_lazy(self, volume_id: str, size_bytes: int) -> None:
-        await self.create(volume_id, size_bytes)
+    async def create_lazy(self, volume_id: str, size_bytes: int, key: bytes | None = None) -> None:
+        await self.create(volume_id, size_bytes, key)
         volume = self._volumes[volume_id]
         if not volume.is_lazy:
             volume.is_lazy, volume.missing = True, set(range(-(-size_bytes // COPY_UNIT)))

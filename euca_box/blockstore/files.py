@@ -6,7 +6,6 @@ guest overwrites a block that was not copied yet, the daemon copies it; dirty bi
 A bitmap lives in its daemon, so the first copy after one ended is full.
 """
 
-import contextlib
 import errno
 import os
 import shutil
@@ -16,11 +15,13 @@ from typing import Any
 
 import trio
 
+from euca_box.auth.secrets import Sealer, SealError
 from euca_box.blockstore import lazy_file, nbd_server
-from euca_box.blockstore.copy_file import create_copy, open_copy
-from euca_box.blockstore.daemon import NODE, Daemon, Files, Owner, takes_direct
+from euca_box.blockstore.chunks import write_private
+from euca_box.blockstore.copy_file import create_copy, create_enciphered, open_copy, open_enciphered
+from euca_box.blockstore.copy_job import bitmaps_of, cancel, dismiss, forget_others, job_of, make_within, take
+from euca_box.blockstore.daemon import Daemon, Files, Owner, takes_direct
 from euca_box.blockstore.engine import (
-    COPY_UNIT,
     Connection,
     Copy,
     CopyProgress,
@@ -31,37 +32,45 @@ from euca_box.blockstore.engine import (
     Source,
     VolumeBusy,
 )
-from euca_box.blockstore.lazy_file import create_lazy_file, sync
-from euca_box.blockstore.qmp import NoDaemon, Qmp, QmpError
+from euca_box.blockstore.lazy_file import create_map, sync
+from euca_box.blockstore.luks_header import HEADER_BYTES, new_header
+from euca_box.blockstore.qmp import NoDaemon, Qmp
 
-VOLUME, LAZY, COPY = ".raw", ".lazy", ".qcow2"
-COPY_WORKERS = 4  # QEMU's 64 keep the disk so busy that a guest waits a quarter of a second
+VOLUME, LAZY, MAP, KEY, COPY = ".raw", ".lazy", ".map", ".key", ".qcow2"
 
 
 class FileEngine:
     """`folder` keeps volumes and copies, `run_folder` the sockets (a short path)."""
 
-    def __init__(self, folder: Path, run_folder: Path, uid: int | None = None) -> None:
+    def __init__(
+        self, folder: Path, run_folder: Path, uid: int | None = None, sealer: Sealer | None = None
+    ) -> None:
+        """`sealer`: for the keys of enciphered volumes, which lie beside them."""
         self._volumes, self._copies = folder / "volumes", folder / "copies"
         self._run = run_folder
         self._owner = Owner(uid)
+        self._sealer = sealer
         self._locks: defaultdict[str, trio.Lock] = defaultdict(trio.Lock)
         for path in (folder, self._volumes, self._copies, run_folder):
             path.mkdir(parents=True, exist_ok=True, mode=0o711)
             path.chmod(0o711)
 
     async def volumes(self) -> dict[str, int]:
-        return {path.stem: path.stat().st_size for path in self._volumes.glob(f"*{VOLUME}")}
+        return {path.stem: self._size(path.stem) for path in self._volumes.glob(f"*{VOLUME}")}
 
-    async def create(self, volume_id: str, size_bytes: int) -> None:
+    async def create(self, volume_id: str, size_bytes: int, key: bytes | None = None) -> None:
         async with self._locks[volume_id]:
-            await self._create(volume_id, size_bytes)
+            await self._create(volume_id, size_bytes, key)
+            files = self._files(volume_id)
+            if key is not None and not files.is_mapped:
+                await create_map(files, files.map, size_bytes, self._owner)
 
-    async def create_lazy(self, volume_id: str, size_bytes: int) -> None:
+    async def create_lazy(self, volume_id: str, size_bytes: int, key: bytes | None = None) -> None:
         async with self._locks[volume_id]:
-            if not self._files(volume_id).is_lazy:
-                await self._create(volume_id, size_bytes)
-                await create_lazy_file(self._files(volume_id), size_bytes, self._owner)
+            files = self._files(volume_id)
+            if not files.is_mapped:
+                await self._create(volume_id, size_bytes, key)
+                await create_map(files, files.lazy, size_bytes, self._owner)
 
     async def unfilled(self) -> set[str]:
         return {path.stem for path in self._volumes.glob(f"*{LAZY}")}
@@ -69,7 +78,8 @@ class FileEngine:
     async def serve_source(
         self, volume_id: str, source: Source, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
     ) -> None:
-        size_bytes = self._found(volume_id).stat().st_size
+        self._found(volume_id)
+        size_bytes = self._size(volume_id)
         path = self._files(volume_id).source
         await nbd_server.serve(path, self._owner.uid, source, size_bytes, task_status=task_status)
 
@@ -96,29 +106,37 @@ class FileEngine:
                     raise VolumeBusy(f"{volume_id} is being copied")
             await daemon.unexport()
             await daemon.end()
-            await lazy_file.settle_zeros(files, self._owner)
-            files.lazy.unlink()
+            if files.is_enciphered:
+                files.lazy.rename(files.map)
+            else:
+                await lazy_file.settle_zeros(files, self._owner)
+                files.lazy.unlink()
             await trio.to_thread.run_sync(sync, self._volumes)
 
     async def delete(self, volume_id: str) -> None:
         async with self._locks[volume_id]:
             await self._daemon(volume_id).end()
             files = self._files(volume_id)
-            files.lazy.unlink(missing_ok=True)
+            for path in (files.key, files.lazy, files.map):  # without its key it is noise
+                path.unlink(missing_ok=True)
             await trio.to_thread.run_sync(lambda: files.raw.unlink(missing_ok=True))
         self._locks.pop(volume_id, None)
 
     async def grow(self, volume_id: str, size_bytes: int) -> None:
         async with self._locks[volume_id]:
-            path = self._found(volume_id)
-            if path.stat().st_size >= size_bytes:
+            path, files, daemon = self._found(volume_id), self._files(volume_id), self._daemon(volume_id)
+            if self._size(volume_id) >= size_bytes:
                 return
-            if self._files(volume_id).is_lazy:
+            if files.is_lazy:
                 raise VolumeBusy(f"{volume_id} is being filled")
-            try:
-                await self._daemon(volume_id).grow(size_bytes)
-            except NoDaemon:
+            has_daemon = await daemon.runs()
+            if not has_daemon and not files.is_mapped:
                 await trio.to_thread.run_sync(_lengthen, path, size_bytes)
+                return
+            await daemon.ensure()
+            await daemon.grow(size_bytes)
+            if not has_daemon:
+                await daemon.end()
 
     async def export(self, volume_id: str, generation: int, uid: int | None) -> Connection:
         async with self._locks[volume_id]:
@@ -150,15 +168,15 @@ class FileEngine:
 
     async def begin_copy(self, volume_id: str, copy_id: str, since: str | None) -> bool:
         async with self._locks[volume_id]:
-            size_bytes = self._found(volume_id).stat().st_size
+            self._found(volume_id)
             daemon = self._daemon(volume_id)
             await daemon.ensure()
             async with daemon.talk() as qmp:
-                if await _job(qmp, copy_id) is not None:
-                    return since is not None and since in await _bitmaps(qmp)
-                incremental = since is not None and since in await _bitmaps(qmp)
-                await create_copy(self._copy(copy_id), size_bytes, self._owner)
-                await _take(qmp, self._copy(copy_id), copy_id, since if incremental else None)
+                if await job_of(qmp, copy_id) is not None:
+                    return since is not None and since in await bitmaps_of(qmp)
+                incremental = since is not None and since in await bitmaps_of(qmp)
+                target = await self._prepare_copy(qmp, volume_id, copy_id)
+                await take(qmp, target, copy_id, since if incremental else None)
                 return incremental
 
     async def copy_progress(self, volume_id: str, copy_id: str) -> CopyProgress:
@@ -170,20 +188,24 @@ class FileEngine:
                 return CopyProgress("absent", reason="the storage daemon ended while it was taken")
 
     async def open_copy(self, copy_id: str) -> Copy:
-        return await open_copy(self._copy(copy_id), self._owner)
+        path = self._copy(copy_id)
+        if (key := self._key(path.with_suffix(KEY))) is not None:
+            return await open_enciphered(path, self._run / copy_id, key, self._owner)
+        return await open_copy(path, self._owner)
 
     async def drop_copy(self, volume_id: str, copy_id: str) -> None:
         async with self._locks[volume_id]:
             daemon = self._daemon(volume_id)
             try:
                 async with daemon.talk() as qmp:
-                    await _cancel(qmp, copy_id)
-                    await _forget_others(qmp, copy_id)
+                    await cancel(qmp, copy_id)
+                    await forget_others(qmp, copy_id)
                     is_idle = not await qmp.ask("query-jobs") and not await qmp.ask("query-block-exports")
             except NoDaemon:
                 is_idle = False
             if is_idle:
                 await daemon.end()
+            self._copy(copy_id).with_suffix(KEY).unlink(missing_ok=True)
             self._copy(copy_id).unlink(missing_ok=True)
 
     async def copies(self) -> set[str]:
@@ -208,24 +230,66 @@ class FileEngine:
         return path
 
     def _daemon(self, volume_id: str) -> Daemon:
-        return Daemon(volume_id, self._files(volume_id), self._run / volume_id, self._owner)
+        files = self._files(volume_id)
+        return Daemon(volume_id, files, self._run / volume_id, self._owner, lambda: self._key(files.key))
 
     def _files(self, volume_id: str) -> Files:
         raw = self._file(volume_id)
-        return Files(raw, raw.with_suffix(LAZY), self._run / f"{volume_id}.source")
+        lazy, arrived, key = (raw.with_suffix(suffix) for suffix in (LAZY, MAP, KEY))
+        return Files(raw, lazy, arrived, key, self._run / f"{volume_id}.source")
 
-    async def _create(self, volume_id: str, size_bytes: int) -> None:
-        path = self._file(volume_id)
-        if not path.exists() or path.stat().st_size != size_bytes:
-            await trio.to_thread.run_sync(self._make, path, size_bytes)
+    def _size(self, volume_id: str) -> int:
+        files = self._files(volume_id)
+        return files.raw.stat().st_size - (HEADER_BYTES if files.is_enciphered else 0)
 
-    def _make(self, path: Path, size_bytes: int) -> None:
+    def _key(self, path: Path) -> bytes | None:
+        """Raises EngineError for one that this cloud cannot open."""
+        try:
+            sealed = path.read_text()
+        except FileNotFoundError:
+            return None
+        if self._sealer is None:
+            raise EngineError(f"{path.stem} is enciphered, and nothing opens its key")
+        try:
+            return bytes.fromhex(self._sealer.open(sealed, path.stem))
+        except SealError as error:
+            raise EngineError(str(error)) from error
+
+    def _keep_key(self, path: Path, key: bytes) -> None:
+        if self._sealer is None:
+            raise EngineError("volumes cannot be enciphered here")
+        write_private(path, self._sealer.seal(key.hex(), path.stem).encode())
+
+    async def _create(self, volume_id: str, size_bytes: int, key: bytes | None) -> None:
+        files = self._files(volume_id)
+        if files.raw.exists() and self._size(volume_id) == size_bytes:
+            return
+        if key is not None:
+            self._keep_key(files.key, key)
+        await trio.to_thread.run_sync(self._make, files.raw, size_bytes, key)
+
+    async def _prepare_copy(self, qmp: Qmp, volume_id: str, copy_id: str) -> str | dict[str, Any]:
+        """The file of a copy: a qcow2, or the name of a node in which there is one."""
+        path, size_bytes = self._copy(copy_id), self._size(volume_id)
+        key = self._key(self._files(volume_id).key)
+        if key is None:
+            await create_copy(path, size_bytes, self._owner)
+        else:
+            self._keep_key(path.with_suffix(KEY), key)
+            await create_enciphered(path, key, self._owner)
+        # Past the host's cache: when that is written back, the guest's own writes wait behind it.
+        node = {"driver": "file", "filename": str(path), "cache": {"direct": takes_direct(path)}}
+        return node if key is None else await make_within(qmp, copy_id, node, size_bytes)
+
+    def _make(self, path: Path, size_bytes: int, key: bytes | None) -> None:
         """Whole or not at all, durable when it returns; a file of another size was left by a crash."""
         fresh = path.with_suffix(".new")
         fresh.unlink(missing_ok=True)
         handle = os.open(fresh, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         try:
-            os.ftruncate(handle, size_bytes)
+            header = new_header(key) if key is not None else b""
+            os.write(handle, header)
+            os.ftruncate(handle, len(header) + size_bytes)
             os.fsync(handle)
         except OSError as error:
             raise _translated(error) from error
@@ -236,7 +300,7 @@ class FileEngine:
         sync(path.parent)
 
     async def _progress(self, qmp: Qmp, copy_id: str) -> CopyProgress:
-        job = await _job(qmp, copy_id)
+        job = await job_of(qmp, copy_id)
         if job is None:
             return CopyProgress("absent", reason="the storage daemon ended while it was taken")
         if job["status"] != "concluded":
@@ -245,74 +309,9 @@ class FileEngine:
         if "error" in job:
             return CopyProgress("failed", reason=str(job["error"]))
         # The target is closed, and so complete on the disk, before anybody reads the file.
-        await _dismiss(qmp, copy_id)
+        await dismiss(qmp, copy_id)
         await trio.to_thread.run_sync(sync, self._copy(copy_id))
         return CopyProgress("copied", 100)
-
-
-async def _take(qmp: Qmp, file: Path, copy_id: str, since: str | None) -> None:
-    """Begin the copy, and remember changes from the same moment on: one transaction."""
-    # Past the host's cache: when that is written back, the guest's own writes wait behind it.
-    node = {"driver": "file", "filename": str(file), "cache": {"direct": takes_direct(file)}}
-    # Of a lazy volume, what its source has not is read as if it were data.
-    await qmp.ask(
-        "blockdev-add",
-        driver="qcow2", node_name=copy_id, discard="unmap", detect_zeroes="unmap", file=node,
-    )  # fmt: skip
-    backup: dict[str, Any] = {"job-id": copy_id, "device": NODE, "target": copy_id, "auto-dismiss": False}
-    backup |= {"x-perf": {"max-workers": COPY_WORKERS, "max-chunk": COPY_UNIT}}
-    if since is None:
-        backup |= {"sync": "full"}
-    else:
-        backup |= {"sync": "bitmap", "bitmap": since, "bitmap-mode": "never"}
-    bitmap = {"node": NODE, "name": copy_id, "granularity": COPY_UNIT}
-    try:
-        await qmp.ask(
-            "transaction",
-            actions=[
-                {"type": "blockdev-backup", "data": backup},
-                {"type": "block-dirty-bitmap-add", "data": bitmap},
-            ],
-        )
-    except QmpError:
-        await qmp.ask("blockdev-del", node_name=copy_id)
-        raise
-
-
-async def _job(qmp: Qmp, copy_id: str) -> dict[str, Any] | None:
-    return next((job for job in await qmp.ask("query-jobs") if job["id"] == copy_id), None)
-
-
-async def _bitmaps(qmp: Qmp) -> list[str]:
-    nodes = await qmp.ask("query-named-block-nodes", flat=True)
-    [volume] = [node for node in nodes if node["node-name"] == NODE]
-    return [bitmap["name"] for bitmap in volume.get("dirty-bitmaps", ())]
-
-
-async def _dismiss(qmp: Qmp, copy_id: str) -> None:
-    await qmp.ask("job-dismiss", id=copy_id)
-    await qmp.ask("blockdev-del", node_name=copy_id)
-
-
-async def _cancel(qmp: Qmp, copy_id: str) -> None:
-    """Give up the job, if there is one."""
-    while (job := await _job(qmp, copy_id)) is not None:
-        if job["status"] == "concluded":
-            await _dismiss(qmp, copy_id)
-            return
-        if job["status"] in ("running", "paused", "ready", "created"):
-            with contextlib.suppress(QmpError):  # it ended between the question and this
-                await qmp.ask("job-cancel", id=copy_id)
-        await trio.sleep(0.02)
-
-
-async def _forget_others(qmp: Qmp, copy_id: str) -> None:
-    """Only changes since the newest copies are of use; that of this one stays."""
-    jobs = {job["id"] for job in await qmp.ask("query-jobs")}
-    bitmaps = await _bitmaps(qmp)
-    for name in bitmaps[: bitmaps.index(copy_id)] if copy_id in bitmaps else ():
-        if name not in jobs:
-            await qmp.ask("block-dirty-bitmap-remove", node=NODE, name=name)
 
 
 def _lengthen(path: Path, size_bytes: int) -> None:

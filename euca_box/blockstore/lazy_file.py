@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from euca_box.blockstore.copy_file import extents_of, make_qcow2
+from euca_box.blockstore.copy_file import extents_of, make_qcow2, reserve
 from euca_box.blockstore.daemon import LAZY, Files, Owner
 from euca_box.blockstore.engine import COPY_UNIT, FillProgress
 from euca_box.blockstore.qmp import Qmp
@@ -19,14 +19,21 @@ JOB = "fill"
 ZEROS = bytes(COPY_UNIT)
 
 
-async def create_lazy_file(files: Files, size_bytes: int, owner: Owner) -> None:
-    """Whole or not at all, durable. The raw file is there, of zeros, nobody has it. Raises EngineError."""
-    fresh = files.lazy.with_suffix(".lazy-new")
-    raw = str(files.raw).replace(",", ",,")
-    await make_qcow2(fresh, size_bytes, owner, "-o", f"cluster_size={COPY_UNIT},data_file={raw}")
+async def create_map(files: Files, path: Path, size_bytes: int, owner: Owner) -> None:
+    """The lazy file, or the map of an enciphered volume; whole or not at all, durable. Raises EngineError.
+
+    The raw file is there, of zeros, and nobody has it. qemu-img makes the data file that it is told anew:
+    an enciphered one has its header already, and is named at the command line of its daemon.
+    """
+    fresh, spare = path.with_suffix(".map-new"), path.with_suffix(".map-data")
+    data = str(spare if files.is_enciphered else files.raw).replace(",", ",,")
+    if files.is_enciphered:
+        reserve(spare, owner)
+    await make_qcow2(fresh, size_bytes, owner, "-o", f"cluster_size={COPY_UNIT},data_file={data}")
+    spare.unlink(missing_ok=True)
     sync(fresh)
-    fresh.rename(files.lazy)
-    sync(files.lazy.parent)
+    fresh.rename(path)
+    sync(path.parent)
 
 
 async def stream(qmp: Qmp) -> FillProgress:

@@ -50,6 +50,8 @@ class ScCreateVolume(Op[StoredVolume], role="sc", timeout=50):
     size_gib: int
     snapshot_id: str = ""
     wait_seconds: float = 0.0
+    key: str = field(default="", repr=False)  # 64 hexadecimal digits: it is encrypted at rest
+    source_key: str = field(default="", repr=False)  # of an encrypted snapshot
 
 
 @dataclass(frozen=True)

@@ -89,6 +89,7 @@ class ImageVolume:
     snapshot_id: str = ""
     delete_on_termination: bool = True
     volume_type: str = DEFAULT_TYPE
+    encrypted: bool = False
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ EC2 2016-11-15 SnapshotState; one that is being deleted is no longer shown.
 """
 
 import enum
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from euca_box.model.machine import Machine
 
@@ -54,6 +54,7 @@ class Snapshot:
     users: tuple[str, ...] = ()  # accounts that may make volumes of it beside the owner
     reason: str = ""  # why it is in error
     used_bytes: int = 0
+    sealed_key: str = field(default="", repr=False)  # of an encrypted one
     tags: tuple[tuple[str, str], ...] = ()
 
     def may_use(self, account: str) -> bool:

@@ -87,6 +87,8 @@ class Volume:
     reason: str = ""  # why it is in error, or why it could not be attached
     client_token: str = ""
     modification: Modification | None = None
+    sealed_key: str = field(default="", repr=False)  # of an encrypted one
+    sealed_source_key: str = field(default="", repr=False)  # of an encrypted snapshot that it is made of
     tags: tuple[tuple[str, str], ...] = ()
 
     @property

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import trio
 
+from euca_box.auth.secrets import Sealer
 from euca_box.blockstore.engine import COPY_UNIT, EngineError, NoSuchVolume, StaleGeneration
 from euca_box.blockstore.fake import FakeEngine
 from euca_box.blockstore.files import FileEngine
@@ -20,6 +21,8 @@ from euca_box.blockstore.files import FileEngine
 pytestmark = pytest.mark.trio
 
 MIB = 1 << 20
+SEALER = Sealer(bytes(32))
+KEY = bytes(range(32))
 SIZE = 64 * MIB
 
 
@@ -49,10 +52,10 @@ class FileWorld:
             folder,
             Path("/run" if os.geteuid() == 0 else "/tmp") / f"eb{uuid.uuid4().hex[:8]}",
         )
-        self.engine = FileEngine(folder, self.run)
+        self.engine = FileEngine(folder, self.run, sealer=SEALER)
 
     async def restarted(self):
-        self.engine = FileEngine(self.folder, self.run)
+        self.engine = FileEngine(self.folder, self.run, sealer=SEALER)
         return self.engine
 
     async def write(self, connection, offset, data) -> None:
@@ -417,6 +420,89 @@ async def test_zeros_that_are_written_to_a_lazy_volume_are_zeros_in_its_file(tmp
         raw = (tmp_path / "volumes" / "vol-1.raw").read_bytes()
         assert [raw[n * MIB :][:131072] for n in range(10)] == expected
         assert raw[5 * MIB : 6 * MIB] == raw[8 * MIB : 9 * MIB] == bytes(MIB)
+
+
+async def test_an_enciphered_volume_is_used_grown_and_copied_like_any_other(world):
+    await world.engine.create("vol-1", SIZE, KEY)
+    await world.engine.create("vol-1", SIZE, KEY)
+    assert await world.engine.volumes() == {"vol-1": SIZE}
+    connection = await world.engine.export("vol-1", 1, None)
+    assert await world.read(connection, 3 * MIB, 4096) == bytes(4096)
+    await world.write(connection, 5 * MIB, b"1" * MIB)
+    first, _ = await copied(world.engine, "vol-1", "snap-1")
+    assert data_of(first) == {5: b"1" * MIB}
+    first.close()
+    await world.engine.drop_copy("vol-1", "snap-1")
+    await world.write(connection, 9 * MIB, b"2" * 4096)
+    second, changes = await copied(world.engine, "vol-1", "snap-2", since="snap-1")
+    assert changes
+    assert data_of(second) == {9: b"2" * 4096 + bytes(MIB - 4096)}
+    second.close()
+    await world.crash("vol-1")
+    connection = await world.engine.export("vol-1", 1, None)
+    assert await world.read(connection, 9 * MIB, 4096) == b"2" * 4096
+    await world.engine.drop_copy("vol-1", "snap-2")
+    await world.engine.grow("vol-1", 2 * SIZE)
+    assert await world.engine.volumes() == {"vol-1": 2 * SIZE}
+    connection = await world.engine.export("vol-1", 1, None)
+    assert await world.read(connection, 2 * SIZE - 4096, 4096) == bytes(4096)
+    await world.write(connection, 2 * SIZE - 4096, b"e" * 4096)
+    await world.engine.unexport("vol-1")
+    await world.engine.grow("vol-1", 3 * SIZE)
+    connection = await world.engine.export("vol-1", 2, None)
+    assert await world.read(connection, 2 * SIZE - 4096, 4096) == b"e" * 4096
+    assert await world.read(connection, 5 * MIB, 512) == b"1" * 512
+    await world.engine.unexport("vol-1")
+
+
+async def test_an_enciphered_volume_is_filled_from_its_source(world):
+    await world.engine.create_lazy("vol-1", SIZE, KEY)
+    async with served(world, Bytes(UNITS)):
+        connection = await world.engine.export("vol-1", 1, None)
+        await world.write(connection, 30 * MIB + 4096, b"w" * 4096)
+        await until_filled(world)
+        await world.engine.finish_fill("vol-1")
+    assert await world.engine.unfilled() == set()
+    connection = await world.engine.export("vol-1", 1, None)
+    for number, data in UNITS.items():
+        assert await world.read(connection, number * MIB, 4096) == data[:4096]
+    assert await world.read(connection, 30 * MIB + 4096, 4096) == b"w" * 4096
+    assert await world.read(connection, 41 * MIB, 4096) == bytes(4096)
+
+
+@NEEDS
+async def test_nothing_that_was_written_to_an_enciphered_volume_is_on_the_disk_and_its_key_goes_with_it(
+    tmp_path,
+):
+    async with file_world(tmp_path) as world:
+        await world.engine.create("vol-1", SIZE, KEY)
+        connection = await world.engine.export("vol-1", 1, None)
+        words = b"a secret of the guest " * 50000
+        await world.write(connection, 5 * MIB, words[:MIB])
+        await world.engine.begin_copy("vol-1", "snap-1", None)
+        copy, _ = await copied(world.engine, "vol-1", "snap-1")
+        assert copy.read(5 * MIB, 66) == words[:66]
+        argv = Path(f"/proc/{int((world.run / 'vol-1' / 'pid').read_text())}/cmdline").read_bytes()
+        assert KEY.hex().encode() not in argv
+        files = [path for path in tmp_path.rglob("*") if path.is_file()]
+        assert {path.suffix for path in files} == {".raw", ".map", ".key", ".qcow2", ""}
+        for path in files:
+            assert path.suffix == "" or b"secret of the guest" not in path.read_bytes(), path
+            assert KEY.hex().encode() not in path.read_bytes()
+            assert path.stat().st_mode & 0o077 == 0 or path.suffix == "", path
+        copy.close()
+        await world.engine.drop_copy("vol-1", "snap-1")
+        await world.engine.delete("vol-1")
+        assert [path for path in tmp_path.rglob("*") if path.suffix] == []
+
+
+@NEEDS
+async def test_a_volume_whose_key_does_not_open_is_refused_with_the_reason(tmp_path):
+    async with file_world(tmp_path) as world:
+        await world.engine.create("vol-1", SIZE, KEY)
+        other = FileEngine(tmp_path, world.run, sealer=Sealer(b"o" * 32))
+        with pytest.raises(EngineError, match="master key"):
+            await other.export("vol-1", 1, None)
 
 
 async def test_a_volume_that_is_not_there_is_no_export_and_no_copy_and_is_not_filled(world):

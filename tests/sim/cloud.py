@@ -357,6 +357,7 @@ class Cloud:
         self.sc = SimSc(
             sc_role.ScSettings(zone="z1", max_volume_gib=100),
             self.stores["sc"], bus, self.engine, self.vault, self.folder, self.now,
+            Sealer(b"s" * 32),
         )  # fmt: skip
         self.walrus = FakeWalrus(
             walrus_role.WalrusSettings("http://walrus", "", 1 << 30), self.stores["walrus"], self.vault,

@@ -183,7 +183,7 @@ async def test_a_root_that_cannot_be_made_ends_the_launch_with_the_reason(tmp_pa
 
 @pytest.mark.parametrize("ebs", [
     EbsBlockDevice("snap-00000000"), EbsBlockDevice(volume_size=0), EbsBlockDevice(),
-    EbsBlockDevice(volume_size=1, volume_type="io1"), EbsBlockDevice(volume_size=1, encrypted=True),
+    EbsBlockDevice(volume_size=1, volume_type="io1"),
     EbsBlockDevice(volume_size=100000),
 ])  # fmt: skip
 async def test_a_volume_that_cannot_be_had_refuses_the_launch(tmp_path, autojump_clock, ebs):

@@ -106,6 +106,7 @@ def _of_instance(clc: "Clc", image: Image, record: Instance) -> list[tuple[Image
             size_gib=volume.size_gib,
             delete_on_termination=attachment.delete_on_termination,
             volume_type=volume.volume_type,
+            encrypted=volume.encrypted,
         )
         found.append((mapped, snapshot))
     return found

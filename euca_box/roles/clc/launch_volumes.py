@@ -19,7 +19,7 @@ from euca_box.model.volumes import (
     Volume,
     VolumeState,
 )
-from euca_box.roles.clc import snapshots
+from euca_box.roles.clc import snapshots, volume_keys
 from euca_box.roles.clc.rules import Tags
 
 if TYPE_CHECKING:
@@ -58,8 +58,11 @@ def made_volumes(
     """New records for one instance: they are made and attached by the loops."""
     made, attached = [], []
     for wish in wanted:
+        volume_id = ids.unused(clc.new_id, "vol", clc.volumes.find)
+        snapshot = clc.snapshots.find(wish.snapshot_id) if wish.snapshot_id else None
+        key, source_key = volume_keys.new_keys(clc, volume_id, snapshot, encrypted=wish.encrypted)
         volume = Volume(
-            volume_id=ids.unused(clc.new_id, "vol", clc.volumes.find),
+            volume_id=volume_id,
             account=instance.account,
             size_gib=wish.size_gib,
             zone=instance.zone,
@@ -69,6 +72,9 @@ def made_volumes(
             snapshot_id=wish.snapshot_id,
             volume_type=wish.volume_type,
             attaches=1,
+            encrypted=bool(key),
+            sealed_key=key,
+            sealed_source_key=source_key,
             tags=tags,
         )
         made.append(volume)
@@ -106,18 +112,18 @@ def volume_problem(clc: "Clc", record: Instance) -> str | None:
 def _wanted(
     clc: "Clc", call: Call, device: str, ebs: EbsBlockDevice, before: ImageVolume | None
 ) -> ImageVolume:
-    if ebs.encrypted:
-        raise UnsupportedOperation("Encrypted volumes are not supported.")
     if ebs.volume_type not in (None, *VOLUME_TYPES):
         raise UnsupportedOperation(f"Volume types are {', '.join(VOLUME_TYPES)} here.")
     if before is not None and ebs.snapshot_id not in (None, before.snapshot_id):
         raise InvalidBlockDeviceMapping(f"The snapshot at {device} is that of the image.")
     snapshot_id = before.snapshot_id if before is not None else ebs.snapshot_id or ""
     smallest = before.size_gib if before is not None else 0
+    encrypted = bool(ebs.encrypted) or (before is not None and before.encrypted)
     if snapshot_id and before is None:
         # What the image names its owner could use; what the caller names the caller must.
         snapshot = snapshots.usable(clc, call.account, snapshot_id)
         snapshot_id, smallest = snapshot.snapshot_id, snapshot.size_gib
+        encrypted = encrypted or snapshot.encrypted
     size_gib = ebs.volume_size if ebs.volume_size is not None else smallest
     if size_gib < max(smallest, 1):
         raise InvalidBlockDeviceMapping(
@@ -130,4 +136,5 @@ def _wanted(
         snapshot_id=snapshot_id,
         delete_on_termination=ends if ends is not None else before is None or before.delete_on_termination,
         volume_type=ebs.volume_type or (before.volume_type if before else DEFAULT_TYPE),
+        encrypted=encrypted,
     )

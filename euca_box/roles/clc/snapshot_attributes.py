@@ -27,6 +27,8 @@ async def modify_snapshot_attribute(clc: "Clc", call: Call, op: ec2.ModifySnapsh
     add = {await _permission(clc, wanted) for wanted in wish.add}
     remove = {await _permission(clc, wanted) for wanted in wish.remove}
     stop_if_dry_run(op.dry_run)
+    if ALL in add and snapshot.encrypted:
+        raise InvalidParameterValue("An encrypted snapshot is not for everybody.")
 
     def modify(current: Snapshot) -> Snapshot:
         users = ({*current.users} | add) - remove - {ALL}

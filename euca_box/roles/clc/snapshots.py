@@ -28,7 +28,7 @@ from euca_box.model.paging import page
 from euca_box.model.snapshots import SNAPSHOT, Snapshot, SnapshotEvent, SnapshotState
 from euca_box.model.volumes import Volume, VolumeState
 from euca_box.observe.failpoints import fp
-from euca_box.roles.clc import volumes
+from euca_box.roles.clc import volume_keys, volumes
 from euca_box.roles.clc.rules import Tags, names_owner, stop_if_dry_run, tags_for, without_verbose
 from euca_box.roles.clc.views import tags_view, time_view
 from euca_box.store.store import insert
@@ -106,9 +106,11 @@ async def copy_snapshot(clc: "Clc", call: Call, op: ec2.CopySnapshot) -> ec2.Cop
     for region in (op.source_region, op.destination_region or clc.settings.region):
         if region.lower() != clc.settings.region.lower():
             raise InvalidParameterValue(f"This cloud has one region, {clc.settings.region}.")
-    if op.encrypted:
-        raise UnsupportedOperation("Encrypted snapshots are not supported.")
     source = usable(clc, call.account, op.source_snapshot_id)
+    if op.encrypted and not source.encrypted:
+        raise UnsupportedOperation(
+            "A copy is as its source. Make an encrypted volume of it, and a snapshot of that."
+        )
     check_limit(clc, call.account)
     stop_if_dry_run(op.dry_run)
     copy = copy_of(clc, source, call.account, description, tags)
@@ -145,8 +147,9 @@ async def describe_snapshots(
 
 
 def new_snapshot(clc: "Clc", volume: Volume, description: str, tags: Tags) -> Snapshot:
+    snapshot_id = ids.unused(clc.new_id, "snap", clc.snapshots.find)
     return Snapshot(
-        snapshot_id=ids.unused(clc.new_id, "snap", clc.snapshots.find),
+        snapshot_id=snapshot_id,
         account=volume.account,
         volume_id=volume.volume_id,
         size_gib=volume.size_gib,
@@ -155,13 +158,15 @@ def new_snapshot(clc: "Clc", volume: Volume, description: str, tags: Tags) -> Sn
         deadline=clc.now() + clc.settings.snapshot_seconds,
         description=description,
         encrypted=volume.encrypted,
+        sealed_key=volume_keys.key_of_volume(clc, volume, snapshot_id),
         tags=tags,
     )
 
 
 def copy_of(clc: "Clc", source: Snapshot, account: str, description: str, tags: Tags = ()) -> Snapshot:
+    snapshot_id = ids.unused(clc.new_id, "snap", clc.snapshots.find)
     return Snapshot(
-        snapshot_id=ids.unused(clc.new_id, "snap", clc.snapshots.find),
+        snapshot_id=snapshot_id,
         account=account,
         volume_id=COPIED_FROM,
         size_gib=source.size_gib,
@@ -170,6 +175,8 @@ def copy_of(clc: "Clc", source: Snapshot, account: str, description: str, tags: 
         deadline=clc.now() + clc.settings.snapshot_seconds,
         description=description,
         source_id=source.snapshot_id,
+        encrypted=source.encrypted,
+        sealed_key=volume_keys.key_of_snapshot(clc, source, snapshot_id),
         tags=tags,
     )
 

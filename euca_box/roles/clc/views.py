@@ -215,7 +215,7 @@ def volume_mappings(image: Image) -> tuple[ec2_instances.BlockDeviceMapping, ...
                 volume_size=volume.size_gib,
                 volume_type=volume.volume_type,
                 delete_on_termination=volume.delete_on_termination,
-                encrypted=False,
+                encrypted=volume.encrypted,
             ),
         )
         for volume in image.volumes

@@ -15,7 +15,7 @@ from euca_box.model.errors import ClientFault, EucaError
 from euca_box.model.instances import Instance, InstanceState
 from euca_box.model.volumes import VOLUME, Attachment, AttachmentState, Volume, VolumeEvent, VolumeState
 from euca_box.observe.failpoints import fp
-from euca_box.roles.clc import attachments, attributes, modifications, volumes
+from euca_box.roles.clc import attachments, attributes, modifications, volume_keys, volumes
 
 if TYPE_CHECKING:
     from euca_box.roles.clc.role import Clc
@@ -92,7 +92,14 @@ async def _try(clc: "Clc", volume: Volume, *, deleting: bool) -> None:
 
 
 async def _create(clc: "Clc", volume: Volume) -> None:
-    op = ScCreateVolume(volume.volume_id, volume.size_gib, volume.snapshot_id, WAIT_SECONDS)
+    op = ScCreateVolume(
+        volume.volume_id,
+        volume.size_gib,
+        volume.snapshot_id,
+        WAIT_SECONDS,
+        key=volume_keys.volume_key(clc, volume),
+        source_key=volume_keys.source_key(clc, volume),
+    )
     found = await clc.bus.ask(clc.sc, op, system_call(f"volume-{volume.volume_id}"))
     fp("clc.volume.after-sc")
     if found.state == "ready":

@@ -31,7 +31,7 @@ from euca_box.model.paging import page
 from euca_box.model.snapshots import Snapshot
 from euca_box.model.volumes import DEFAULT_TYPE, VOLUME, VOLUME_TYPES, Volume, VolumeEvent, VolumeState
 from euca_box.observe.failpoints import fp
-from euca_box.roles.clc import snapshots
+from euca_box.roles.clc import snapshots, volume_keys
 from euca_box.roles.clc.attachments import attachment_of
 from euca_box.roles.clc.rules import names_owner, stop_if_dry_run, tags_for, without_verbose
 from euca_box.roles.clc.volume_views import ATTACHMENT_FILTERS, state_of, volume_view
@@ -65,8 +65,10 @@ async def create_volume(clc: "Clc", call: Call, op: ec2.CreateVolume) -> ec2.Vol
     size_gib = size_of(op.size, snapshot)
     await check_room(clc, call, [size_gib])
     stop_if_dry_run(op.dry_run)
+    volume_id = ids.unused(clc.new_id, "vol", clc.volumes.find)
+    key, source_key = volume_keys.new_keys(clc, volume_id, snapshot, encrypted=op.encrypted)
     volume = Volume(
-        volume_id=ids.unused(clc.new_id, "vol", clc.volumes.find),
+        volume_id=volume_id,
         account=call.account,
         size_gib=size_gib,
         snapshot_id=snapshot.snapshot_id if snapshot else "",
@@ -76,6 +78,9 @@ async def create_volume(clc: "Clc", call: Call, op: ec2.CreateVolume) -> ec2.Vol
         deadline=clc.now() + clc.settings.volume_seconds,
         volume_type=op.volume_type or DEFAULT_TYPE,
         client_token=op.client_token or "",
+        encrypted=bool(key),
+        sealed_key=key,
+        sealed_source_key=source_key,
         tags=tags,
     )
     rows = [insert("used_id", {"id": volume.volume_id})]
@@ -202,8 +207,6 @@ def _check_options(clc: "Clc", op: ec2.CreateVolume) -> None:
         raise UnsupportedOperation(f"Volume types are {', '.join(VOLUME_TYPES)} here.")
     if op.multi_attach_enabled:
         raise UnsupportedOperation("A volume has one writer at a time; multi-attach is not supported.")
-    if op.encrypted:
-        raise UnsupportedOperation("Encrypted volumes are not supported.")
 
 
 async def _by_token(clc: "Clc", call: Call, token: str, fingerprint: str) -> Volume | None:

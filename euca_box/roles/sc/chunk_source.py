@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from euca_box.blockstore import chunks
+from euca_box.blockstore.chunk_cipher import ChunkCipher
 from euca_box.blockstore.chunks import DamagedChunk, TransferError
 from euca_box.messages.base import system_call
 from euca_box.messages.snapshots import BUCKET, chunk_key
@@ -41,13 +42,21 @@ class _Slot:
 class ChunkSource:
     """blockstore.engine.Source. What it fetches ahead lives in `nursery`."""
 
-    def __init__(self, sc: "Sc", volume_id: str, manifest: SnapshotManifest, nursery: trio.Nursery) -> None:
+    def __init__(
+        self,
+        sc: "Sc",
+        volume_id: str,
+        manifest: SnapshotManifest,
+        nursery: trio.Nursery,
+        cipher: ChunkCipher | None = None,
+    ) -> None:
         self._sc, self._volume_id, self._manifest, self._nursery = sc, volume_id, manifest, nursery
+        self._cipher = cipher
         self._numbers = sorted(manifest.chunks)
         self._slots: OrderedDict[int, _Slot] = OrderedDict()
         self._urls: dict[int, tuple[str, str, float]] = {}
         self._asking = trio.Lock()
-        self.problem = ""  # of the chunk that was fetched last
+        self.problem = ""  # of a chunk that could not be had
 
     async def read(self, offset: int, length: int) -> bytes:
         parts, end, size = [], offset + length, self._manifest.chunk_bytes
@@ -120,8 +129,8 @@ class ChunkSource:
         except EucaError as error:
             slot.error = error.message
         finally:
+            self.problem = slot.error or self.problem
             slot.error = slot.error or ("" if slot.data else "it was given up")
-            self.problem = slot.error
             slot.ready.set()
 
     async def _fetched(self, number: int) -> bytes:
@@ -130,6 +139,8 @@ class ChunkSource:
         if data is None:
             url, ca_file = await self._url(number)
             data = await self._sc.in_thread(partial(self._get, url, ca_file, digest, length))
+        if self._cipher is not None:
+            data = await self._sc.in_thread(partial(self._cipher.decipher, number, data))
         return data
 
     def _get(self, url: str, ca_file: str, digest: str, length: int) -> bytes:

@@ -19,6 +19,7 @@ from euca_box.messages.snapshots import DeleteSnapshot, ForkSnapshot, GetSnapsho
 from euca_box.model.ec2_errors import InsufficientVolumeCapacity
 from euca_box.model.snapshot_manifests import ManifestError, SnapshotManifest, decoded
 from euca_box.observe.failpoints import fp
+from euca_box.roles.sc import keys
 from euca_box.roles.sc.chunk_source import ChunkSource
 
 if TYPE_CHECKING:
@@ -41,14 +42,14 @@ async def begin(sc: "Sc", kept: "Kept") -> bool:
     if manifest.size_bytes > kept.size_bytes:
         raise ManifestError("the snapshot is larger than the volume")
     if not manifest.chunks:
-        await sc.engine.create(kept.volume_id, kept.size_bytes)
+        await sc.engine.create(kept.volume_id, kept.size_bytes, keys.key_of_volume(sc, kept))
         return False
     free = await sc.engine.free_bytes() - sc.settings.reserved_disk_gib * GIB
     if free < manifest.used_bytes and kept.volume_id not in await sc.engine.unfilled():
         raise InsufficientVolumeCapacity(
             f"The snapshot has {manifest.used_bytes >> 20} MiB; {max(free, 0) >> 20} are free."
         )
-    await sc.engine.create_lazy(kept.volume_id, kept.size_bytes)
+    await sc.engine.create_lazy(kept.volume_id, kept.size_bytes, keys.key_of_volume(sc, kept))
     return True
 
 
@@ -56,7 +57,7 @@ async def work_on(sc: "Sc", kept: "Kept") -> None:
     """Serve its bytes until all are here. Raises EngineError, ManifestError, OSError with the reason."""
     manifest = decoded(await sc.in_thread(_path(sc, kept).read_bytes), kept.fill_manifest)
     async with trio.open_nursery() as nursery:
-        source = ChunkSource(sc, kept.volume_id, manifest, nursery)
+        source = ChunkSource(sc, kept.volume_id, manifest, nursery, keys.source_cipher(sc, kept))
         await nursery.start(sc.engine.serve_source, kept.volume_id, source)
         why = await _bring(sc, kept.volume_id)
         nursery.cancel_scope.cancel()
@@ -71,7 +72,7 @@ async def release(sc: "Sc", kept: "Kept") -> None:
     fp("sc.fill.after-release")
     await sc.in_thread(partial(_path(sc, kept).unlink, missing_ok=True))
     if (now := sc.volumes.get(kept.volume_id)) is not None:
-        await sc.keep(replace(now, holds=False, fill_manifest=""))
+        await sc.keep(replace(now, holds=False, fill_manifest="", sealed_source_key=""))
 
 
 def hold_of(volume_id: str) -> str:

@@ -13,6 +13,7 @@ from weakref import WeakValueDictionary
 
 import trio
 
+from euca_box.auth.secrets import Sealer
 from euca_box.blockstore.chunk_cache import ChunkCache
 from euca_box.blockstore.chunks import Courier
 from euca_box.blockstore.engine import BlockEngine
@@ -55,6 +56,7 @@ class Sc:
         courier: Courier,
         folder: Path,
         now: Callable[[], float],
+        sealer: Sealer,
     ) -> None:
         self.settings = settings
         self.store = store
@@ -64,6 +66,7 @@ class Sc:
         self.cache = ChunkCache(folder / "cache", settings.cache_bytes)
         self.manifests = folder / "manifests"  # of the newest snapshot of each volume
         self.now = now
+        self.sealer = sealer  # for keys in rows
         self.results = StoredResults(store, now)
         self.volumes: dict[str, Kept] = {}
         self.snapshots: dict[str, Taken] = {}

@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from euca_box.blockstore import chunks
+from euca_box.blockstore.chunk_cipher import ChunkCipher
 from euca_box.blockstore.chunks import CHUNK_BYTES
 from euca_box.blockstore.engine import Copy
 from euca_box.messages.base import system_call
@@ -21,6 +22,7 @@ from euca_box.messages.snapshots import (
 from euca_box.model.ec2_errors import InvalidSnapshotNotFound
 from euca_box.model.snapshot_manifests import ManifestError, SnapshotManifest, decoded
 from euca_box.observe.failpoints import fp
+from euca_box.roles.sc import keys
 from euca_box.tasks import together
 
 if TYPE_CHECKING:
@@ -38,6 +40,7 @@ class _Job:
     copy: Copy
     size_bytes: int
     total: int  # chunks to look at
+    cipher: ChunkCipher | None
     done: int = 0
     found: dict[int, str] = field(default_factory=dict)  # number -> digest; "" of zeros
 
@@ -56,7 +59,7 @@ async def send(sc: "Sc", taken: "Taken") -> StoredSnapshot:
     try:
         numbers = _numbers(copy, changes=taken.changes)
         size_bytes = taken.size_gib << 30
-        job = _Job(taken, copy, size_bytes, max(len(numbers), 1))
+        job = _Job(taken, copy, size_bytes, max(len(numbers), 1), keys.snapshot_cipher(sc, taken))
         await _send_all(sc, job, numbers)
     finally:
         copy.close()
@@ -131,7 +134,7 @@ async def _send_batch(sc: "Sc", job: _Job, numbers: list[int]) -> None:
 async def _read(sc: "Sc", job: _Job, number: int, data: dict[str, bytes]) -> None:
     start = number * CHUNK_BYTES
     length = min(CHUNK_BYTES, job.size_bytes - start)
-    found = await sc.in_thread(partial(_hashed, job.copy, start, length))
+    found = await sc.in_thread(partial(_hashed, job, number, start, length))
     job.found[number] = ""
     if found is not None:
         job.found[number], data[found[0]] = found
@@ -142,9 +145,13 @@ async def _put(sc: "Sc", url: str, ca_file: str, data: bytes) -> None:
     await sc.in_thread(lambda: sc.courier.put(url, ca_file, chunks.pack(data)))
 
 
-def _hashed(copy: Copy, start: int, length: int) -> tuple[str, bytes] | None:
-    data = copy.read(start, length)
-    return None if data == ZEROS[:length] else (chunks.digest_of(data), data)
+def _hashed(job: _Job, number: int, start: int, length: int) -> tuple[str, bytes] | None:
+    data = job.copy.read(start, length)
+    if data == ZEROS[:length]:
+        return None
+    if job.cipher is not None:
+        data = job.cipher.encipher(number, data)
+    return chunks.digest_of(data), data
 
 
 async def _store(sc: "Sc", taken: "Taken", manifest: SnapshotManifest) -> StoredSnapshot:

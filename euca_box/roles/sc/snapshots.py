@@ -5,7 +5,7 @@ storage daemon died before it was whole is lost, and the snapshot says so: its m
 """
 
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 import trio
@@ -19,7 +19,7 @@ from euca_box.model.ec2_errors import InsufficientVolumeCapacity, InvalidVolumeN
 from euca_box.model.errors import EucaError, IncorrectState, Unavailable
 from euca_box.model.snapshot_manifests import ManifestError
 from euca_box.observe.failpoints import fp
-from euca_box.roles.sc import sending
+from euca_box.roles.sc import keys, sending
 from euca_box.store.store import Statement
 
 if TYPE_CHECKING:
@@ -49,6 +49,7 @@ class Taken:
     changes: bool = False
     percent: int = 0
     reason: str = ""
+    sealed_key: str = field(default="", repr=False)  # of an encrypted one, until it is stored
 
 
 async def create_snapshot(sc: "Sc", call: Call, op: messages.ScCreateSnapshot) -> messages.TakenSnapshot:
@@ -119,6 +120,7 @@ async def _begin(sc: "Sc", op: messages.ScCreateSnapshot) -> Taken:
     since, manifest = await _base(sc, kept, op.snapshot_id)
     deadline = sc.now() + sc.settings.send_seconds
     taken = Taken(op.snapshot_id, op.volume_id, kept.size_gib, "taking", deadline, since, manifest)
+    taken = replace(taken, sealed_key=keys.for_snapshot(sc, kept, op.snapshot_id))
     await sc.keep_snapshot(taken)
     fp("sc.snapshot.after-commit")
     return taken
@@ -203,7 +205,7 @@ async def _send(sc: "Sc", taken: Taken) -> None:
     async with sc.lock(taken.volume_id):
         if (kept := sc.volumes.get(taken.volume_id)) is not None and kept.state == "ready":
             await sc.mark(taken.volume_id, last_snapshot=taken.snapshot_id, last_manifest=stored.manifest)
-        await _move(sc, replace(taken, state="stored"))
+        await _move(sc, replace(taken, state="stored", sealed_key=""))
         fp("sc.snapshot.after-stored")
         sending.forget_manifests(sc)
         await sc.engine.drop_copy(taken.volume_id, taken.snapshot_id)

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 import trio
@@ -15,7 +15,7 @@ from euca_box.model.ec2_errors import InsufficientVolumeCapacity, InvalidVolumeN
 from euca_box.model.errors import EucaError, IncorrectState, InvalidParameterValue, Unavailable
 from euca_box.model.snapshot_manifests import ManifestError
 from euca_box.observe.failpoints import fp
-from euca_box.roles.sc import filling
+from euca_box.roles.sc import filling, keys
 from euca_box.store.store import Statement
 
 if TYPE_CHECKING:
@@ -49,6 +49,8 @@ class Kept:
     filling: bool = False  # there, but not all of its bytes
     holds: bool = False  # Walrus keeps the chunks of its snapshot for it
     fill_manifest: str = ""  # the SHA-256 of the manifest that it is filled by
+    sealed_key: str = field(default="", repr=False)  # of an encrypted one
+    sealed_source_key: str = field(default="", repr=False)  # while it is filled from an encrypted snapshot
 
     @property
     def is_moving(self) -> bool:
@@ -78,7 +80,9 @@ async def create_volume(sc: "Sc", call: Call, op: messages.ScCreateVolume) -> me
         if op.volume_id not in sc.volumes:
             await _check_room(sc, op)
             deadline = sc.now() + sc.settings.make_seconds
-            await sc.keep(Kept(op.volume_id, op.size_gib, "making", deadline, op.snapshot_id))
+            key, source_key = keys.sealed_pair(sc, op.volume_id, op.key, op.source_key)
+            made = Kept(op.volume_id, op.size_gib, "making", deadline, op.snapshot_id)
+            await sc.keep(replace(made, sealed_key=key, sealed_source_key=source_key))
             fp("sc.create.after-commit")
             sc.bell.ring()
     with trio.move_on_after(op.wait_seconds):
@@ -203,7 +207,7 @@ async def _make(sc: "Sc", kept: Kept) -> None:
     if kept.snapshot_id:
         is_lazy = await filling.begin(sc, kept)
     else:
-        await sc.engine.create(kept.volume_id, kept.size_bytes)
+        await sc.engine.create(kept.volume_id, kept.size_bytes, keys.key_of_volume(sc, kept))
     fp("sc.create.after-engine")
     async with sc.lock(kept.volume_id):
         if sc.volumes[kept.volume_id].state == "making":
