@@ -68,12 +68,12 @@ from euca_box.model.hosts import address_of
 from euca_box.model.instance_names import InstanceNames
 from euca_box.model.instances import VmType
 from euca_box.model.metadata import InstanceMetadata
-from euca_box.model.quotas import Quota, Quotas, parse_quota
 from euca_box.net.power import HostPower
 from euca_box.network_plan import NetworkPlan
 from euca_box.objects.engine import Objects
 from euca_box.objects.nearby import Nearby
 from euca_box.objects.sqlite.index import SqliteIndex
+from euca_box.observe import logs
 from euca_box.roles.cc import role as cc_role
 from euca_box.roles.clc import role as clc_role
 from euca_box.roles.clc.mail import MailSettings
@@ -82,6 +82,8 @@ from euca_box.roles.nc import role as nc_role
 from euca_box.roles.sc import role as sc_role
 from euca_box.roles.walrus import role as walrus_role
 from euca_box.roles.walrus.vault import ObjectVault
+from euca_box.services import configuration
+from euca_box.services.live import quotas_of
 from euca_box.services.service import Service
 from euca_box.store.bridged_store import BridgedStore
 from euca_box.store.sqlite_store import SqliteStore, open_store
@@ -114,6 +116,7 @@ class App:
     stop: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
+        self.configured, self.kept = self.config, dict[str, dict[str, configuration.Kept]]()
         self.name_sockets: list[tuple[socket.socket, socket.socket]] = []
         self.membership = membership.find(self.data)
         self.host = self.membership.name if self.membership else host_name()
@@ -232,6 +235,7 @@ class App:
         """Until `stop` is set or a role's life ends. `ready()` is called when requests are answered."""
         async with contextlib.AsyncExitStack() as stack:
             stores = await self._open_stores(stack)
+            await self._take_kept_settings(stores)
             objects = await self._open_objects(stack, stores)
             await self.bridge.start(partial(self._roles, stores, objects))
             stack.push_async_callback(self.bridge.stop)
@@ -255,6 +259,15 @@ class App:
             stack.push_async_callback(stores[role].close)
         return stores
 
+    async def _take_kept_settings(self, stores: dict[str, SqliteStore]) -> None:
+        """What was changed while earlier processes ran, over what the files say."""
+        for role, store in stores.items():
+            rows = await store.read(configuration.SQL)
+            self.kept[role] = configuration.kept_in(role, self.config, rows)
+            self.config = configuration.laid_over(self.config, self.kept[role])
+        for role in stores:
+            logs.set_level(role, getattr(self.config.log, role))
+
     async def _open_objects(
         self, stack: contextlib.AsyncExitStack, stores: dict[str, SqliteStore]
     ) -> Objects | None:
@@ -266,7 +279,7 @@ class App:
             region=self.config.cloud.region,
             sealer=self._sealer(),
             day_seconds=self.config.walrus.lifecycle_day_seconds,
-            quotas=self._quotas(),
+            quotas=quotas_of(self.config.walrus),
         )
         stack.push_async_callback(objects.close)
         return objects
@@ -324,6 +337,7 @@ class App:
             grants=lambda: self.walrus_keyring.grants,
             key_of=self._key_of,
             settings=self._settings,
+            addresses=self._addresses,
             ca_pem=lambda: ca.read_text() if ca.exists() else "",
             sign_up=self.config.cloud.sign_up,
             mail=bool(self.config.mail.smtp_host),
@@ -382,7 +396,7 @@ class App:
             else None,
             iam=IamQuery(self.ask, self.keyring, _now) if with_clc else None,
             configuration=ConfigurationQuery(
-                self.ask, self.keyring, _now, lambda: self.status()["roles"], self.host
+                self.ask, self.keyring, _now, lambda: self.status()["roles"], self.host, self._addresses
             )
             if with_clc
             else None,
@@ -438,17 +452,24 @@ class App:
         objects: Objects | None,
         drivers: Drivers | None,
     ) -> None:
-        service = Service(role, self.host)
         if role == "nc" and drivers is not None:
-            await nursery.start(nc_role.run, self._nc(store, drivers), self.transport, service)
+            nc = self._nc(store, drivers)
+            await nursery.start(nc_role.run, nc, self.transport, self._service(role, store, nc))
         elif role == "sc":
-            await nursery.start(sc_role.run, self._sc(store, objects), self.transport, service)
+            sc = self._sc(store, objects)
+            await nursery.start(sc_role.run, sc, self.transport, self._service(role, store, sc))
         elif role == "cc":
-            await nursery.start(cc_role.run, self._cc(store), self.transport, service)
+            cc = self._cc(store)
+            await nursery.start(cc_role.run, cc, self.transport, self._service(role, store, cc))
         elif role == "walrus" and objects is not None:
-            await nursery.start(walrus_role.run, await self._walrus(store, objects), self.transport, service)
+            walrus = await self._walrus(store, objects)
+            await nursery.start(walrus_role.run, walrus, self.transport, self._service(role, store, walrus))
         elif role == "clc":
-            await nursery.start(clc_role.run, self._clc(store), self.transport, service)
+            clc = self._clc(store)
+            await nursery.start(clc_role.run, clc, self.transport, self._service(role, store, clc))
+
+    def _service(self, name: str, store: BridgedStore, role: object) -> Service:
+        return Service(name, self.host, store, role, self.configured, self.config, self.kept[name])
 
     def _nc(self, store: BridgedStore, drivers: Drivers) -> nc_role.Nc:
         assert self.plan is not None
@@ -618,11 +639,6 @@ class App:
             console=console.rstrip("/"),
             ca_file=Path(mail.ca_file) if mail.ca_file else None,
         )
-
-    def _quotas(self) -> Quotas:
-        walrus = self.config.walrus
-        everybody = Quota(walrus.max_buckets, int(walrus.max_gib * GIB))
-        return Quotas(everybody, dict(parse_quota(text) for text in walrus.quotas))
 
     def _sealer(self) -> secrets.Sealer:
         return secrets.Sealer(secrets.load_or_make_key(self.data.path / "master.key"))

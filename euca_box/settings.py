@@ -5,6 +5,7 @@
 
 import contextlib
 import difflib
+import json
 import os
 import re
 import tomllib
@@ -73,6 +74,67 @@ def merge(layers: Iterable[tuple[dict[str, Any], Origin]]) -> tuple[Config, dict
 def parse(text: str, source: str = "config.toml") -> Config:
     """One file's text. Raises ConfigError."""
     return merge([(_toml(text, source), Origin(source, text))])[0]
+
+
+def changed(config: Config, values: Mapping[str, Any]) -> Config:
+    """The configuration with other values of these settings, as `cloud.max_images`. Raises ConfigError."""
+    if not values:
+        return config
+    layer: dict[str, Any] = {}
+    for name, value in values.items():
+        section, _, key = name.partition(".")
+        layer.setdefault(section, {})[key] = value
+    checked = merge([(layer, Origin("change"))])[0]
+    for section, keys in layer.items():
+        fresh = {key: getattr(getattr(checked, section), key) for key in keys}
+        config = attrs.evolve(config, **{section: attrs.evolve(getattr(config, section), **fresh)})
+    return config
+
+
+def is_setting(name: str) -> bool:
+    section, _, key = name.partition(".")
+    kind = getattr(attrs.fields_dict(Config).get(section), "type", None)
+    return kind is not None and attrs.has(kind) and key in attrs.fields_dict(kind)
+
+
+def rule_of(name: str) -> Mapping[str, Any]:
+    """Meaning, choices and check of a setting that there is."""
+    found: Mapping[str, Any] = _field_of(name)[0].metadata
+    return found
+
+
+def typed(name: str, text: str) -> Any:
+    """What somebody typed for a setting that there is: 5, true, a word; lists with commas or as JSON.
+
+    Raises ValueError.
+    """
+    _, hint = _field_of(name)
+    if hint is str:
+        return text
+    if hint is bool and text.lower() in ("yes", "no", "on", "off", "true", "false"):
+        return text.lower() in ("yes", "on", "true")
+    if get_origin(hint) is list and not text.lstrip().startswith("["):
+        return [part.strip() for part in text.split(",") if part.strip()]
+    try:
+        return json.loads(text)
+    except ValueError:
+        words = {int: "a whole number", float: "a number", bool: "true or false"}
+        raise ValueError(f"{name} = {text[:80]!r} must be {words.get(hint, 'a list')}.") from None
+
+
+def as_typed(value: str) -> str:
+    """The reverse, of JSON."""
+    found = json.loads(value)
+    if isinstance(found, list):
+        return ",".join(map(str, found))
+    return value if isinstance(found, bool) else str(found)
+
+
+def _field_of(name: str) -> tuple[Any, Any]:
+    section, _, key = name.partition(".")
+    kind = attrs.fields_dict(Config)[section].type
+    assert kind is not None
+    return attrs.fields_dict(kind)[key], get_type_hints(kind)[key]
 
 
 def roles_of(names: list[str]) -> tuple[str, ...]:

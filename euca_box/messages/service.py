@@ -32,3 +32,49 @@ class GetLogs(Op[LogLines], role="service", timeout=60):
     process: bool = True  # lines that belong to no role, too
     after: str = ""
     wait_seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class SettingRow:
+    """`value` and `configured` are JSON: what is in force or will be, and what the configuration files say.
+
+    `waits`: it is in force at the next start. `changed_by` is empty where nothing was changed.
+    """
+
+    name: str
+    value: str
+    configured: str
+    meaning: str
+    choices: tuple[str, ...] = ()
+    waits: bool = False
+    needs_restart: bool = False
+    changed_at: float = 0.0
+    changed_by: str = ""
+
+
+@dataclass(frozen=True)
+class RoleSettings:
+    role: str
+    host: str
+    settings: tuple[SettingRow, ...]
+
+
+@dataclass(frozen=True)
+class GetSettings(Op[RoleSettings], role="service"):
+    """The settings that the role keeps itself, all or those of these names."""
+
+    names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ChangeSettings(Op[RoleSettings], role="service"):
+    """Name and value as typed. All are taken or none; the same again changes nothing. Answers those rows."""
+
+    values: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class ResetSettings(Op[RoleSettings], role="service"):
+    """As the configuration files say again."""
+
+    names: tuple[str, ...]

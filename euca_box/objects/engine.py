@@ -138,6 +138,10 @@ class Objects:
         await self.notices.load()
         return self
 
+    def limit(self, quotas: Quotas) -> bool:
+        """Other quotas from now on; False when some of it needs a new start."""
+        return self._usage.change(quotas)
+
     async def close(self) -> None:
         """Finish what is being committed and removed."""
         await self.quarantine.close()

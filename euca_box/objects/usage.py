@@ -24,6 +24,11 @@ class Usage:
         self._held: Counter[str] = Counter()  # by bucket
         self._reserved: Counter[str] = Counter()  # by account
 
+    def change(self, quotas: Quotas) -> bool:
+        """Other limits from now on. False: bytes were not counted so far, and are from the next start on."""
+        self.quotas = quotas
+        return self._is_needed or not quotas.count_bytes
+
     def watch(self, known: Callable[[str], Bucket | None], owned: Callable[[str], Sequence[Bucket]]) -> None:
         """Where buckets are found: by name, and of an account."""
         self._known, self._owned = known, owned

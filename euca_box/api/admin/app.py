@@ -12,6 +12,7 @@ from typing import Any
 
 from quart import Quart, Response, request
 
+from euca_box.api import audit
 from euca_box.messages import admin, base, components, service, walrus
 from euca_box.messages.base import Call, Op
 from euca_box.model.errors import EucaError
@@ -45,6 +46,9 @@ OPERATIONS: dict[str, type[Op[Any]]] = {
         walrus.GetScrub,
         walrus.BeginScrub,
         service.GetLogs,
+        service.GetSettings,
+        service.ChangeSettings,
+        service.ResetSettings,
     )
 }
 
@@ -73,7 +77,7 @@ def admin_app(ask: Ask, status: Callable[[], dict[str, Any]]) -> Quart:
             return _error(400, "InvalidParameterValue", f"The body is no {name}.")
         call = base.system_call(str(uuid.uuid4()))
         try:
-            reply = await ask(request.args.get("at") or kind.role, op, call)
+            reply = await audit.asked(ask, request.args.get("at") or kind.role, op, call)
         except EucaError as error:
             return _error(error.http_status, error.code, error.message)
         return _json(200, base.encode(reply))

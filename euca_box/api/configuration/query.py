@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
+from euca_box.api.configuration import properties
 from euca_box.api.ec2 import encode
 from euca_box.api.ec2.encode import escaped
 from euca_box.api.ec2.query import Ask
@@ -48,7 +49,9 @@ class ConfigurationQuery:
         now: Callable[[], datetime],
         roles: Callable[[], Mapping[str, str]],
         host: str,
+        addresses: Callable[[], list[str]] = list,
     ) -> None:
+        self._properties = properties.Properties(ask, addresses)
         self._ask, self._keyring, self._now = ask, keyring, now
         self._roles, self._host = roles, host
 
@@ -75,6 +78,9 @@ class ConfigurationQuery:
         if not call.admin:
             raise UnauthorizedOperation
         action = query.one("Action") or ""
+        if action in properties.ACTIONS:
+            inside = await self._properties.answer(action, query, call)
+            return "".join(properties.document(action, inside, NAMESPACE)).encode()
         if _CHANGE.fullmatch(action):
             raise UnsupportedOperation("Other hosts cannot join yet: all components run in one process.")
         noun = action.removeprefix("Describe")

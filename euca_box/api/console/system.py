@@ -1,13 +1,17 @@
 """For administrators of the cloud: components and nodes, VM types, what needs attention."""
 
+import contextlib
 from typing import Any
 
 from quart import Quart, Response
 
-from euca_box.api.console.web import Web, back, done, form, page, session
-from euca_box.messages import admin
+from euca_box.api import audit
+from euca_box.api.console.web import LOOKING, Web, back, call, done, form, page, session
+from euca_box.messages import admin, service
 from euca_box.messages import components as components_messages
 from euca_box.messages.base import Op
+from euca_box.model.errors import EucaError
+from euca_box.settings import as_typed
 
 
 def routes(app: Quart, web: Web) -> None:
@@ -23,7 +27,25 @@ def routes(app: Quart, web: Web) -> None:
     async def settings() -> Any:
         if not session().principal.admin:
             return await page("refused.html", what="403"), 403
-        return await page("settings.html", rows=web.settings())
+        return await page("settings.html", rows=web.settings(), kept=await _kept(web))
+
+    @app.post("/settings", endpoint="settings_act")
+    async def change_setting() -> Any:
+        """The role itself refuses who is no administrator, and wrong values."""
+        given = await form()
+        name, at = given.get("name", ""), given.get("at", "")
+        op: Op[Any] = service.ChangeSettings(((name, given.get("value", "")),))
+        if given.get("do") == "reset":
+            op = service.ResetSettings((name,))
+        if at not in web.addresses():
+            return back("/settings", error="This component is not known.")
+        try:
+            found = await audit.asked(web.ask, at, op, call())
+        except EucaError as error:
+            return back("/settings", error=f"{error.code}: {error.message}")
+        if any(row.waits for row in found.settings):
+            return back("/settings", said="The setting is kept, and in force from the next start on.")
+        return back("/settings", said="The setting is changed.")
 
     @app.get("/vm-types", endpoint="vm_types")
     async def vm_types() -> Any:
@@ -39,6 +61,16 @@ def routes(app: Quart, web: Web) -> None:
         if op is None:
             return back("/vm-types", error="Cores, memory and disk must be numbers.")
         return await done(web, op, "/vm-types", "The VM type is changed.")
+
+
+async def _kept(web: Web) -> list[dict[str, Any]]:
+    """Settings that roles keep, of all that answer."""
+    found: list[dict[str, Any]] = []
+    for at in web.addresses():
+        with contextlib.suppress(EucaError):
+            answer = await web.ask(at, service.GetSettings(), call(LOOKING))
+            found += [{"at": at, "row": row, "value": as_typed(row.value)} for row in answer.settings]
+    return found
 
 
 def _changed(given: dict[str, str]) -> Op[Any] | None:

@@ -39,6 +39,7 @@ class Web:
     key_of: Callable[[Principal], AccessKey | None] = lambda _: None  # a key of the person, for links
     ca_pem: Callable[[], str] = str
     settings: Callable[[], list[tuple[str, str, str]]] = list  # name, value, meaning
+    addresses: Callable[[], list[str]] = list  # of all roles that can be asked
     sign_up: bool = True
     mail: bool = False  # a forgotten password can be chosen anew by mail
     metrics_from: tuple[str, ...] = ()  # networks whose hosts may read /metrics

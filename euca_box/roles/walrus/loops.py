@@ -20,11 +20,14 @@ async def expire(walrus: "Walrus") -> None:
 
 async def scrub(walrus: "Walrus") -> None:
     """A little each time; a round begins so many days after the last one began."""
-    settings = walrus.settings
-    if settings.scrub_mib_per_second <= 0:
-        return
-    budget = int(settings.scrub_mib_per_second * SCRUB_SECONDS * MIB)
-    await every(SCRUB_SECONDS, lambda: walrus.vault.scrub(budget, settings.scrub_days * 86400))
+
+    async def step() -> None:
+        settings = walrus.settings  # may have changed
+        if settings.scrub_mib_per_second > 0:
+            budget = int(settings.scrub_mib_per_second * SCRUB_SECONDS * MIB)
+            await walrus.vault.scrub(budget, settings.scrub_days * 86400)
+
+    await every(SCRUB_SECONDS, step)
 
 
 async def sweep_snapshots(walrus: "Walrus") -> None:

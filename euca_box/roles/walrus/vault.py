@@ -5,6 +5,7 @@ from typing import Protocol
 
 from euca_box.bridge import Bridge
 from euca_box.model.accounts import LENDER, Principal
+from euca_box.model.quotas import Quotas
 from euca_box.model.rights import Grants
 from euca_box.model.s3_errors import NoSuchKey
 from euca_box.objects.circumstances import GRANTS
@@ -63,6 +64,9 @@ class Vault(Protocol):
 
     async def expire(self) -> None:
         """Carry out the lifecycle rules of all buckets, once."""
+
+    def limit(self, quotas: Quotas) -> bool:
+        """Other quotas from now on; False when some of it needs a new start."""
 
     async def scrub_report(self) -> tuple[Round, Sequence[Damage], int]:
         """The round, all known damages, and how many bytes are stored."""
@@ -173,6 +177,9 @@ class ObjectVault:
                 await self._objects.delete_plain(LENDER, bucket, keys)
 
         await self._bridge.to_asyncio(remove)
+
+    def limit(self, quotas: Quotas) -> bool:
+        return self._objects.limit(quotas)
 
     async def expire(self) -> None:
         await self._bridge.to_asyncio(self._objects.expiry.run)
