@@ -56,6 +56,7 @@ from euca_box.bus.bus import Bus
 from euca_box.bus.memory import MemoryTransport
 from euca_box.config import Config, mac_pair
 from euca_box.datadir import DataDir, host_name
+from euca_box.doctor import examination
 from euca_box.drivers import Drivers, guest_uids, open_drivers, usable_uid
 from euca_box.host_bus import HostBus
 from euca_box.initialise import host_addresses
@@ -64,6 +65,7 @@ from euca_box.messages.base import Call, Op, system_call
 from euca_box.messages.dns import AddressesInUse, ListAddressesInUse
 from euca_box.messages.nc import NcDescribeMetadata
 from euca_box.model.accounts import LENDER, AccessKey, Principal
+from euca_box.model.findings import Finding
 from euca_box.model.hosts import address_of
 from euca_box.model.instance_names import InstanceNames
 from euca_box.model.instances import VmType
@@ -74,6 +76,7 @@ from euca_box.objects.engine import Objects
 from euca_box.objects.nearby import Nearby
 from euca_box.objects.sqlite.index import SqliteIndex
 from euca_box.observe import logs
+from euca_box.role_parts import PARTS
 from euca_box.roles.cc import role as cc_role
 from euca_box.roles.clc import role as clc_role
 from euca_box.roles.clc.mail import MailSettings
@@ -469,7 +472,23 @@ class App:
             await nursery.start(clc_role.run, clc, self.transport, self._service(role, store, clc))
 
     def _service(self, name: str, store: BridgedStore, role: object) -> Service:
-        return Service(name, self.host, store, role, self.configured, self.config, self.kept[name])
+        parts, here = PARTS[name], examination.Host(self.config, self.data, self.roles, running=True)
+
+        def examine_host(fix: bool) -> list[Finding]:
+            return examination.examine(here, fix=fix)
+
+        return Service(
+            role=name,
+            host=self.host,
+            store=store,
+            role_itself=role,
+            configured=self.configured,
+            started=self.config,
+            kept=self.kept[name],
+            tell=parts.tell,
+            examine=parts.examine,
+            examine_host=examine_host,
+        )
 
     def _nc(self, store: BridgedStore, drivers: Drivers) -> nc_role.Nc:
         assert self.plan is not None

@@ -175,6 +175,11 @@ def covers(certificate: Path, names: Iterable[str]) -> bool:
     return set(names) <= known and found.not_valid_after_utc > soon
 
 
+def end_of(certificate: Path) -> datetime:
+    """When it is good no longer. Raises ValueError."""
+    return x509.load_pem_x509_certificate(certificate.read_bytes()).not_valid_after_utc
+
+
 def _builder(
     subject: x509.Name, issuer: x509.Name, key: PrivateKey | PublicKey, days: int
 ) -> x509.CertificateBuilder:

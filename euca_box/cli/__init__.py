@@ -27,6 +27,7 @@ COMMANDS = {
     "usage": "usage",
     "leftovers": "leftovers",
     "logs": "logs",
+    "why": "why",
     "doctor": "doctor",
     "walrus": "walrus",
     "aws": "aws",

@@ -103,6 +103,12 @@ def ask_or_raise(
     return reply
 
 
+def answers(data: DataDir) -> bool:
+    """A socket that a killed process left refuses."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        return probe.connect_ex(str(data.admin_socket)) == 0
+
+
 def addresses(data: DataDir, role: str = "") -> list[str]:
     """Where the roles of the cloud are, as far as this host knows: `clc`, `cc@us-east-1a`, `nc@laptop`."""
     status = ask(data, "status")

@@ -6,6 +6,8 @@ Eucalyptus 1.6.2 had a service of its own for it beside each component ("GL": Ge
 from dataclasses import dataclass
 
 from euca_box.messages.base import Op
+from euca_box.model.findings import Finding
+from euca_box.model.stories import Story
 
 
 @dataclass(frozen=True)
@@ -78,3 +80,24 @@ class ResetSettings(Op[RoleSettings], role="service"):
     """As the configuration files say again."""
 
     names: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class TellStory(Op[Story], role="service", timeout=60):
+    """What the role knows of a thing, by its id: an instance, a volume, a request, a node, an address..."""
+
+    thing: str
+
+
+@dataclass(frozen=True)
+class Findings:
+    host: str
+    findings: tuple[Finding, ...]
+
+
+@dataclass(frozen=True)
+class Examine(Op[Findings], role="service", timeout=60):
+    """Look for what is wrong with the role; `process`: with its host, too. `fix`: put right what can be."""
+
+    process: bool = True
+    fix: bool = False

@@ -12,7 +12,9 @@ from euca_box.config import Config
 from euca_box.messages import service as messages
 from euca_box.messages.base import Call, Op
 from euca_box.model.errors import AccessDeniedByPolicy
-from euca_box.services import configuration, logs
+from euca_box.model.findings import Finding
+from euca_box.model.stories import Story
+from euca_box.services import configuration, examination, logs, stories
 from euca_box.services.configuration import Kept
 from euca_box.store.store import Store
 
@@ -28,6 +30,9 @@ class Service:
     role_itself: Any
     configured: Config
     started: Config
+    tell: Callable[[Any, str], Awaitable[Story]] | None = None  # what the role knows of a thing
+    examine: Callable[[Any], Awaitable[list[Finding]]] | None = None  # what is wrong with the role
+    examine_host: Callable[[bool], list[Finding]] | None = None  # and with its host; it blocks
     kept: dict[str, Kept] = field(default_factory=dict)
     now: Callable[[], float] = time.time
     waiting: set[str] = field(default_factory=set)  # settings that were reset, and are at the next start
@@ -60,4 +65,6 @@ OPERATIONS: dict[type[Op[Any]], Callable[..., Awaitable[Any]]] = {
     messages.GetSettings: configuration.get_settings,
     messages.ChangeSettings: configuration.change_settings,
     messages.ResetSettings: configuration.reset_settings,
+    messages.TellStory: stories.tell_story,
+    messages.Examine: examination.examine,
 }

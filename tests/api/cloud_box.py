@@ -43,6 +43,7 @@ from euca_box.kvm.vnc import VncError
 from euca_box.net.fake import FakeNetwork
 from euca_box.net.network import NetworkSettings
 from euca_box.network_plan import NetworkPlan
+from euca_box.roles.cc.role import Cc
 from euca_box.roles.clc.image_loop import flush_if_unused
 from euca_box.roles.clc.role import Clc
 from euca_box.roles.nc.role import Nc
@@ -114,13 +115,18 @@ class BoxWorkbench(HostWorkbench):
 
 
 class BoxApp(App):
-    """`walrus`, `clc` and `nc` are the roles themselves, for tests that look behind the doors."""
+    """`walrus`, `clc`, `cc` and `nc` are the roles themselves, for tests that look behind the doors."""
 
     fakes: Drivers
     engine: FakeEngine
     walrus: Walrus
     clc: Clc
+    cc: Cc
     nc: Nc
+
+    def _cc(self, *args: Any) -> Cc:
+        self.cc = super()._cc(*args)
+        return self.cc
 
     def _nc(self, *args: Any) -> Nc:
         self.nc = super()._nc(*args)

@@ -49,6 +49,8 @@ OPERATIONS: dict[str, type[Op[Any]]] = {
         service.GetSettings,
         service.ChangeSettings,
         service.ResetSettings,
+        service.TellStory,
+        service.Examine,
     )
 }
 

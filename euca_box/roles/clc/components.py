@@ -24,8 +24,11 @@ NOT_READY = "NOTREADY"
 
 
 async def describe_components(clc: "Clc", call: Call, op: messages.DescribeComponents) -> messages.Components:
-    rows = (_row(clc, host, c) for host in hosts.everyone(clc) for c in host.components)
-    return messages.Components(tuple(rows))
+    return messages.Components(tuple(component_rows(clc)))
+
+
+def component_rows(clc: "Clc") -> list[messages.ComponentRow]:
+    return [_row(clc, host, c) for host in hosts.everyone(clc) for c in host.components]
 
 
 def component_problems(clc: "Clc") -> list[str]:

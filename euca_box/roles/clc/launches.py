@@ -61,7 +61,7 @@ async def work_on(clc: "Clc", instance_id: str, step: Callable[["Clc", Instance]
 async def launch(clc: "Clc", record: Instance) -> None:
     """Have the cluster take the instance; give up at the deadline with a reason the user can read."""
     if clc.now() > record.deadline:
-        text = "the launch was given up: " + (await _waiting_for(clc, record))
+        text = "the launch was given up: " + (await waiting_for(clc, record))
         await _give_up(clc, record, server_error(text))
         return
     if record.placed:
@@ -207,7 +207,8 @@ async def _fresh_reports(clc: "Clc", instance_id: str) -> Reports | None:
     return reports
 
 
-async def _waiting_for(clc: "Clc", record: Instance) -> str:
+async def waiting_for(clc: "Clc", record: Instance) -> str:
+    """Of a pending instance, for people. Raises EucaError when the cluster does not answer."""
     if has_unmade_volumes(clc, record):
         return "its volumes were not made in time"
     if not record.placed:
