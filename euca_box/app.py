@@ -51,6 +51,7 @@ from euca_box.blockstore.chunks import Courier
 from euca_box.blockstore.daemon import PROGRAM
 from euca_box.blockstore.engine import BlockEngine
 from euca_box.blockstore.files import FileEngine
+from euca_box.blockstore.relay import Relay
 from euca_box.bridge import Bridge
 from euca_box.bus.bus import Bus
 from euca_box.bus.memory import MemoryTransport
@@ -516,8 +517,15 @@ class App:
             sleep_command=tuple(nc.sleep_command),
         )
         return nc_role.Nc(
-            node, store, self.bus, drivers.hypervisor, drivers.network, drivers.workbench, time.time
-        )
+            node, store, self.bus, drivers.hypervisor, drivers.network, drivers.workbench, time.time,
+            self._relay(),
+        )  # fmt: skip
+
+    def _relay(self) -> Relay | None:
+        """For volumes of other hosts."""
+        if shutil.which(PROGRAM) is None:
+            return None
+        return Relay(self.data.run_dir / "relay", usable_uid(self.config.sc.storage_uid))
 
     def _cc(self, store: BridgedStore) -> cc_role.Cc:
         assert self.plan is not None
@@ -548,6 +556,7 @@ class App:
         zone = sc_role.ScSettings(
             zone=self.config.cloud.zone,
             host=self.host,
+            address=self.hosts.address,
             max_volume_gib=sc.max_volume_gib,
             max_total_gib=sc.max_total_gib,
             reserved_disk_gib=sc.reserved_disk_gib,

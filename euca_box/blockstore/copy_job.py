@@ -5,8 +5,8 @@ from typing import Any
 
 import trio
 
-from euca_box.blockstore.daemon import NODE
 from euca_box.blockstore.engine import COPY_UNIT, EngineError
+from euca_box.blockstore.graph import NODE
 from euca_box.blockstore.qmp import Qmp, QmpError
 from euca_box.blockstore.secret_file import SECRET
 

@@ -5,29 +5,27 @@ never write to one volume: QEMU locks the file (qemu(1), file.locking).
 """
 
 import contextlib
-import json
 import os
 import signal
 import subprocess
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import trio
 
 from euca_box.blockstore.engine import Connection, EngineError, StaleGeneration, VolumeBusy
+from euca_box.blockstore.graph import NODE
 from euca_box.blockstore.qmp import NoDaemon, Qmp, open_qmp
-from euca_box.blockstore.secret_file import SECRET, secret_words
+from euca_box.blockstore.secret_file import secret_words
 
 START_SECONDS = 20.0
 END_SECONDS = 10.0
 LOOK_SECONDS = 0.01
-OPEN_SECONDS = 10  # for the source of a volume, which may come up after its daemon
-RECONNECT_SECONDS = 300  # of a source that went away; who reads what is not here waits for so long
-NODE, LAZY, SOURCE, PLAIN = "volume", "lazy", "source", "plain"
 PROGRAM = "qemu-storage-daemon"
+LOCAL, REMOTE = "g", "t"  # kinds of exports
 
 
 @dataclass(frozen=True)
@@ -44,42 +42,25 @@ class Owner:
             os.chown(path, self.uid, self.uid)
 
 
-@dataclass(frozen=True)
-class Files:
-    """Of a volume. While it is filled there is a `lazy` one, which says what has arrived in `raw`, and a
-    `source`, the socket of an NBD server that has the rest.
+class Graph(Protocol):
+    """The block graph of a daemon; what is exported is its node NODE."""
 
-    One that is enciphered has a `key`, and a `map` of what was ever written: what was not is zeros, and would
-    be noise deciphered."""
+    def words(self) -> list[str]:
+        """For the command line (qemu-storage-daemon(1))."""
 
-    raw: Path
-    lazy: Path
-    map: Path
-    key: Path
-    source: Path
-
-    @property
-    def is_lazy(self) -> bool:
-        return self.lazy.exists()
-
-    @property
-    def is_enciphered(self) -> bool:
-        return self.key.exists()
+    def key(self) -> bytes | None:
+        """What opens it. Raises EngineError."""
 
     @property
     def is_mapped(self) -> bool:
-        """Not all that must not be lost is in the raw file."""
-        return self.is_lazy or self.map.exists()
+        """Something that is not synced would be lost with the daemon."""
 
 
 class Daemon:
     """`folder` has its sockets: a short path."""
 
-    def __init__(
-        self, volume_id: str, files: Files, folder: Path, owner: Owner, key: Callable[[], bytes | None]
-    ) -> None:
-        self._volume_id, self._files, self._folder, self._owner = volume_id, files, folder, owner
-        self._key = key
+    def __init__(self, volume_id: str, graph: Graph, folder: Path, owner: Owner) -> None:
+        self._volume_id, self._graph, self._folder, self._owner = volume_id, graph, folder, owner
 
     @property
     def nbd_socket(self) -> Path:
@@ -110,12 +91,12 @@ class Daemon:
             (self._folder / name).unlink(missing_ok=True)
         await self._start()
 
-    async def end(self) -> None:
-        """Stop it, whoever uses it. One that does not run is fine."""
-        with contextlib.suppress(EngineError):
+    async def end(self, patience_seconds: float = END_SECONDS) -> None:
+        """Stop it, whoever uses it; by force when it has not ended by then. One that does not run is fine."""
+        with trio.move_on_after(patience_seconds), contextlib.suppress(EngineError):
             async with self.talk() as qmp:
                 await qmp.ask("quit")
-        await self._end_hanging()
+        await self._end_hanging(patience_seconds)
         for name in ("qmp.sock", "nbd.sock", "pid"):
             (self._folder / name).unlink(missing_ok=True)
         with contextlib.suppress(OSError):
@@ -130,10 +111,7 @@ class Daemon:
         """As BlockEngine.export, once the daemon runs."""
         name = f"{self._volume_id}.g{generation}"
         async with self.talk() as qmp:
-            there = await _generation(qmp)
-            if there is not None and there > generation:
-                raise StaleGeneration(f"{self._volume_id} is held by a newer attachment")
-            if there != generation:
+            if not await self._is_exported(qmp, LOCAL, generation):
                 await _cut_off(qmp)
                 self.nbd_socket.unlink(missing_ok=True)
                 address = {"type": "unix", "data": {"path": str(self.nbd_socket)}}
@@ -141,13 +119,33 @@ class Daemon:
                 # Closed to all but the daemon's user (umask) until it is given to the guest's.
                 os.chown(self.nbd_socket, *(2 * (os.geteuid() if uid is None else uid,)))
                 self.nbd_socket.chmod(0o600)
-                await qmp.ask(
-                    "block-export-add",
-                    type="nbd", id=f"g{generation}", node_name=NODE, name=name, writable=True,
-                    # Of a killed daemon, what the map knew in memory only would be lost.
-                    writethrough=self._files.is_mapped,
-                )  # fmt: skip
+                await self._add(qmp, f"{LOCAL}{generation}", name)
         return Connection(self.nbd_socket, name)
+
+    async def export_otherwise(
+        self, generation: int, name: str, listen: Callable[[Qmp, int | None], Awaitable[None]]
+    ) -> None:
+        """As `export`, at what listen(qmp, pid) has the daemon listen at."""
+        async with self.talk() as qmp:
+            if not await self._is_exported(qmp, REMOTE, generation):
+                await _cut_off(qmp)
+                await listen(qmp, self._pid())
+                await self._add(qmp, f"{REMOTE}{generation}", name)
+
+    async def _is_exported(self, qmp: Qmp, kind: str, generation: int) -> bool:
+        """Raises StaleGeneration."""
+        there = await _export(qmp)
+        if there is not None and int(there[1:]) > generation:
+            raise StaleGeneration(f"{self._volume_id} is held by a newer attachment")
+        return there == f"{kind}{generation}"
+
+    async def _add(self, qmp: Qmp, export_id: str, name: str) -> None:
+        await qmp.ask(
+            "block-export-add",
+            type="nbd", id=export_id, node_name=NODE, name=name, writable=True,
+            # Of a killed daemon, what the map knew in memory only would be lost.
+            writethrough=self._graph.is_mapped,
+        )  # fmt: skip
 
     async def grow(self, size_bytes: int) -> None:
         """QEMU 7.2 resizes nothing that it exports: the holder is cut off, and connects again when it can."""
@@ -164,7 +162,7 @@ class Daemon:
             return not await qmp.ask("query-jobs")
 
     async def _start(self) -> None:
-        if (key := self._key()) is None:
+        if (key := self._graph.key()) is None:
             return await self._run([], ())
         with secret_words(key) as (words, handle):
             return await self._run(words, (handle,))
@@ -174,7 +172,7 @@ class Daemon:
             PROGRAM, "--daemonize", "--pidfile", str(self._folder / "pid"),
             "--chardev", f"socket,id=q,path={self._folder / 'qmp.sock'},server=on,wait=off",
             "--monitor", "chardev=q",
-            *secret, *nodes(self._files),
+            *secret, *self._graph.words(),
         ]  # fmt: skip
         with trio.move_on_after(START_SECONDS):
             done = await trio.run_process(
@@ -187,18 +185,18 @@ class Daemon:
             return
         raise EngineError(f"the storage daemon of {self._volume_id} did not start in time")
 
-    async def _end_hanging(self) -> None:
+    async def _end_hanging(self, patience_seconds: float = END_SECONDS) -> None:
         """Wait until its process is gone; kill it when it does not go. Its lock goes with it."""
-        if (pid := self._pid()) is None or await self._is_gone(pid):
+        if (pid := self._pid()) is None or await self._is_gone(pid, patience_seconds):
             return
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
         if not await self._is_gone(pid):
             raise EngineError(f"the storage daemon of {self._volume_id} does not end")
 
-    async def _is_gone(self, pid: int) -> bool:
+    async def _is_gone(self, pid: int, seconds: float = END_SECONDS) -> bool:
         """Waits for it; nobody tells the end of a process that is not our child."""
-        with trio.move_on_after(END_SECONDS):
+        with trio.move_on_after(seconds):
             while self._pid() == pid:  # noqa: ASYNC110
                 await trio.sleep(LOOK_SECONDS)
             return True
@@ -217,8 +215,14 @@ class Daemon:
 
 
 async def _generation(qmp: Qmp) -> int | None:
+    there = await _export(qmp)
+    return None if there is None else int(there[1:])
+
+
+async def _export(qmp: Qmp) -> str | None:
+    """The id of what is exported: its kind, and its generation."""
     exports = [e for e in await qmp.ask("query-block-exports") if not e["shutting-down"]]
-    return int(exports[0]["id"].removeprefix("g")) if exports else None
+    return str(exports[0]["id"]) if exports else None
 
 
 async def _cut_off(qmp: Qmp) -> None:
@@ -233,45 +237,3 @@ async def _cut_off(qmp: Qmp) -> None:
         raise EngineError("an export does not end")
     with contextlib.suppress(EngineError):  # there was no server
         await qmp.ask("nbd-server-stop")
-
-
-def takes_direct(file: Path) -> bool:
-    try:
-        os.close(os.open(file, os.O_RDONLY | os.O_DIRECT | os.O_CLOEXEC))
-    except OSError:
-        return False
-    return True
-
-
-def nodes(files: Files) -> list[str]:
-    """The block graph of a volume: raw, or what is here of it above its source. Options as JSON (qemu(1))."""
-    raw = {"driver": "file", "node-name": "file", "filename": str(files.raw), "discard": "unmap"}
-    graph: list[dict[str, Any]] = [raw | _cache(files.raw)]
-    if files.is_enciphered:
-        graph.append({"driver": "luks", "node-name": PLAIN, "file": "file", "key-secret": SECRET})
-    if files.is_lazy:
-        server = {"type": "unix", "path": str(files.source)}
-        graph += [
-            {
-                "driver": "nbd", "node-name": "source", "server": server, "export": SOURCE, "read-only": True,
-                "open-timeout": OPEN_SECONDS, "reconnect-delay": RECONNECT_SECONDS,
-            }
-        ]  # fmt: skip
-    if files.is_mapped:
-        place = files.lazy if files.is_lazy else files.map
-        graph.append(
-            {
-                # `data-file`: clusters lie in the raw file where they belong, so that it is whole in the end.
-                "driver": "qcow2", "node-name": LAZY, "data-file": PLAIN if files.is_enciphered else "file",
-                "backing": "source" if files.is_lazy else None,
-                "file": {"driver": "file", "filename": str(place)} | _cache(place),
-            }
-        )  # fmt: skip
-    top = LAZY if files.is_mapped else "file"
-    graph.append({"driver": "raw", "node-name": NODE, "file": top, "discard": "unmap"})
-    return [word for node in graph for word in ("--blockdev", json.dumps(node))]
-
-
-def _cache(file: Path) -> dict[str, Any]:
-    """Past the host's cache, where the file system can do that (not tmpfs)."""
-    return {"cache": {"direct": True}, "aio": "native"} if takes_direct(file) else {}

@@ -56,6 +56,17 @@ class Connection:
 
 
 @dataclass(frozen=True, slots=True)
+class RemoteConnection:
+    """Where a storage daemon of another host finds the volume, by mutual TLS; certificates in PEM."""
+
+    address: str
+    port: int
+    export: str
+    authority: str
+    certificate: str
+
+
+@dataclass(frozen=True, slots=True)
 class Extent:
     """Bytes of a copy that are alike. `same`: not changed since the copy that this one builds on."""
 
@@ -145,6 +156,14 @@ class BlockEngine(Protocol):
 
         Repeating it is fine, and brings back an export whose server has died. An older holder is cut off
         before this returns. Raises NoSuchVolume, StaleGeneration.
+        """
+
+    async def export_remotely(
+        self, volume_id: str, generation: int, address: str, request: str
+    ) -> RemoteConnection:
+        """As `export`, for another host, which shows the key of this request for a certificate (PEM).
+
+        `address`: of ours, at which that host finds it.
         """
 
     async def unexport(self, volume_id: str) -> None:

@@ -19,6 +19,7 @@ from euca_box.blockstore.engine import (
     FillProgress,
     NoSpace,
     NoSuchVolume,
+    RemoteConnection,
     Source,
     StaleGeneration,
     VolumeBusy,
@@ -129,6 +130,12 @@ class FakeEngine:
             raise StaleGeneration(f"{volume_id} is held by a newer attachment")
         volume.generation = generation
         return Connection(Path("/nowhere") / volume_id, f"{volume_id}.g{generation}")
+
+    async def export_remotely(
+        self, volume_id: str, generation: int, address: str, request: str
+    ) -> RemoteConnection:
+        found = await self.export(volume_id, generation, None)
+        return RemoteConnection(address, 10900, found.export, f"for {generation}", request)
 
     async def unexport(self, volume_id: str) -> None:
         await self._enter()

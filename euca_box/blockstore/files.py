@@ -10,17 +10,19 @@ import errno
 import os
 import shutil
 from collections import defaultdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import trio
 
+from euca_box.auth.export_certificates import AUTHORITY
 from euca_box.auth.secrets import Sealer, SealError
-from euca_box.blockstore import lazy_file, nbd_server
+from euca_box.blockstore import lazy_file, nbd_server, remote_export
 from euca_box.blockstore.chunks import write_private
 from euca_box.blockstore.copy_file import create_copy, create_enciphered, open_copy, open_enciphered
 from euca_box.blockstore.copy_job import bitmaps_of, cancel, dismiss, forget_others, job_of, make_within, take
-from euca_box.blockstore.daemon import Daemon, Files, Owner, takes_direct
+from euca_box.blockstore.daemon import Daemon, Owner
 from euca_box.blockstore.engine import (
     Connection,
     Copy,
@@ -29,9 +31,11 @@ from euca_box.blockstore.engine import (
     FillProgress,
     NoSpace,
     NoSuchVolume,
+    RemoteConnection,
     Source,
     VolumeBusy,
 )
+from euca_box.blockstore.graph import Files, VolumeGraph, takes_direct
 from euca_box.blockstore.lazy_file import create_map, sync
 from euca_box.blockstore.luks_header import HEADER_BYTES, new_header
 from euca_box.blockstore.qmp import NoDaemon, Qmp
@@ -47,11 +51,12 @@ class FileEngine:
     ) -> None:
         """`sealer`: for the keys of enciphered volumes, which lie beside them."""
         self._volumes, self._copies = folder / "volumes", folder / "copies"
+        self._tls = folder / "tls"
         self._run = run_folder
         self._owner = Owner(uid)
         self._sealer = sealer
         self._locks: defaultdict[str, trio.Lock] = defaultdict(trio.Lock)
-        for path in (folder, self._volumes, self._copies, run_folder):
+        for path in (folder, self._volumes, self._copies, self._tls, run_folder):
             path.mkdir(parents=True, exist_ok=True, mode=0o711)
             path.chmod(0o711)
 
@@ -117,6 +122,7 @@ class FileEngine:
         async with self._locks[volume_id]:
             await self._daemon(volume_id).end()
             files = self._files(volume_id)
+            await trio.to_thread.run_sync(partial(shutil.rmtree, self._tls / volume_id, ignore_errors=True))
             for path in (files.key, files.lazy, files.map):  # without its key it is noise
                 path.unlink(missing_ok=True)
             await trio.to_thread.run_sync(lambda: files.raw.unlink(missing_ok=True))
@@ -144,6 +150,24 @@ class FileEngine:
             daemon = self._daemon(volume_id)
             await daemon.ensure()
             return await daemon.export(generation, uid)
+
+    async def export_remotely(
+        self, volume_id: str, generation: int, address: str, request: str
+    ) -> RemoteConnection:
+        async with self._locks[volume_id]:
+            self._found(volume_id)
+            daemon, folder = self._daemon(volume_id), self._tls / volume_id
+            await daemon.ensure()
+            name, key = f"{volume_id}.g{generation}", request.encode()
+            before = _read(folder / AUTHORITY)
+            found = await trio.to_thread.run_sync(
+                remote_export.admit, folder, self._owner, name, address, key
+            )
+            if found.authority != before and await daemon.exported_generation() == generation:
+                await daemon.unexport()  # whom it let in so far it lets in no more
+            listen = partial(remote_export.listen, folder=folder, connection=found)
+            await daemon.export_otherwise(generation, name, lambda qmp, pid: listen(qmp, pid=pid))
+            return found
 
     async def unexport(self, volume_id: str) -> None:
         async with self._locks[volume_id]:
@@ -231,7 +255,8 @@ class FileEngine:
 
     def _daemon(self, volume_id: str) -> Daemon:
         files = self._files(volume_id)
-        return Daemon(volume_id, files, self._run / volume_id, self._owner, lambda: self._key(files.key))
+        graph = VolumeGraph(files, lambda: self._key(files.key))
+        return Daemon(volume_id, graph, self._run / volume_id, self._owner)
 
     def _files(self, volume_id: str) -> Files:
         raw = self._file(volume_id)
@@ -318,6 +343,13 @@ def _lengthen(path: Path, size_bytes: int) -> None:
     with path.open("r+b") as file:
         file.truncate(size_bytes)
         os.fsync(file.fileno())
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text()
+    except FileNotFoundError:
+        return ""
 
 
 def _translated(error: OSError) -> EngineError:

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from euca_box.blockstore.copy_file import extents_of, make_qcow2, reserve
-from euca_box.blockstore.daemon import LAZY, Files, Owner
+from euca_box.blockstore.daemon import Owner
 from euca_box.blockstore.engine import COPY_UNIT, FillProgress
+from euca_box.blockstore.graph import LAZY, Files
 from euca_box.blockstore.qmp import Qmp
 
 JOB = "fill"

@@ -115,18 +115,24 @@ class ScDescribeVolumes(Op[StoredVolumes], role="sc", timeout=20):
 
 @dataclass(frozen=True)
 class VolumeConnection:
-    """An NBD export by its name behind a unix socket of this host."""
+    """An NBD export by its name: behind a unix socket of this host, or at an address of another one, by TLS
+    with this authority and this certificate of the key that was shown (PEM)."""
 
     socket: str
     export: str
+    address: str = ""
+    port: int = 0
+    authority: str = ""
+    certificate: str = ""
 
 
 @dataclass(frozen=True)
 class ScExportVolume(Op[VolumeConnection], role="sc", timeout=40):
-    """Export it to the attachment of this generation, for a QEMU of this user on this host.
+    """Export it to the attachment of this generation, for a QEMU of this user on this host, or for the
+    storage daemon of another host, which has the key of `request` (RFC 2986, PEM).
 
     Twice is harmless. An older holder is cut off first. IncorrectState when a newer one has it,
-    InvalidVolumeNotFound, UnsupportedOperation for another host than the storage controller's.
+    InvalidVolumeNotFound, UnsupportedOperation for another host when the storage controller has no address.
     """
 
     volume_id: str
@@ -134,6 +140,7 @@ class ScExportVolume(Op[VolumeConnection], role="sc", timeout=40):
     uid: int | None = None
     host: str = ""  # empty: the storage controller's
     ticket: str = field(default="", repr=False)
+    request: str = ""
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from euca_box.auth.keyring import Keyring
 from euca_box.auth.notary import Notary
 from euca_box.auth.secrets import Sealer
 from euca_box.blockstore.chunks import DamagedChunk, TransferError
-from euca_box.blockstore.engine import Connection
+from euca_box.blockstore.engine import Connection, EngineError
 from euca_box.blockstore.fake import FakeEngine
 from euca_box.bus.bus import Bus, Desk
 from euca_box.bus.memory import MemoryTransport
@@ -232,6 +232,38 @@ WALRUS = walrus_role.OPERATIONS | {
 }
 
 
+class FakeRelay:
+    """Passes on at once; remembers for which attachments."""
+
+    def __init__(self):
+        self.connected, self.sizes, self.broken = {}, {}, ""
+
+    async def request(self, volume_id):
+        await trio.lowlevel.checkpoint()
+        return f"request of {volume_id}"
+
+    async def connect(self, volume_id, generation, to, uid):
+        await trio.lowlevel.checkpoint()
+        if self.broken:
+            reason, self.broken = self.broken, ""
+            raise EngineError(reason)
+        assert to.certificate == f"request of {volume_id}"
+        self.connected[volume_id] = generation
+        return Connection(Path("/nowhere") / volume_id, to.export)
+
+    async def renew(self, volume_id, size_gib):
+        await trio.lowlevel.checkpoint()
+        self.sizes[volume_id] = size_gib
+
+    async def disconnect(self, volume_id):
+        await trio.lowlevel.checkpoint()
+        self.connected.pop(volume_id, None)
+
+    async def keep(self):
+        await trio.lowlevel.checkpoint()
+        return []
+
+
 @dataclass
 class SimHost:
     """A host with a node controller: what outlives its process, and whether it runs."""
@@ -241,6 +273,7 @@ class SimHost:
     network: FakeNetwork
     hypervisor: FakeHypervisor = field(default_factory=lambda: FakeHypervisor(boot_seconds=2.0))
     workbench: FakeWorkbench = field(default_factory=FakeWorkbench)
+    relay: FakeRelay = field(default_factory=FakeRelay)
     store: SyncStore = field(default_factory=lambda: SyncStore(nc_role.MIGRATIONS))
     settings: dict = field(default_factory=dict)  # more of NcSettings
     nc: nc_role.Nc | None = None
@@ -277,12 +310,14 @@ class Cloud:
         hosts: tuple[str, ...] = ("n1",),
         link=lambda transport, host: transport,
         subnet: str = "",
+        sc_host: str = "",
         **cc,
     ) -> None:
         """`cc`: more settings of the cluster controller. `link`: what the roles of a host ask through; all
         but the nodes are on the host `front`."""
         self.link = link
         self.mode, self.cc_settings = mode, cc
+        self.sc_host = sc_host
         self.subnet = IPv4Network(subnet or ("172.31.0.0/28" if mode == "EDGE" else "172.31.0.0/26"))
         self.random = random.Random(seed)
         self.folder = folder
@@ -355,7 +390,7 @@ class Cloud:
             self.stores["cc"], bus, self.now, self.power,
         )  # fmt: skip
         self.sc = SimSc(
-            sc_role.ScSettings(zone="z1", max_volume_gib=100),
+            sc_role.ScSettings("z1", self.sc_host, "10.0.0.1" if self.sc_host else "", max_volume_gib=100),
             self.stores["sc"], bus, self.engine, self.vault, self.folder, self.now,
             Sealer(b"s" * 32),
         )  # fmt: skip
@@ -379,7 +414,7 @@ class Cloud:
         )
         bus = Bus(self.link(self.transport, name))
         host.nc = nc_role.Nc(
-            settings, host.store, bus, host.hypervisor, host.network, host.workbench, self.now
+            settings, host.store, bus, host.hypervisor, host.network, host.workbench, self.now, host.relay
         )
         self.nc = next(iter(self.hosts.values())).nc
         host.scope, host.stopped = trio.CancelScope(), trio.Event()

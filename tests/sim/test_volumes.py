@@ -374,3 +374,59 @@ async def test_a_node_of_another_host_is_told_that_it_gets_no_volume(tmp_path, a
         with pytest.raises(UnsupportedOperation, match="on n2 only"):
             await c.bus.ask("sc@z1", ScExportVolume(volume_id, 1, host="n1"), system_call("t"))
         assert await c.engine.exported() == {}
+
+
+async def test_a_volume_of_another_host_goes_through_the_relay_of_the_node(tmp_path, autojump_clock):
+    async with cloud(tmp_path, sc_host="n2") as c:
+        relay = c.hosts["n1"].relay
+        volume_id = await c.create_volume()
+        [instance_id] = await c.run_instances()
+        await c.until(instance_id, "running")
+        relay.broken = "the network is cut"
+        await c.ask(ec2.AttachVolume(volume_id, instance_id, "/dev/sdf"))
+        await c.until_volume(volume_id, "attached")
+        assert relay.connected == {volume_id: 1}
+        c.engine.write(c.connection(instance_id, volume_id), 0, b"far")
+        c.engine.crash(volume_id)
+        await trio.sleep(5)
+        assert c.engine.read(c.connection(instance_id, volume_id), 0, 3) == b"far"
+        await c.ask(ec2.ModifyVolume(volume_id, 2))
+        await trio.sleep(20)
+        assert relay.sizes[volume_id] == 2
+        await c.restart()
+        await c.ask(ec2.DetachVolume(volume_id))
+        await c.until_volume(volume_id, "available")
+        assert relay.connected == {}
+        assert await c.engine.exported() == {}
+        await c.ask(ec2.AttachVolume(volume_id, instance_id, "/dev/sdf"))
+        await c.until_volume(volume_id, "attached")
+        assert relay.connected == {volume_id: 2}
+        await c.ask(instances.TerminateInstances((instance_id,)))
+        await c.until(instance_id, "terminated")
+        await c.until_volume(volume_id, "available")
+        assert relay.connected == {}
+
+
+@pytest.mark.parametrize(
+    "step", ["nc.attach.after-relay", "sc.export.after-commit", "sc.export.after-engine"]
+)
+async def test_a_kill_while_a_volume_of_another_host_comes_ends_with_one_holder(
+    tmp_path, autojump_clock, step
+):
+    def kill():
+        failpoints.disarm_all()
+        raise Killed
+
+    async with cloud(tmp_path, sc_host="n2") as c:
+        volume_id = await c.create_volume()
+        [instance_id] = await c.run_instances()
+        await c.until(instance_id, "running")
+        failpoints.arm(step, kill)
+        with contextlib.suppress(EucaError, Killed):
+            await c.ask(ec2.AttachVolume(volume_id, instance_id, "/dev/sdf"))
+        with trio.move_on_after(60):
+            await c._stopped.wait()
+        await c.restart()
+        await c.until_volume(volume_id, "attached")
+        c.engine.write(c.connection(instance_id, volume_id), 0, b"x")
+        assert await c.engine.exported() == {volume_id: 1}

@@ -179,6 +179,7 @@ LOOPS: dict[str, Callable[["Nc"], Awaitable[None]]] = {
     "watch domains": watch_domains,
     "sweep": sweep,
     "guard network": guard_network,
+    "keep relays": volumes.keep_relays,
     "look after guests": health.look_after,
     "measure": usage.measure,
 }

@@ -12,6 +12,7 @@ from weakref import WeakValueDictionary
 
 import trio
 
+from euca_box.blockstore.relay import Relay
 from euca_box.bus.bus import Bus, Desk, Operations
 from euca_box.bus.memory import MemoryTransport
 from euca_box.bus.results import StoredResults
@@ -109,7 +110,9 @@ class Nc:
         network: Network,
         workbench: Workbench,
         now: Callable[[], float],
+        relay: Relay | None = None,
     ) -> None:
+        """`relay`: for volumes of other hosts."""
         self.settings = settings
         self.store = store
         self.bus = bus
@@ -117,6 +120,7 @@ class Nc:
         self.network = network
         self.workbench = workbench
         self.now = now
+        self.relay = relay
         self.results = StoredResults(store, now)
         self.cache = ImageCache(
             settings.folder / "cache",

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from euca_box.blockstore.engine import EngineError, RemoteConnection
 from euca_box.kvm.hypervisor import Disk, KvmError
 from euca_box.messages.base import system_call
 from euca_box.messages.instance_spec import InstanceSpec
-from euca_box.messages.sc import ScExportVolume, ScUnexportVolume
+from euca_box.messages.sc import ScExportVolume, ScUnexportVolume, VolumeConnection
 from euca_box.model.ec2_errors import IncorrectInstanceState
-from euca_box.model.errors import EucaError, ServerFault
+from euca_box.model.errors import EucaError, ServerFault, Unavailable
 from euca_box.model.volumes import VolumeReport, VolumeWish
 from euca_box.observe.failpoints import fp
 
@@ -29,6 +30,7 @@ ROOT_TARGET = "vda"  # the firmware boots it, kernels are told to mount it
 BUSY_SECONDS = 15.0  # a guest that has not let go of a volume by then is busy with it
 ASK_AGAIN_SECONDS = 5.0
 RETRY_SECONDS = 2.0
+RELAY_SECONDS = 1.0
 TARGETS = tuple(f"vd{first}{letter}" for first in ("", "a") for letter in string.ascii_lowercase)[1:]
 LONGEST_SERIAL = 20  # characters, VIRTIO_BLK_ID_BYTES
 NOT_LET_GO = "the guest does not let go of it"
@@ -150,8 +152,10 @@ async def _grow(nc: "Nc", instance_id: str, wish: VolumeWish, serial: str) -> bo
     if any(h == wish and h.size_gib >= wish.size_gib for h in held):
         return True
     try:
+        if nc.relay is not None:
+            await nc.relay.renew(wish.volume_id, wish.size_gib)
         await nc.hypervisor.resize_disk(instance_id, serial, wish.size_gib << 30)
-    except KvmError as error:
+    except (KvmError, EngineError) as error:
         log.info("%s does not see yet that %s has grown: %s", instance_id, wish.volume_id, error)
         return False
     fp("nc.grow.after-resize")
@@ -212,14 +216,44 @@ async def _exported(nc: "Nc", instance_id: str, wish: VolumeWish, taken: set[str
         await nc.mark(instance_id, held=(*others, wish))
         fp("nc.attach.after-commit")
     uid = resident.uid if resident.uid is not None else nc.workbench.qemu_user()
-    op = ScExportVolume(wish.volume_id, wish.number, uid, nc.settings.host, wish.ticket)
+    request = await nc.relay.request(wish.volume_id) if nc.relay is not None else ""
+    op = ScExportVolume(wish.volume_id, wish.number, uid, nc.settings.host, wish.ticket, request)
     found = await nc.bus.ask(nc.sc_of(resident.spec), op, system_call(f"attach-{wish.volume_id}"))
+    if found.address:
+        found = await _relayed(nc, wish, found, uid)
+        fp("nc.attach.after-relay")
     is_first = is_root(resident.spec, wish)
     target = ROOT_TARGET if is_first else next(name for name in TARGETS if name not in taken)
     return Disk(Path(found.socket), "raw", target, serial_of(wish.volume_id), export=found.export)
 
 
+async def _relayed(nc: "Nc", wish: VolumeWish, found: VolumeConnection, uid: int | None) -> VolumeConnection:
+    """By a storage daemon here. Raises Unavailable."""
+    if nc.relay is None:
+        raise Unavailable(f"{wish.volume_id} is on another host, and there is no storage daemon here.")
+    there = RemoteConnection(found.address, found.port, found.export, found.authority, found.certificate)
+    try:
+        here = await nc.relay.connect(wish.volume_id, wish.number, there, uid)
+    except EngineError as error:
+        raise Unavailable(f"{wish.volume_id} is out of reach: {error}") from error
+    return VolumeConnection(str(here.socket), here.export)
+
+
+async def keep_relays(nc: "Nc") -> None:
+    """Storage daemons between guests here and volumes elsewhere: what died comes back."""
+    while True:
+        if nc.relay is not None:
+            for sentence in await nc.relay.keep():
+                log.warning("%s", sentence)
+        await trio.sleep(RELAY_SECONDS)
+
+
 async def _give_back(nc: "Nc", resident: "Resident", held: VolumeWish) -> None:
+    if nc.relay is not None:
+        try:
+            await nc.relay.disconnect(held.volume_id)
+        except (EngineError, OSError) as error:
+            raise Unavailable(f"{held.volume_id} is not let go of: {error}") from error
     op = ScUnexportVolume(held.volume_id, held.number, ticket=held.ticket)
     await nc.bus.ask(nc.sc_of(resident.spec), op, system_call(f"detach-{held.volume_id}"))
 

@@ -12,12 +12,14 @@ from euca_box.observe.failpoints import fp
 
 if TYPE_CHECKING:
     from euca_box.roles.sc.role import Sc
+    from euca_box.roles.sc.volumes import Kept
 
 log = logging.getLogger(__name__)
 
 
 async def export_volume(sc: "Sc", call: Call, op: messages.ScExportVolume) -> messages.VolumeConnection:
-    if op.host and sc.settings.host and op.host != sc.settings.host:
+    is_remote = bool(op.host and sc.settings.host and op.host != sc.settings.host)
+    if is_remote and not (sc.settings.address and op.request):
         raise UnsupportedOperation(f"Volumes are attached on {sc.settings.host} only, not on {op.host[:64]}.")
     async with sc.lock(op.volume_id):
         kept = sc.volumes.get(op.volume_id)
@@ -27,18 +29,34 @@ async def export_volume(sc: "Sc", call: Call, op: messages.ScExportVolume) -> me
             raise IncorrectState(f"{op.volume_id} is not ready: {kept.reason or kept.state}")
         if op.generation < kept.generation:
             raise IncorrectState(f"{op.volume_id} is held by a newer attachment.")
-        await sc.mark(op.volume_id, exported=True, generation=op.generation, uid=op.uid)
+        request = op.request if is_remote else ""
+        kept = await sc.mark(
+            op.volume_id, exported=True, generation=op.generation, uid=op.uid, remote_request=request
+        )
         fp("sc.export.after-commit")
         try:
             await sc.engine.grow(op.volume_id, kept.size_bytes)  # a crash may have left it too short
-            found = await sc.engine.export(op.volume_id, op.generation, op.uid)
+            found = await bring_up(sc, kept)
         except StaleGeneration as error:
             raise IncorrectState(f"{error}.") from error
         except EngineError as error:
             log.warning("%s is not exported: %s", op.volume_id, error)
             raise Unavailable(f"The storage controller cannot export {op.volume_id} now.") from error
         fp("sc.export.after-engine")
+        return found
+
+
+async def bring_up(sc: "Sc", kept: "Kept") -> messages.VolumeConnection:
+    """The export as the row says. Raises EngineError."""
+    if not kept.remote_request:
+        found = await sc.engine.export(kept.volume_id, kept.generation, kept.uid)
         return messages.VolumeConnection(str(found.socket), found.export)
+    there = await sc.engine.export_remotely(
+        kept.volume_id, kept.generation, sc.settings.address, kept.remote_request
+    )
+    return messages.VolumeConnection(
+        "", there.export, there.address, there.port, there.authority, there.certificate
+    )
 
 
 async def unexport_volume(sc: "Sc", call: Call, op: messages.ScUnexportVolume) -> Done:
@@ -73,7 +91,7 @@ async def _settle_one(sc: "Sc", volume_id: str) -> None:
         return
     try:
         if kept.exported:
-            await sc.engine.export(volume_id, kept.generation, kept.uid)
+            await bring_up(sc, kept)
             log.warning("%s is exported again to its attachment %d", volume_id, kept.generation)
         else:
             await sc.engine.unexport(volume_id)

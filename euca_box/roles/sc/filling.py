@@ -19,7 +19,7 @@ from euca_box.messages.snapshots import DeleteSnapshot, ForkSnapshot, GetSnapsho
 from euca_box.model.ec2_errors import InsufficientVolumeCapacity
 from euca_box.model.snapshot_manifests import ManifestError, SnapshotManifest, decoded
 from euca_box.observe.failpoints import fp
-from euca_box.roles.sc import keys
+from euca_box.roles.sc import exports, keys
 from euca_box.roles.sc.chunk_source import ChunkSource
 
 if TYPE_CHECKING:
@@ -134,7 +134,7 @@ async def _finish(sc: "Sc", volume_id: str) -> bool:
         fp("sc.fill.after-engine")
         kept = await sc.mark(volume_id, filling=False)
         if kept.exported:
-            await sc.engine.export(volume_id, kept.generation, kept.uid)
+            await exports.bring_up(sc, kept)
     log.info("%s is filled", volume_id)
     return True
 

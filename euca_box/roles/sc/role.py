@@ -38,6 +38,7 @@ THREADS = 16  # chunks that are read, packed, sent or fetched at once
 class ScSettings:
     zone: str
     host: str = ""
+    address: str = ""  # at which other hosts find volumes
     max_volume_gib: int = 1024
     max_total_gib: int = 0
     reserved_disk_gib: int = 2

@@ -15,7 +15,7 @@ from euca_box.model.ec2_errors import InsufficientVolumeCapacity, InvalidVolumeN
 from euca_box.model.errors import EucaError, IncorrectState, InvalidParameterValue, Unavailable
 from euca_box.model.snapshot_manifests import ManifestError
 from euca_box.observe.failpoints import fp
-from euca_box.roles.sc import filling, keys
+from euca_box.roles.sc import exports, filling, keys
 from euca_box.store.store import Statement
 
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ class Kept:
     exported: bool = False
     generation: int = 0
     uid: int | None = None
+    remote_request: str = ""  # of its holder on another host, for a certificate
     last_snapshot: str = ""  # the newest one that Walrus has, on which the next one builds
     last_manifest: str = ""  # and the SHA-256 of its manifest
     filling: bool = False  # there, but not all of its bytes
@@ -131,7 +132,7 @@ async def grow_volume(sc: "Sc", call: Call, op: messages.ScGrowVolume) -> messag
             await sc.engine.grow(op.volume_id, kept.size_bytes)
             fp("sc.grow.after-engine")
             if kept.exported:
-                await sc.engine.export(op.volume_id, kept.generation, kept.uid)
+                await exports.bring_up(sc, kept)
         except EngineError as error:
             log.warning("%s does not grow: %s", op.volume_id, error)
             raise Unavailable(f"The storage controller cannot grow {op.volume_id} now.") from error
