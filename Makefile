@@ -4,7 +4,7 @@ VENV := $(or $(EUCA_BOX_VENV),.venv)
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: setup run test check soak bench format lock clean
+.PHONY: setup run demo-cluster test check soak bench format lock clean
 
 setup:
 	@scripts/bootstrap run
@@ -13,9 +13,14 @@ run:
 	@scripts/bootstrap run
 	@exec $(BIN)/euca-box run --roles all $(ARGS)
 
+# A cloud of three hosts, as network namespaces of this machine.
+demo-cluster:
+	@scripts/bootstrap test
+	@exec $(BIN)/python -m tests.cluster.demo
+
 # What needs no server first, then real HTTP and clients, real networks, real guests.
 test: check
-	$(BIN)/pytest -q tests/contract tests/api tests/roles tests/clients tests/fuzz tests/durability tests/browser tests/hosts tests/kvm
+	$(BIN)/pytest -q tests/contract tests/api tests/roles tests/clients tests/fuzz tests/durability tests/browser tests/hosts tests/kvm tests/cluster
 
 check:
 	@scripts/bootstrap test
