@@ -399,9 +399,7 @@ class App:
             if with_clc
             else None,
             iam=IamQuery(self.ask, self.keyring, _now) if with_clc else None,
-            configuration=ConfigurationQuery(
-                self.ask, self.keyring, _now, lambda: self.status()["roles"], self.host, self._addresses
-            )
+            configuration=ConfigurationQuery(self.ask, self.keyring, _now, self._addresses)
             if with_clc
             else None,
             s3=s3,

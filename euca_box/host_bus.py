@@ -156,16 +156,14 @@ class HostBus:
 
     # As others know it
 
-    def own_host(self, api_port: int) -> Host | None:
-        """For the cloud controller; None where no other host could reach this one."""
-        if not self.url:
-            return None
+    def own_host(self, api_port: int) -> Host:
+        """For the cloud controller; at no address where no other host could reach it."""
         zone = self.config.cloud.zone
         return Host(
             host_id=self.key.host_id,
             public_key=self.key.public,
             name=self.name,
-            host=self.address,
+            host=self.address if self.listeners else "",
             port=self.port,
             zone=zone,
             components=tuple(Component(address_of(role, zone, self.name)) for role in self.roles),

@@ -70,9 +70,10 @@ def test_what_runs_is_registered(box: CloudBox) -> None:
     [
         ("alice", "DescribeClusters", 403, "UnauthorizedOperation"),
         ("alice", "RegisterCluster", 403, "UnauthorizedOperation"),
-        ("admin", "RegisterCluster", 400, "UnsupportedOperation"),
-        ("admin", "DeregisterWalrus", 400, "UnsupportedOperation"),
-        ("admin", "RegisterNodes", 400, "UnsupportedOperation"),
+        ("admin", "RegisterCluster", 400, "IncorrectState"),
+        ("admin", "DeregisterWalrus", 404, "NoSuchEntity"),
+        ("admin", "RegisterNodes", 400, "IncorrectState"),
+        ("alice", "DeregisterNodes", 403, "UnauthorizedOperation"),
         ("admin", "DescribeInstances", 400, "InvalidAction"),
         ("admin", "Describe<&>", 400, "InvalidAction"),
     ],
@@ -83,6 +84,23 @@ def test_who_may_not_and_what_cannot_be_is_refused(
     with pytest.raises(BotoServerError) as refused:
         connect(box, user).get_list(action, {"Name": "c", "Host": "10.0.0.1"}, [("euca:item", Item)])
     assert (refused.value.status, refused.value.error_code) == (status, code)
+
+
+def test_registering_what_is_there_lets_it_be_used_and_twice_is_harmless(box: CloudBox) -> None:
+    node = socket.gethostname().partition(".")[0] or "localhost"
+    box.admin("SetComponentState", component=f"nc@{node}", state="DISABLED")
+    assert [n["euca:state"] for n in described(box, "DescribeNodes")] == ["DISABLED"]
+    for _ in range(2):
+        answer = connect(box).make_request("RegisterNodes", {"Host": node})
+        assert (answer.status, b"<euca:_return>true" in answer.read()) == (200, True)
+    assert [n["euca:state"] for n in described(box, "DescribeNodes")] == ["ENABLED"]
+
+
+@pytest.mark.parametrize("action", ["DeregisterCluster", "DeregisterStorageController"])
+def test_roles_of_the_cloud_controllers_host_stay(box: CloudBox, action: str) -> None:
+    with pytest.raises(BotoServerError) as refused:
+        connect(box).get_list(action, {"Name": "us-east-1a"}, [("euca:item", Item)])
+    assert refused.value.error_code == "UnsupportedOperation"
 
 
 def test_a_wrong_signature_is_refused(box: CloudBox) -> None:

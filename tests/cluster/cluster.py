@@ -121,7 +121,7 @@ class Box:
     def nft(self, rules: str) -> None:
         """Rules of the table inet cut, which stand for broken cables; "" mends them."""
         text = "table inet cut {}\ndelete table inet cut\n" + (
-            f"table inet cut {{ {rules} }}\n" if rules else ""
+            f"table inet cut {{ {rules}\n}}\n" if rules else ""
         )
         inside = ["ip", "netns", "exec", self.namespace, "nft", "-f", "-"]
         subprocess.run(inside, input=text, text=True, check=True, capture_output=True)

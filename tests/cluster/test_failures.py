@@ -1,5 +1,6 @@
-"""Processes that stop, cables that break one way or both: guests run on, nothing runs twice, all agrees after."""
+"""Processes that stop, cables that break one way or both: guests run on, none twice, all agrees after."""
 
+import logging
 import os
 import signal
 import time
@@ -79,7 +80,7 @@ def test_a_node_that_stands_still_is_noticed_within_30_seconds_and_comes_back(cl
         assert sum(guests(cluster).values()) == FOUR
     finally:
         node.signal(signal.SIGCONT)
-    print(f"noticed after {took:.0f} s")
+    logging.getLogger(__name__).warning("noticed after %.0f s", took)
     cluster.until(lambda: agrees(cluster, user, four), 30)
 
 
@@ -91,12 +92,12 @@ def test_a_node_that_is_cut_off_is_noticed_and_agrees_after(cluster, user, four,
         took = until_impaired(cluster, user, four)
     finally:
         node.nft("")
-    print(f"noticed after {took:.0f} s")
+    logging.getLogger(__name__).warning("noticed after %.0f s", took)
     cluster.until(lambda: agrees(cluster, user, four), 30)
 
 
 def test_a_stop_that_was_asked_for_while_the_node_was_away_happens_when_it_is_back(cluster, user, four):
-    node, one = cluster.boxes["b"], sorted(on(user, four, cluster, "b"))[0]
+    node, one = cluster.boxes["b"], min(on(user, four, cluster, "b"))
     node.nft(BOTH)
     try:
         user.ec2("stop_instances", InstanceIds=[one], Force=True)

@@ -119,7 +119,7 @@ async def announce_host(clc: "Clc", call: Call, op: AnnounceHost) -> Welcome:
 
 def own_host(clc: "Clc") -> Host:
     """The host of this cloud controller. Raises Unavailable where no other could reach it."""
-    if clc.own_host is None:
+    if clc.own_host is None or not clc.own_host.host:
         raise Unavailable("The role bus does not listen here: see the log, and bus.listen and bus.port.")
     return clc.own_host
 

@@ -168,7 +168,7 @@ class Clc:
         own_host: Host | None = None,
         ticket: Callable[..., str] = lambda *names: "",
     ) -> None:
-        """`own_host`: with the roles of this process; None where no other host can reach it.
+        """`own_host`: with the roles of this process; at no address where no other host reaches it.
         `ticket(kind, *names)`: what a node shows to be given something, see auth/tickets.py."""
         self.settings = settings
         self.store = store
