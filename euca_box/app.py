@@ -426,7 +426,7 @@ class App:
         task_status: trio.TaskStatus[None],
     ) -> None:
         async with self._drivers() as drivers, trio.open_nursery() as nursery:
-            agent = self.hosts.agent(lambda: self.status()["roles"])
+            agent = self.hosts.agent(lambda: self.status()["roles"], self._zone_settings())
             nursery.start_soon(self.hosts.close_when_cancelled)
             with trio.fail_after(STARTED_SECONDS):
                 await nursery.start(host_role.run, agent, self.transport)
@@ -643,6 +643,12 @@ class App:
             self.hosts.own_host(self.api_port),
             self.hosts.ticket,
         )
+
+    def _zone_settings(self) -> dict[str, str]:
+        """What the network of the zone is like, for nodes that join it."""
+        if "cc" not in self.roles:
+            return {}
+        return dict(membership.zone_settings(self.config, self._chosen()))
 
     def _chosen(self) -> dict[str, str]:
         """What stands for "auto" in the settings that other hosts are told."""

@@ -7,7 +7,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import trio
@@ -171,7 +171,7 @@ class HostBus:
             api_port=api_port,
         )
 
-    def agent(self, roles: Callable[[], dict[str, str]]) -> host_role.HostAgent:
+    def agent(self, roles: Callable[[], dict[str, str]], settings: dict[str, str]) -> host_role.HostAgent:
         def keep(version: int, peers: tuple[Peer, ...]) -> None:
             membership.keep_peers(self.data, version, peers)
 
@@ -184,6 +184,7 @@ class HostBus:
             keep=keep,
             roles=roles,
             skews=lambda: dict(self.remote.skew_seconds),
+            settings=settings,
         )
 
     async def close_when_cancelled(self) -> None:
@@ -229,5 +230,8 @@ class HostBus:
             )
             return False
         await asyncio.to_thread(joining.keep_files, self.data, welcome)
+        if self.joined is not None:  # settings that changed are in force at the next start
+            self.joined = replace(self.joined, settings=welcome.settings, address=self.address)
+            await asyncio.to_thread(membership.keep, self.data, self.joined)
         log.info("the cloud controller knows that %s is at %s", self.name, self.address)
         return True

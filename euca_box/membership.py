@@ -65,6 +65,14 @@ class KnownPeers:
     peers: tuple[Peer, ...] = ()
 
 
+OF_THE_ZONE = ("network.private_subnet", "network.public_addresses", "network.mac_map", "network.router")
+
+
+def zone_settings(config: Config, chosen: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    """The part that is of a zone, said by its cluster controller."""
+    return tuple(pair for pair in shared_settings(config, chosen) if pair[0] in OF_THE_ZONE)
+
+
 def shared_settings(config: Config, chosen: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
     """For hosts that join: `chosen` stands for what is "auto" here."""
     pairs = []

@@ -66,6 +66,7 @@ class HostReport:
     peers_version: int
     roles: dict[str, str]
     skews: dict[str, float] = field(default_factory=dict)  # host id -> seconds that its clock is ahead
+    settings: dict[str, str] = field(default_factory=dict)  # of its zone, where its cluster controller is
 
 
 @dataclass(frozen=True)

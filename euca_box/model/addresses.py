@@ -20,6 +20,7 @@ class Address:
     association_id: str | None = None
     instance_id: str | None = None
     tags: tuple[tuple[str, str], ...] = ()
+    zone: str = ""  # whose it is; empty: the configured one's
 
 
 def freed(address: Address) -> Address:

@@ -175,6 +175,15 @@ class InvalidZoneNotFound(ClientFault):
         super().__init__(f"The zone '{zone[:64]}' does not exist.")
 
 
+class InvalidVolumeZoneMismatch(ClientFault):
+    code = "InvalidVolume.ZoneMismatch"
+
+    def __init__(self, volume_id: str, instance_id: str) -> None:
+        super().__init__(
+            f"The volume '{volume_id}' is not in the same availability zone as instance '{instance_id}'"
+        )
+
+
 class InvalidSnapshotNotFound(ClientFault):
     code = "InvalidSnapshot.NotFound"
 

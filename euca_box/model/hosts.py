@@ -8,7 +8,7 @@ import enum
 import hashlib
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 JOINING_ROLES = ("walrus", "cc", "sc", "nc")  # there is one cloud controller: the one that is joined
 _NAME = re.compile(r"[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?")
@@ -50,6 +50,7 @@ class Host:
     joined_at: float
     account: str = "000000000000"
     api_port: int = 8773
+    settings: dict[str, str] = field(default_factory=dict)  # of the zone, said by its cluster controller
 
     def component(self, address: str) -> Component | None:
         return next((c for c in self.components if c.address == address), None)

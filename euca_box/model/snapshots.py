@@ -55,6 +55,7 @@ class Snapshot:
     reason: str = ""  # why it is in error
     used_bytes: int = 0
     sealed_key: str = field(default="", repr=False)  # of an encrypted one
+    zone: str = ""  # whose storage controller took it; empty: the configured one's
     tags: tuple[tuple[str, str], ...] = ()
 
     def may_use(self, account: str) -> bool:

@@ -193,9 +193,9 @@ class Cluster:
         made = self.first.json("token", "create", *asked, *(["--zone", zone] if zone else []))
         return made["url"], made["text"]
 
-    def add(self, name: str, roles: str, zone: str = "") -> Box:
+    def add(self, name: str, roles: str, zone: str = "", **environment: str) -> Box:
         """A host that joins with these roles, and runs."""
-        box = self.box(name)
+        box = self.box(name, **environment)
         box.run("join", *self.token(roles, zone), "--roles", roles, "--name", name)
         return box.start().until_ready()
 

@@ -63,6 +63,16 @@ class User:
         )
         return self.instances(ids)
 
+    def until_volume(self, volume_id: str, state: str) -> None:
+        """`in-use` is when it is attached."""
+
+        def is_there() -> bool:
+            found = self.ec2("describe_volumes", VolumeIds=[volume_id])["Volumes"][0]
+            attached = [a["State"] for a in found["Attachments"]] in ([], ["attached"])
+            return bool(found["State"] == state and attached)
+
+        self.cluster.until(is_there, 60)
+
     def until_said(self, instance_id: str, words: str, seconds: float = 120) -> None:
         def is_there() -> bool:
             return words in self.ec2("get_console_output", InstanceId=instance_id).get("Output", "")

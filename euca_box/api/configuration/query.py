@@ -3,8 +3,8 @@
 DescribeClusters, DescribeWalruses, DescribeStorageControllers, DescribeNodes tell what there is. A host joins
 by a token (`euca-box join`), by which each side knows the other's key; Register... of what has joined lets it
 be used, twice is harmless; of what has not it says how to join. Deregister... takes it out of the cloud.
-Elements are those that the tools of Eucalyptus read (`euca:registered`, `euca:item`); the version of a request
-is `eucalyptus` or a date.
+Elements are those that the tools of Eucalyptus read (`euca:registered`, `euca:item`); the version of a
+request is `eucalyptus` or a date.
 """
 
 import logging

@@ -9,6 +9,7 @@ from euca_box.messages.cc import CcAssignAddresses, ElasticAddress
 from euca_box.model.addresses import Address, freed
 from euca_box.model.errors import EucaError
 from euca_box.model.instances import InstanceState
+from euca_box.roles.clc.known_hosts import zone_names
 from euca_box.roles.clc.launches import take_reports
 
 if TYPE_CHECKING:
@@ -29,20 +30,31 @@ def holder(clc: "Clc", address: Address) -> str | None:
 
 
 async def send_addresses(clc: "Clc") -> None:
-    """Tell the cluster who holds which address; in force, and in our records, when this returns.
+    """Tell each cluster who holds which of its addresses; in force, and in our records, when this returns.
 
     One at a time with allocations, so that no list is older than an address that it leaves out.
-    Raises Unavailable.
+    Raises Unavailable, when all that answer know it.
     """
-    async with clc.address_lock:
-        while True:
-            clc.addresses_version = max(clc.addresses_version + 1, int(clc.now() * 1000))
-            op = CcAssignAddresses(clc.addresses_version, _wanted(clc))
-            reply = await clc.bus.ask(clc.cc, op, system_call("addresses"))
-            if reply.version <= clc.addresses_version:
-                break
-            clc.addresses_version = reply.version  # the clock of this host was set back
-    await take_reports(clc, -1, 0.0)
+    failed: EucaError | None = None
+    for zone in zone_names(clc):
+        try:
+            async with clc.address_lock:
+                await _send(clc, zone)
+            await take_reports(clc, zone, -1, 0.0)
+        except EucaError as error:
+            failed = error
+    if failed is not None:
+        raise failed
+
+
+async def _send(clc: "Clc", zone: str) -> None:
+    while True:
+        clc.addresses_version = max(clc.addresses_version + 1, int(clc.now() * 1000))
+        op = CcAssignAddresses(clc.addresses_version, _wanted(clc, zone))
+        reply = await clc.bus.ask(clc.cc_of(zone), op, system_call("addresses"))
+        if reply.version <= clc.addresses_version:
+            return
+        clc.addresses_version = reply.version  # the clock of this host was set back
 
 
 async def push_addresses(clc: "Clc") -> None:
@@ -53,7 +65,7 @@ async def push_addresses(clc: "Clc") -> None:
             await send_addresses(clc)
             clc.problems.pop("addresses", None)
         except EucaError as error:
-            clc.problems["addresses"] = f"Addresses are not up to date at {clc.cc}: {error.message}"
+            clc.problems["addresses"] = f"Addresses are not up to date: {error.message}"
             await trio.sleep(RETRY_SECONDS)
             continue
         await clc.address_bell.wait(LOOK_SECONDS)
@@ -67,6 +79,7 @@ async def _let_go(clc: "Clc") -> None:
                 await clc.addresses.change(address.allocation_id, freed)
 
 
-def _wanted(clc: "Clc") -> tuple[ElasticAddress, ...]:
-    found = sorted(clc.addresses.all(), key=lambda a: a.allocation_id)
+def _wanted(clc: "Clc", zone: str) -> tuple[ElasticAddress, ...]:
+    here = (a for a in clc.addresses.all() if (a.zone or clc.settings.zone) == zone)
+    found = sorted(here, key=lambda a: a.allocation_id)
     return tuple(ElasticAddress(a.allocation_id, a.public_ip, holder(clc, a)) for a in found)

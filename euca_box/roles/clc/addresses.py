@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from euca_box.messages import ec2_addresses as ec2
 from euca_box.messages.base import Call, Done, system_call
-from euca_box.messages.cc import CcAllocateAddress
+from euca_box.messages.cc import CcAllocateAddress, PublicAddress
 from euca_box.model import ids
 from euca_box.model.addresses import DOMAINS, Address, freed
 from euca_box.model.ec2_errors import (
@@ -36,6 +36,7 @@ from euca_box.model.instances import Instance, InstanceState
 from euca_box.observe.failpoints import fp
 from euca_box.roles.clc import instances
 from euca_box.roles.clc.address_loop import holder, send_addresses
+from euca_box.roles.clc.known_hosts import zone_names
 from euca_box.roles.clc.network_rules import need_public_addresses
 from euca_box.roles.clc.rules import stop_if_dry_run, tags_for, without_verbose
 from euca_box.roles.clc.views import tags_view
@@ -73,15 +74,26 @@ async def allocate_address(clc: "Clc", call: Call, op: ec2.AllocateAddress) -> e
             raise AddressLimitExceeded
         stop_if_dry_run(op.dry_run)
         allocation_id = ids.unused(clc.new_id, "eipalloc", clc.addresses.find)
-        ask = CcAllocateAddress(allocation_id, wanted)
-        taken = await clc.bus.ask(clc.cc, ask, system_call(call.request_id))
+        taken, zone = await _taken(clc, call, CcAllocateAddress(allocation_id, wanted))
         fp("clc.address.after-cc")  # the cluster's row has no owner: the next full list gives it back
         address = Address(
-            allocation_id, call.account, taken.public_ip, clc.now(), op.domain or "vpc", tags=tags
+            allocation_id, call.account, taken.public_ip, clc.now(), op.domain or "vpc", tags=tags, zone=zone
         )
         row = insert("address_ip", {"public_ip": address.public_ip, "allocation_id": allocation_id})
         await clc.addresses.add([address], row)
     return ec2.AllocateAddressResult(allocation_id, address.public_ip, address.domain, clc.settings.region)
+
+
+async def _taken(clc: "Clc", call: Call, ask: CcAllocateAddress) -> tuple[PublicAddress, str]:
+    """From the first zone that has one. Raises what the first zone said when none has."""
+    refused: EucaError | None = None
+    for zone in zone_names(clc):
+        try:
+            return await clc.bus.ask(clc.cc_of(zone), ask, system_call(call.request_id)), zone
+        except EucaError as error:
+            refused = refused or error
+    assert refused is not None
+    raise refused
 
 
 async def release_address(clc: "Clc", call: Call, op: ec2.ReleaseAddress) -> Done:
@@ -105,6 +117,10 @@ async def associate_address(clc: "Clc", call: Call, op: ec2.AssociateAddress) ->
     if instance.account != address.account:
         raise InvalidParameterCombination(
             f"{address.public_ip} and {instance.instance_id} are of different accounts."
+        )
+    if instance.zone != (address.zone or clc.settings.zone):
+        raise InvalidParameterCombination(
+            f"{address.public_ip} is of another zone than {instance.instance_id}, {instance.zone}."
         )
     if instance.state in NO_ADDRESS:
         raise InvalidInstanceID(instance.state, instance.instance_id)

@@ -31,6 +31,7 @@ from euca_box.roles.clc import (
     network_rules,
     places,
     volumes,
+    zones,
 )
 from euca_box.roles.clc.rules import Tags, tags_for
 
@@ -50,6 +51,7 @@ class Wish:
     """A request that may be granted: `count` is what fits now, min_count at least."""
 
     count: int
+    zone: str
     image: Image
     kernel: Image | None
     ramdisk: Image | None
@@ -86,11 +88,12 @@ async def admit(clc: "Clc", call: Call, op: ec2.RunInstances) -> Wish:
     network_rules.check_groups(clc, group_ids)
     network_rules.wants_public(clc, op.addressing_type)
     _check_limit(clc, call, op)
-    count = await _fitting(clc, call, op, vm_type)
+    zone, count = await _fitting(clc, call, op, vm_type)
     if wanted:
-        await volumes.check_room(clc, call, [volume.size_gib for volume in wanted] * count)
+        await volumes.check_room(clc, call, zone, [volume.size_gib for volume in wanted] * count)
     return Wish(
         count=count,
+        zone=zone,
         image=image,
         kernel=kernel,
         ramdisk=ramdisk,
@@ -134,14 +137,10 @@ def _check_options(clc: "Clc", op: ec2.RunInstances) -> None:
     if op.client_token is not None and not re.fullmatch(r"[\x21-\x7e]{1,64}", op.client_token):
         raise InvalidParameterValue("Client tokens have 1 to 64 ASCII characters.")
     placement = op.placement or ec2.Placement()
-    if placement.availability_zone not in (None, "", "default", clc.settings.zone):
-        raise InvalidParameterValue(
-            f"Invalid availability zone: [{(placement.availability_zone or '')[:64]}]"
-        )
+    zones.checked(clc, placement.availability_zone)
     if placement.group_name or placement.tenancy not in (None, "default"):
         raise UnsupportedOperation("Placement groups and tenancies are not supported.")
-    if op.subnet_id is not None and op.subnet_id.lower() != clc.settings.subnet_id:
-        raise InvalidSubnetIDNotFound(op.subnet_id)
+    _check_subnet(clc, op.subnet_id, placement.availability_zone)
     if op.addressing_type not in (None, "public", "private"):
         raise InvalidParameterValue("The addressing type is public or private.")
     if op.ebs_optimized:
@@ -149,6 +148,18 @@ def _check_options(clc: "Clc", op: ec2.RunInstances) -> None:
     if op.instance_initiated_shutdown_behavior not in (None, *SHUTDOWN_BEHAVIORS):
         raise InvalidParameterValue("InstanceInitiatedShutdownBehavior is stop or terminate.")
     check_metadata_options(op.metadata_options or ec2.InstanceMetadataOptionsRequest())
+
+
+def _check_subnet(clc: "Clc", subnet_id: str | None, zone: str | None) -> None:
+    if subnet_id is None:
+        return
+    found = zones.of_subnet(clc, subnet_id)
+    if found is None:
+        raise InvalidSubnetIDNotFound(subnet_id)
+    if zone not in (*zones.ANY, found.name):
+        raise InvalidParameterCombination(
+            f"The subnet {subnet_id[:40]} is not in the availability zone you requested."
+        )
 
 
 def check_metadata_options(options: ec2.InstanceMetadataOptionsRequest) -> None:
@@ -219,19 +230,27 @@ def _check_limit(clc: "Clc", call: Call, op: ec2.RunInstances) -> None:
         raise InstanceLimitExceeded(clc.settings.max_instances)
 
 
-async def _fitting(clc: "Clc", call: Call, op: ec2.RunInstances, vm_type: VmType) -> int:
-    """How many start: as many as fit, up to max_count. Fewer than min_count starts none."""
-    found = await places.resources(clc, call, vm_type)
-    if found is None:
-        raise InsufficientInstanceCapacity(
-            f"The availability zone {clc.settings.zone} does not answer. Try again later."
-        )
-    available = found.types[0].available - clc.census.waiting[vm_type.name]
+async def _fitting(clc: "Clc", call: Call, op: ec2.RunInstances, vm_type: VmType) -> tuple[str, int]:
+    """Where and how many start: as many as fit, up to max_count. Fewer than min_count starts none."""
+    placement = op.placement or ec2.Placement()
+    wanted = zones.checked(clc, placement.availability_zone)
+    if wanted is None and op.subnet_id is not None:
+        wanted = zones.of_subnet(clc, op.subnet_id)
+    asked = [wanted] if wanted is not None else zones.all_zones(clc)
+    found = {}
+    for each in asked:
+        if each.enabled and (offer := await places.resources(clc, call, vm_type, zone=each.name)):
+            found[each.name] = offer
+    names = " or ".join(zone.name for zone in asked)
+    if not found:
+        raise InsufficientInstanceCapacity(f"The availability zone {names} does not answer. Try again later.")
+    zone = zones.fullest(found)[0]
+    available = found[zone].types[0].available - clc.census.waiting[vm_type.name]
     here = clc.census.live[call.account]
     count = min(op.max_count, available, clc.settings.max_instances - here)
     if count < op.min_count:
         raise InsufficientInstanceCapacity(
             f"We currently do not have sufficient {vm_type.name} capacity in the Availability Zone you "
-            f"requested ({clc.settings.zone}): {max(available, 0)} of {op.min_count} fit."
+            f"requested ({names}): {max(available, 0)} of {op.min_count} fit."
         )
-    return count
+    return zone, count

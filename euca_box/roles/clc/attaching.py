@@ -10,6 +10,7 @@ from euca_box.model.ec2_errors import (
     IncorrectInstanceState,
     IncorrectVolumeState,
     InvalidAttachmentNotFound,
+    InvalidVolumeZoneMismatch,
     VolumeInUse,
 )
 from euca_box.model.errors import InvalidParameterValue
@@ -40,6 +41,8 @@ async def attach_volume(clc: "Clc", call: Call, op: ec2.AttachVolume) -> ec2.Vol
         device = op.device
         if record.boots_from_volume and plain_device(device) == plain_device(record.root_device_name):
             device = record.root_device_name
+        if volume.zone != record.zone:
+            raise InvalidVolumeZoneMismatch(volume.volume_id, record.instance_id)
         _check_instance(record, op.device)
         stop_if_dry_run(op.dry_run)
         numbered = await clc.volumes.change(volume.volume_id, _numbered)

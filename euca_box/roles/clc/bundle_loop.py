@@ -54,7 +54,7 @@ async def _step(clc: "Clc", task: BundleTask) -> None:
     call = system_call(f"bundle-{task.bundle_id}")
     try:
         if task.state is BundleTaskState.CANCELLING:
-            await clc.bus.ask(clc.cc, CcCancelBundleTask(task.instance_id, task.bundle_id), call)
+            await clc.bus.ask(_cc(clc, task), CcCancelBundleTask(task.instance_id, task.bundle_id), call)
             await _fail(clc, task, CANCELLED, "The task was cancelled.")
             return
         await _advance(clc, task, call)
@@ -71,16 +71,21 @@ async def _step(clc: "Clc", task: BundleTask) -> None:
 
 async def _advance(clc: "Clc", task: BundleTask, call: Call) -> None:
     order = await _order(clc, task, call)
-    found: Bundling = await clc.bus.ask(clc.cc, CcBundleInstance(order, WAIT_SECONDS), call)
+    found: Bundling = await clc.bus.ask(_cc(clc, task), CcBundleInstance(order, WAIT_SECONDS), call)
     event = BundleTaskEvent.SENDING if found.storing else BundleTaskEvent.COPYING
     await _move(clc, task.bundle_id, event, percent=found.percent)
     if found.text:
         signature = await trio.to_thread.run_sync(clc.notary.sign, found.text)
-        await clc.bus.ask(clc.cc, CcSendManifest(order, found.text, signature), call)
+        await clc.bus.ask(_cc(clc, task), CcSendManifest(order, found.text, signature), call)
         await _move(clc, task.bundle_id, BundleTaskEvent.DONE, percent=100)
     elif clc.now() > task.deadline:
-        await clc.bus.ask(clc.cc, CcCancelBundleTask(task.instance_id, task.bundle_id), call)
+        await clc.bus.ask(_cc(clc, task), CcCancelBundleTask(task.instance_id, task.bundle_id), call)
         await _fail(clc, task, "Server.Timeout", f"It was not done in time: {found.percent} % were.")
+
+
+def _cc(clc: "Clc", task: BundleTask) -> str:
+    record = clc.instances.find(task.instance_id)
+    return clc.cc_of(record.zone if record is not None else "")
 
 
 async def _order(clc: "Clc", task: BundleTask, call: Call) -> BundleOrder:

@@ -13,7 +13,7 @@ from euca_box.model.hosts import Component, ComponentState, Host
 from euca_box.model.nodes import NodeWish
 from euca_box.model.volumes import VolumeState
 from euca_box.observe.failpoints import fp
-from euca_box.roles.clc import hosts
+from euca_box.roles.clc import hosts, known_hosts
 from euca_box.store.store import Statement, insert
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ async def describe_components(clc: "Clc", call: Call, op: messages.DescribeCompo
 
 
 def component_rows(clc: "Clc") -> list[messages.ComponentRow]:
-    return [_row(clc, host, c) for host in hosts.everyone(clc) for c in host.components]
+    return [_row(clc, host, c) for host in known_hosts.everyone(clc) for c in host.components]
 
 
 def component_problems(clc: "Clc") -> list[str]:
@@ -53,7 +53,7 @@ async def set_component_state(clc: "Clc", call: Call, op: messages.SetComponentS
         def with_state(current: Host) -> Host:
             return replace(current, components=_changed(current, component.address, state))
 
-        await clc.hosts.change(host.host_id, with_state, hosts.next_version(clc))
+        await clc.hosts.change(host.host_id, with_state, known_hosts.next_version(clc))
     fp("clc.component.after-commit")
     hosts.note(clc, call, "SetComponentState", component=component.address, state=op.state)
     clc.nodes_bell.ring()
@@ -76,9 +76,9 @@ async def deregister_component(clc: "Clc", call: Call, op: messages.DeregisterCo
         def without(current: Host) -> Host:
             return replace(current, components=rest)
 
-        await clc.hosts.change(host.host_id, without, hosts.next_version(clc))
+        await clc.hosts.change(host.host_id, without, known_hosts.next_version(clc))
     else:
-        await clc.hosts.remove(host.host_id, hosts.next_version(clc))
+        await clc.hosts.remove(host.host_id, known_hosts.next_version(clc))
     fp("clc.deregister.after-commit")
     hosts.note(clc, call, "DeregisterComponent", component=component.address)
     await clc.tell_all_hosts()
@@ -93,7 +93,7 @@ async def revoke_host(clc: "Clc", call: Call, op: messages.RevokeHost) -> Done:
         raise NoSuchEntity("host", op.host[:64])
     refused = insert("revoked_host", {"host_id": host.host_id, "at": clc.now()}, or_replace=True)
     tokens = Statement("UPDATE join_token SET expires_at = 0 WHERE used_by = ?", (host.host_id,))
-    await clc.hosts.remove(host.host_id, refused, tokens, hosts.next_version(clc))
+    await clc.hosts.remove(host.host_id, refused, tokens, known_hosts.next_version(clc))
     fp("clc.revoke.after-commit")
     hosts.note(clc, call, "RevokeHost", host=host.name, host_id=host.host_id)
     await clc.tell_all_hosts()
@@ -106,41 +106,21 @@ async def load(clc: "Clc") -> None:
     clc.own_states = {row["address"]: ComponentState(row["state"]) for row in rows}
 
 
-def state_of(clc: "Clc", address: str) -> ComponentState:
-    """As wanted; ENABLED for what no host has."""
-    for host in hosts.everyone(clc):
-        if (component := host.component(address)) is not None:
-            return _state(clc, host, component)
-    return ComponentState.ENABLED
-
-
 def nodes_by_zone(clc: "Clc") -> dict[str, list[ZoneNode]]:
     """For each zone that has a cluster controller: its nodes as wished."""
-    found: dict[str, list[ZoneNode]] = {zone: [] for zone in zones(clc)}
-    for host in hosts.everyone(clc):
+    found: dict[str, list[ZoneNode]] = {zone: [] for zone in known_hosts.zone_names(clc)}
+    for host in known_hosts.everyone(clc):
         for component in host.components:
             if component.role == "nc" and host.zone in found:
-                wish = NodeWish(_state(clc, host, component).value)
+                wish = NodeWish(known_hosts.wished(clc, host, component).value)
                 found[host.zone].append(ZoneNode(component.address, wish))
     return found
 
 
-def zones(clc: "Clc") -> list[str]:
-    """That a cluster controller has registered for; the configured one comes first."""
-    others = (h.zone for h in clc.hosts.all() if any(c.role == "cc" for c in h.components))
-    return list(dict.fromkeys((clc.settings.zone, *others)))
-
-
 async def _set_own(clc: "Clc", address: str, state: ComponentState) -> None:
     row = insert("component_state", {"address": address, "state": state.value}, or_replace=True)
-    await clc.store.write(row, hosts.next_version(clc))
+    await clc.store.write(row, known_hosts.next_version(clc))
     clc.own_states[address] = state
-
-
-def _state(clc: "Clc", host: Host, component: Component) -> ComponentState:
-    if clc.own_host is not None and host.host_id == clc.own_host.host_id:
-        return clc.own_states.get(component.address, ComponentState.ENABLED)
-    return component.state
 
 
 def _changed(host: Host, address: str, state: ComponentState) -> tuple[Component, ...]:
@@ -149,7 +129,7 @@ def _changed(host: Host, address: str, state: ComponentState) -> tuple[Component
 
 def _find(clc: "Clc", name: str) -> tuple[Host, Component]:
     """By its address, or by the name of a node. Raises NoSuchEntity."""
-    for host in hosts.everyone(clc):
+    for host in known_hosts.everyone(clc):
         for component in host.components:
             if name in (component.address, component.address.removeprefix("nc@")):
                 return host, component
@@ -179,8 +159,8 @@ def _some(noun: str, ids: Iterable[str]) -> str | None:
 
 
 def _row(clc: "Clc", host: Host, component: Component) -> messages.ComponentRow:
-    seen = clc.seen_hosts.get(host.host_id, hosts.Seen())
-    wanted, detail = _state(clc, host, component), seen.error
+    seen = clc.seen_hosts.get(host.host_id, known_hosts.Seen())
+    wanted, detail = known_hosts.wished(clc, host, component), seen.error
     if not detail and seen.report is not None:
         word = seen.report.roles.get(component.role, "does not run there")
         detail = "" if word == "runs" else word
@@ -206,5 +186,5 @@ def _skew(clc: "Clc", host: Host) -> float | None:
         return None
     if host.host_id == clc.own_host.host_id:
         return 0.0
-    own = clc.seen_hosts.get(clc.own_host.host_id, hosts.Seen()).report
+    own = clc.seen_hosts.get(clc.own_host.host_id, known_hosts.Seen()).report
     return own.skews.get(host.host_id) if own is not None else None

@@ -5,25 +5,40 @@ from typing import TYPE_CHECKING
 from euca_box.messages.base import system_call
 from euca_box.messages.cc import CcConfigureGroups
 from euca_box.messages.instance_spec import GroupRules, Rule
+from euca_box.model.errors import EucaError
 from euca_box.model.groups import GroupRule, SecurityGroup
+from euca_box.roles.clc.known_hosts import zone_names
 
 if TYPE_CHECKING:
     from euca_box.roles.clc.role import Clc
 
 
-async def send_groups(clc: "Clc") -> None:
-    """Tell the cluster all groups that live instances are in; they are in force when this returns.
+async def send_groups(clc: "Clc", only: str | None = None) -> None:
+    """Tell the clusters, or that of one zone, all groups that live instances are in; they are in force there
+    when this returns.
 
-    One at a time, so that an older set never comes after a newer one. Raises Unavailable.
+    One at a time, so that an older set never comes after a newer one. Raises Unavailable, when all that
+    answer know it.
     """
+    failed: EucaError | None = None
     async with clc.sending_groups:
-        while True:
-            clc.groups_version = max(clc.groups_version + 1, int(clc.now() * 1000))
-            op = CcConfigureGroups(clc.groups_version, _groups_in_use(clc))
-            reply = await clc.bus.ask(clc.cc, op, system_call("groups"))
-            if reply.version <= clc.groups_version:
-                return
-            clc.groups_version = reply.version  # the clock of this host was set back
+        for zone in [only] if only is not None else zone_names(clc):
+            try:
+                await _send(clc, zone)
+            except EucaError as error:
+                failed = error
+    if failed is not None:
+        raise failed
+
+
+async def _send(clc: "Clc", zone: str) -> None:
+    while True:
+        clc.groups_version = max(clc.groups_version + 1, int(clc.now() * 1000))
+        op = CcConfigureGroups(clc.groups_version, _groups_in_use(clc))
+        reply = await clc.bus.ask(clc.cc_of(zone), op, system_call("groups"))
+        if reply.version <= clc.groups_version:
+            return
+        clc.groups_version = reply.version  # the clock of this host was set back
 
 
 def _groups_in_use(clc: "Clc") -> tuple[GroupRules, ...]:

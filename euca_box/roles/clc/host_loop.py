@@ -4,17 +4,18 @@ A host that was removed is told nothing more; all others forget it with the next
 """
 
 import logging
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 import trio
 
 from euca_box.messages.base import system_call
-from euca_box.messages.cc import CcSyncNodes
+from euca_box.messages.cc import CcSyncNodes, ZoneNode
 from euca_box.messages.hosts import HostConfigurePeers
 from euca_box.model.errors import EucaError
 from euca_box.model.hosts import Host, agent_of
-from euca_box.roles.clc import components, hosts
+from euca_box.roles.clc import components, hosts, known_hosts
 
 if TYPE_CHECKING:
     from euca_box.roles.clc.role import Clc
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 LOOK_SECONDS = 3.0
+AGAIN_SECONDS = 30.0
 TELL_SECONDS = 8.0  # those who do not answer by then are told when they do
 
 
@@ -33,24 +35,33 @@ async def watch_hosts(clc: "Clc") -> None:
 
 
 async def push_nodes(clc: "Clc") -> None:
-    """Which nodes each zone has, and what is wished of them, to its cluster controller. Where no host can
-    join, the cluster controller has the one node of its settings."""
+    """Which nodes each zone has, and what is wished of them, to its cluster controller: on change, and again
+    now and then. Where no host can join, the cluster controller has the one node of its settings."""
+    told: dict[str, tuple[int, float]] = {}  # zone -> version, and when
     while True:
-        while not hosts.everyone(clc):
-            await clc.nodes_bell.wait(LOOK_SECONDS)
-        version = clc.hosts_version
-        for zone, nodes in components.nodes_by_zone(clc).items():
-            try:
-                op = CcSyncNodes(version, tuple(nodes))
-                in_force = await clc.bus.ask(f"cc@{zone}", op, system_call("nodes"))
-                clc.problems.pop(f"nodes {zone}", None)
-            except EucaError as error:
-                clc.problems[f"nodes {zone}"] = f"cc@{zone} does not know the newest nodes: {error.message}"
-                continue
-            if in_force.version > version:  # our rows were restored from a backup
-                await clc.store.write(hosts.next_version(clc, in_force.version + 1))
-                clc.hosts_bell.ring()
+        for zone, nodes in components.nodes_by_zone(clc).items() if known_hosts.everyone(clc) else ():
+            version, at = told.get(zone, (-1, 0.0))
+            if version != clc.hosts_version or trio.current_time() - at > AGAIN_SECONDS:
+                told.pop(zone, None)
+                if await _push(clc, zone, tuple(nodes)):
+                    told[zone] = clc.hosts_version, trio.current_time()
         await clc.nodes_bell.wait(LOOK_SECONDS)
+
+
+async def _push(clc: "Clc", zone: str, nodes: tuple[ZoneNode, ...]) -> bool:
+    version, problem = clc.hosts_version, f"nodes {zone}"
+    try:
+        in_force = await clc.bus.ask(clc.cc_of(zone), CcSyncNodes(version, nodes), system_call("nodes"))
+    except EucaError as error:
+        clc.problems[problem] = f"{clc.cc_of(zone)} does not know the newest nodes: {error.message}"
+        return False
+    clc.problems.pop(problem, None)
+    if in_force.version > version:  # our rows were restored from a backup
+        await clc.store.write(known_hosts.next_version(clc, in_force.version + 1))
+        clc.hosts_bell.ring()
+        clc.nodes_bell.ring()
+        return False
+    return version == clc.hosts_version
 
 
 async def tell_own(clc: "Clc") -> None:
@@ -62,7 +73,7 @@ async def tell_own(clc: "Clc") -> None:
 
 async def tell(clc: "Clc") -> None:
     """The version that is in force now, to every host that has another one."""
-    everyone = hosts.everyone(clc)
+    everyone = known_hosts.everyone(clc)
     for host_id in clc.seen_hosts.keys() - {host.host_id for host in everyone}:
         del clc.seen_hosts[host_id]
     with trio.move_on_after(TELL_SECONDS):
@@ -72,7 +83,7 @@ async def tell(clc: "Clc") -> None:
 
 
 async def _tell(clc: "Clc", host: Host) -> None:
-    seen = clc.seen_hosts.get(host.host_id, hosts.Seen())
+    seen = clc.seen_hosts.get(host.host_id, known_hosts.Seen())
     knows = seen.report.peers_version if seen.report is not None and not seen.error else -1
     version = clc.hosts_version
     op = HostConfigurePeers(version, () if knows == version else hosts.peers_of(clc, host))
@@ -84,10 +95,12 @@ async def _tell(clc: "Clc", host: Host) -> None:
     except EucaError as error:
         if not seen.error:
             log.warning("%s at %s does not answer: %s", host.name, host.host, error.message)
-        clc.seen_hosts[host.host_id] = hosts.Seen(seen.report, seen.seen_at, error.message)
+        clc.seen_hosts[host.host_id] = known_hosts.Seen(seen.report, seen.seen_at, error.message)
         return
     if report.peers_version > clc.hosts_version:
         # Our rows are older than what was told once: they were restored from a backup.
-        await clc.store.write(hosts.next_version(clc, report.peers_version + 1))
+        await clc.store.write(known_hosts.next_version(clc, report.peers_version + 1))
         clc.hosts_bell.ring()
-    clc.seen_hosts[host.host_id] = hosts.Seen(report, clc.now(), "")
+    if report.settings and report.settings != host.settings and host in clc.hosts.all():
+        await clc.hosts.change(host.host_id, lambda h: replace(h, settings=report.settings))
+    clc.seen_hosts[host.host_id] = known_hosts.Seen(report, clc.now(), "")

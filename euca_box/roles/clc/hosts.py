@@ -5,13 +5,13 @@ The list of hosts has a version, which grows in the transaction of each change; 
 
 import ipaddress
 import json
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from euca_box.auth.join_tokens import new_token
 from euca_box.messages import base, components
 from euca_box.messages.base import Call
-from euca_box.messages.hosts import AnnounceHost, HostAddress, HostReport, JoinHost, Welcome
+from euca_box.messages.hosts import AnnounceHost, HostAddress, JoinHost, Welcome
 from euca_box.model.errors import (
     InvalidClientTokenId,
     InvalidParameterValue,
@@ -33,23 +33,15 @@ from euca_box.model.hosts import (
     speak_to_each_other,
 )
 from euca_box.observe.failpoints import fp
-from euca_box.roles.clc import events
+from euca_box.roles.clc import events, known_hosts, zones
 from euca_box.store.store import Conflict, Row, Statement, Value, insert, one
 
 if TYPE_CHECKING:
     from euca_box.roles.clc.role import Clc
 
 TOKEN_SECONDS = 3600.0
+OF_THE_ZONE = ("network.private_subnet", "network.public_addresses", "network.mac_map", "network.router")
 LONGEST_REQUEST = 8192  # bytes of a request for a certificate
-
-
-@dataclass(frozen=True)
-class Seen:
-    """What a host last said. `seen_at`: on the clock of this host; `error`: why it says nothing now."""
-
-    report: HostReport | None = None
-    seen_at: float | None = None
-    error: str = "has not answered yet"
 
 
 async def load(clc: "Clc") -> None:
@@ -60,7 +52,7 @@ async def load(clc: "Clc") -> None:
 
 async def create_token(clc: "Clc", call: Call, op: components.CreateToken) -> components.NewToken:
     """Raises InvalidParameterValue, Unavailable."""
-    own = own_host(clc)
+    own = known_hosts.own_host(clc)
     zone = op.zone or clc.settings.zone
     _check_roles(op.roles)
     if not is_zone(zone):
@@ -78,7 +70,7 @@ async def create_token(clc: "Clc", call: Call, op: components.CreateToken) -> co
 
 async def join_host(clc: "Clc", call: Call, op: JoinHost) -> Welcome:
     """Raises InvalidClientTokenId, InvalidParameterValue, RequestLimitExceeded, Unavailable."""
-    own_host(clc)
+    known_hosts.own_host(clc)
     if clc.join_attempts.seconds_to_wait(clc.now(), "", call.source_ip):
         raise RequestLimitExceeded("There were too many wrong tokens from there. Wait, then try again.")
     host_id = host_id_of(op.public_key)
@@ -110,37 +102,17 @@ async def announce_host(clc: "Clc", call: Call, op: AnnounceHost) -> Welcome:
         def at_its_place(host: Host) -> Host:
             return replace(host, **place)  # type: ignore[arg-type]
 
-        await clc.hosts.change(known.host_id, at_its_place, next_version(clc))
+        await clc.hosts.change(known.host_id, at_its_place, known_hosts.next_version(clc))
         fp("clc.announce.after-commit")
         note(clc, call, "AnnounceHost", name=known.name, host=op.at.host)
         await clc.tell_hosts()
     return welcome(clc, clc.hosts.find(known.host_id), op.at)
 
 
-def own_host(clc: "Clc") -> Host:
-    """The host of this cloud controller. Raises Unavailable where no other could reach it."""
-    if clc.own_host is None or not clc.own_host.host:
-        raise Unavailable("The role bus does not listen here: see the log, and bus.listen and bus.port.")
-    return clc.own_host
-
-
-def everyone(clc: "Clc") -> list[Host]:
-    return ([clc.own_host] if clc.own_host is not None else []) + clc.hosts.all()
-
-
 def peers_of(clc: "Clc", host: Host) -> tuple[Peer, ...]:
     """The hosts that it has to do with; the cloud controller's is always among them."""
-    others = (other for other in everyone(clc) if other.host_id != host.host_id)
+    others = (other for other in known_hosts.everyone(clc) if other.host_id != host.host_id)
     return tuple(_peer(o) for o in others if speak_to_each_other(_speaker(host), _speaker(o)))
-
-
-def next_version(clc: "Clc", at_least: int = 0) -> Statement:
-    clc.hosts_version = max(clc.hosts_version + 1, at_least)
-    return Statement(
-        "INSERT INTO hosts_version (one, version) VALUES (1, ?) "
-        "ON CONFLICT (one) DO UPDATE SET version = excluded.version",
-        (clc.hosts_version,),
-    )
 
 
 def welcome(clc: "Clc", host: Host | None, at: HostAddress) -> Welcome:
@@ -155,17 +127,11 @@ def welcome(clc: "Clc", host: Host | None, at: HostAddress) -> Welcome:
         roles=tuple(c.role for c in host.components),
         peers=peers_of(clc, host),
         version=clc.hosts_version,
-        settings=dict(clc.settings.shared) | {"cloud.zone": base.encode(host.zone)},
+        settings=_settings(clc, host),
         ca_pem=clc.notary.authority,
         server_pem=_certified(clc, at.server_request, names, host.name),
         identity_pem=_certified(clc, at.identity_request, (), "euca-box instance identity"),
     )
-
-
-def note(clc: "Clc", call: Call, action: str, error: Exception | None = None, **parameters: str) -> None:
-    """An event: what operators and hosts do is no call of a user."""
-    failed = error if isinstance(error, InvalidClientTokenId) else None
-    events.add(clc, call, call.host or "operator", f"admin:{action}", json.dumps(parameters), failed)
 
 
 async def _token(clc: "Clc", op: JoinHost, host_id: str) -> Row:
@@ -200,6 +166,7 @@ async def _take(clc: "Clc", op: JoinHost, token: Row) -> None:
         api_port=op.at.api_port,
     )
     _check_is_new(clc, host)
+    zones.settings_of(clc, host)
     used = Statement(
         "UPDATE join_token SET used_by = ? WHERE hash = ? AND used_by IN ('', ?)",
         (host_id, op.token_hash, host_id),
@@ -207,10 +174,14 @@ async def _take(clc: "Clc", op: JoinHost, token: Row) -> None:
     )
     again = [Statement("DELETE FROM host WHERE id = ?", (host_id,))]  # it joins anew, with other roles
     try:
-        await clc.store.write(used, *again, *clc.hosts.inserts([host]), next_version(clc))
+        numbers = zones.new_number(clc, zone) if "cc" in roles else []
+        await clc.store.write(
+            used, *again, *clc.hosts.inserts([host]), *numbers, known_hosts.next_version(clc)
+        )
     except Conflict:
         raise InvalidClientTokenId from None
     clc.hosts.take([host])
+    await zones.load(clc)
 
 
 def _check_roles(roles: tuple[str, ...]) -> None:
@@ -231,13 +202,27 @@ def _check_place(at: HostAddress) -> None:
 
 
 def _check_is_new(clc: "Clc", host: Host) -> None:
-    for other in everyone(clc):
+    for other in known_hosts.everyone(clc):
         if other.host_id == host.host_id:
             continue
         taken = {c.address for c in other.components} & {c.address for c in host.components}
         if taken or other.name == host.name:
             what = ", ".join(sorted(taken)) or f"the name {host.name}"
             raise InvalidParameterValue(f"The host {other.name} at {other.host} has {what} already.")
+
+
+def note(clc: "Clc", call: Call, action: str, error: Exception | None = None, **parameters: str) -> None:
+    """An event: what operators and hosts do is no call of a user."""
+    failed = error if isinstance(error, InvalidClientTokenId) else None
+    events.add(clc, call, call.host or "operator", f"admin:{action}", json.dumps(parameters), failed)
+
+
+def _settings(clc: "Clc", host: Host) -> dict[str, str]:
+    """Those of the cloud and of the host's zone. Raises Unavailable."""
+    shared = dict(clc.settings.shared)
+    if host.zone != clc.settings.zone:  # whose network is another one
+        shared = {name: value for name, value in shared.items() if name not in OF_THE_ZONE}
+    return shared | zones.settings_of(clc, host) | {"cloud.zone": base.encode(host.zone)}
 
 
 def _certified(clc: "Clc", wish: str, names: tuple[str, ...], common_name: str) -> str:

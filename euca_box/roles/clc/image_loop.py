@@ -137,7 +137,8 @@ async def _asked(clc: "Clc", image: Image) -> Caching:
         return found  # its node had told us, and we had no time to write it down
     ticket = tickets.for_upload(clc, image_id)
     op = CcCreateImage(origin.instance_id, image_id, origin.no_reboot, WAIT_SECONDS, ticket)
-    return await clc.bus.ask(clc.cc, op, call)
+    record = clc.instances.find(origin.instance_id)
+    return await clc.bus.ask(clc.cc_of(record.zone if record else ""), op, call)
 
 
 async def _try_again(clc: "Clc", image: Image, why: str) -> None:

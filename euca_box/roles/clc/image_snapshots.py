@@ -84,7 +84,7 @@ async def _reboot(clc: "Clc", record: Instance) -> None:
     """Its file systems are in order when this returns: it has just left the power button behind it."""
     call = system_call(f"image-{record.instance_id}")
     try:
-        await clc.bus.ask(clc.cc, CcRebootInstance(record.instance_id, wait=True), call)
+        await clc.bus.ask(clc.cc_of(record.zone), CcRebootInstance(record.instance_id, wait=True), call)
     except ClientFault:
         raise
     except EucaError as error:

@@ -90,20 +90,21 @@ async def _held(clc: "Clc", record: Instance, count: int) -> AsyncIterator[None]
         return
     call = system_call(f"hold-{record.instance_id}")
     try:
-        await clc.bus.ask(clc.cc, CcHoldInstance(record.instance_id, hold=True), call)
+        await clc.bus.ask(clc.cc_of(record.zone), CcHoldInstance(record.instance_id, hold=True), call)
         fp("clc.snapshots.after-hold")
         yield
     finally:
         with trio.CancelScope(shield=True):
             try:
-                await clc.bus.ask(clc.cc, CcHoldInstance(record.instance_id, hold=False), call)
+                go_on = CcHoldInstance(record.instance_id, hold=False)
+                await clc.bus.ask(clc.cc_of(record.zone), go_on, call)
             except EucaError as error:
                 log.warning("%s goes on by itself: %s", record.instance_id, error.message)
 
 
 async def _take(clc: "Clc", snapshot: Snapshot) -> None:
     op = ScCreateSnapshot(snapshot.snapshot_id, snapshot.volume_id)
-    await clc.bus.ask(clc.sc, op, system_call(f"snapshot-{snapshot.snapshot_id}"))
+    await clc.bus.ask(clc.sc_of(snapshot.zone), op, system_call(f"snapshot-{snapshot.snapshot_id}"))
 
 
 def _joined(volume: Volume, tags: Tags) -> Tags:

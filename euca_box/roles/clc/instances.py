@@ -28,7 +28,7 @@ from euca_box.model.paging import wanted_page
 from euca_box.model.volumes import Volume
 from euca_box.observe import logs
 from euca_box.observe.failpoints import fp
-from euca_box.roles.clc import admission, interfaces, launch_volumes, network_rules, profiles, views
+from euca_box.roles.clc import admission, interfaces, launch_volumes, network_rules, profiles, views, zones
 from euca_box.roles.clc.rules import names_owner, stop_if_dry_run, without_verbose
 from euca_box.store.store import Conflict, Statement, Value, insert, one
 
@@ -181,7 +181,7 @@ async def reboot_instances(clc: "Clc", call: Call, op: ec2.RebootInstances) -> D
             )
     stop_if_dry_run(op.dry_run)
     for record in records:
-        await clc.bus.ask(clc.cc, CcRebootInstance(record.instance_id), call)
+        await clc.bus.ask(clc.cc_of(record.zone), CcRebootInstance(record.instance_id), call)
     return Done()
 
 
@@ -191,7 +191,7 @@ async def get_console_output(clc: "Clc", call: Call, op: ec2.GetConsoleOutput) -
     stop_if_dry_run(op.dry_run)
     output, at = b"", clc.now()
     if record.placed and record.state is not InstanceState.TERMINATED:
-        found = await clc.bus.ask(clc.cc, CcGetConsoleOutput(record.instance_id), call)
+        found = await clc.bus.ask(clc.cc_of(record.zone), CcGetConsoleOutput(record.instance_id), call)
         output, at = found.output, found.at
     text = base64.b64encode(output).decode()
     return ec2.GetConsoleOutputResult(record.instance_id, views.time_view(at), text)
@@ -207,7 +207,9 @@ async def get_console_screenshot(
             f"The instance '{record.instance_id}' is not in a state for this operation ({record.state})."
         )
     stop_if_dry_run(op.dry_run)
-    found = await clc.bus.ask(clc.cc, CcGetConsoleScreenshot(record.instance_id, op.wake_up), call)
+    found = await clc.bus.ask(
+        clc.cc_of(record.zone), CcGetConsoleScreenshot(record.instance_id, op.wake_up), call
+    )
     return ec2.GetConsoleScreenshotResult(record.instance_id, base64.b64encode(found.jpeg).decode())
 
 
@@ -323,7 +325,7 @@ def _record(
         kernel_id=wish.kernel.image_id if wish.kernel else None,
         ramdisk_id=wish.ramdisk.image_id if wish.ramdisk else None,
         instance_type=wish.vm_type.name,
-        zone=clc.settings.zone,
+        zone=wish.zone,
         state=INSTANCE.start,
         launch_time=clc.now(),
         launch_index=index,
@@ -380,5 +382,5 @@ def _by_group_name(clc: "Clc") -> dict[str, "admission.NamesOf"]:
         "dns-name": lambda r: [clc.views.names.public(r.public_ip) or r.private_ip or ""],
         "private-dns-name": lambda r: [clc.views.names.private(r.private_ip)],
         "vpc-id": lambda r: [clc.settings.vpc_id],
-        "subnet-id": lambda r: [clc.settings.subnet_id],
+        "subnet-id": lambda r: [zones.subnet_id_of(clc, r.zone)],
     }

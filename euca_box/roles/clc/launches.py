@@ -24,7 +24,7 @@ from euca_box.model.instances import (
 )
 from euca_box.observe import logs
 from euca_box.observe.failpoints import fp
-from euca_box.roles.clc import attachments, stops, tickets
+from euca_box.roles.clc import attachments, stops, tickets, zones
 from euca_box.roles.clc.firewall import send_groups
 from euca_box.roles.clc.instances import wish_gone
 from euca_box.roles.clc.launch_volumes import has_unmade_volumes, volume_problem
@@ -75,9 +75,9 @@ async def launch(clc: "Clc", record: Instance) -> None:
     if spec is None:
         await _give_up(clc, record, server_error("its image or its VM type was removed before it started"))
         return
-    await send_groups(clc)
+    await send_groups(clc, record.zone)
     try:
-        placement = await clc.bus.ask(clc.cc, CcRunInstance(spec), _call(record, "run"))
+        placement = await clc.bus.ask(clc.cc_of(record.zone), CcRunInstance(spec), _call(record, "run"))
     except InsufficientInstanceCapacity as error:
         await _give_up(clc, record, Reason("Server.InsufficientInstanceCapacity", error.message))
         return
@@ -102,30 +102,33 @@ async def launch(clc: "Clc", record: Instance) -> None:
 
 async def end(clc: "Clc", record: Instance) -> None:
     """Have the cluster end it, then wait for a report without it that is younger than the request."""
-    await clc.bus.ask(clc.cc, CcTerminateInstance(record.instance_id), _call(record, "terminate"))
+    await clc.bus.ask(
+        clc.cc_of(record.zone), CcTerminateInstance(record.instance_id), _call(record, "terminate")
+    )
     fp("clc.end.after-cc")
-    reports = await _fresh_reports(clc, record.instance_id)
+    reports = await _fresh_reports(clc, record)
     if reports is not None:
         await _gone(clc, record.instance_id)
 
 
-async def take_reports(clc: "Clc", after: int, wait_seconds: float) -> int:
+async def take_reports(clc: "Clc", zone: str, after: int, wait_seconds: float) -> int:
     """One poll for news; answers the version to ask after next."""
     op = CcDescribeInstances(after, wait_seconds)
-    reports = await clc.bus.ask(clc.cc, op, system_call("watch"))
+    reports = await clc.bus.ask(clc.cc_of(zone), op, system_call("watch"))
     for report in reports.instances:
         record = clc.instances.find(report.instance_id)
         with logs.part_of(record.request_id if record else ""):
-            await _take_report(clc, report)
+            await _take_report(clc, zone, report)
     return reports.version
 
 
-async def _take_report(clc: "Clc", report: InstanceReport) -> None:
+async def _take_report(clc: "Clc", zone: str, report: InstanceReport) -> None:
     record = clc.instances.find(report.instance_id)
     if record is None or record.state is InstanceState.TERMINATED:
         if not report.gone and report.state is not NodeState.TEARDOWN:
             log.warning("%s runs on %s and should not exist; ending it", report.instance_id, report.node)
-            await clc.bus.ask(clc.cc, CcTerminateInstance(report.instance_id), system_call("orphan"))
+            orphan = CcTerminateInstance(report.instance_id)
+            await clc.bus.ask(clc.cc_of(zone), orphan, system_call("orphan"))
         return
     if record.state is InstanceState.SHUTTING_DOWN:
         if report.gone:
@@ -197,11 +200,11 @@ async def _give_up(clc: "Clc", record: Instance, reason: Reason) -> None:
     clc.launch_bell.ring()
 
 
-async def _fresh_reports(clc: "Clc", instance_id: str) -> Reports | None:
+async def _fresh_reports(clc: "Clc", record: Instance) -> Reports | None:
     """Reports without this instance, or None when something of it is left."""
-    op = CcDescribeInstances(instance_ids=(instance_id,))
-    reports = await clc.bus.ask(clc.cc, op, system_call("end"))
-    if any(r.instance_id == instance_id and not r.gone for r in reports.instances):
+    op = CcDescribeInstances(instance_ids=(record.instance_id,))
+    reports = await clc.bus.ask(clc.cc_of(record.zone), op, system_call("end"))
+    if any(r.instance_id == record.instance_id and not r.gone for r in reports.instances):
         await trio.sleep(RETRY_SECONDS)
         return None
     return reports
@@ -212,9 +215,9 @@ async def waiting_for(clc: "Clc", record: Instance) -> str:
     if has_unmade_volumes(clc, record):
         return "its volumes were not made in time"
     if not record.placed:
-        return f"{clc.cc} did not take it in time"
+        return f"{clc.cc_of(record.zone)} did not take it in time"
     op = CcDescribeInstances(instance_ids=(record.instance_id,))
-    reports = await clc.bus.ask(clc.cc, op, system_call("deadline"))
+    reports = await clc.bus.ask(clc.cc_of(record.zone), op, system_call("deadline"))
     step = next((r.step for r in reports.instances if r.instance_id == record.instance_id), "")
     return step or f"{record.node} did not start it in time"
 
@@ -247,7 +250,7 @@ async def _spec(clc: "Clc", record: Instance) -> InstanceSpec | None:
         zone=record.zone,
         region=clc.settings.region,
         vpc_id=clc.settings.vpc_id,
-        subnet_id=clc.settings.subnet_id,
+        subnet_id=zones.subnet_id_of(clc, record.zone),
         wants_public_ip=record.wants_public_ip,
         wanted_private_ip=record.wanted_private_ip,
         extra_disks=record.extra_disks,

@@ -18,6 +18,7 @@ from euca_box.roles.clc.bundle_loop import bundle_instances
 from euca_box.roles.clc.firewall import send_groups
 from euca_box.roles.clc.host_loop import push_nodes, watch_hosts
 from euca_box.roles.clc.image_loop import flush_images, make_images
+from euca_box.roles.clc.known_hosts import zone_names
 from euca_box.roles.clc.mail import send_mail
 from euca_box.roles.clc.snapshot_loop import work_on_snapshots
 from euca_box.roles.clc.volume_loop import settle_exports, work_on_volumes
@@ -51,20 +52,33 @@ async def start_and_end(clc: "Clc") -> None:
             await clc.launch_bell.wait(LOOK_SECONDS)
 
 
-async def watch_cluster(clc: "Clc") -> None:
+async def watch_clusters(clc: "Clc") -> None:
+    """A task for each zone: one that does not answer keeps no other from being heard."""
+    watched: set[str] = set()
+    async with trio.open_nursery() as tasks:
+        while True:
+            for zone in set(zone_names(clc)) - watched:
+                watched.add(zone)
+                tasks.start_soon(_watch_cluster, clc, zone, watched)
+            await trio.sleep(RETRY_SECONDS)
+
+
+async def _watch_cluster(clc: "Clc", zone: str, watched: set[str]) -> None:
     """Hold a poll open at the cluster controller and take in what changed; now and then everything, because a
     report may have been refused by a record that was not as far."""
-    after, whole_at = -1, clc.now()
-    while True:
+    after, whole_at, problem = -1, clc.now(), f"cluster {zone}"
+    while zone in zone_names(clc):
         if clc.now() - whole_at > NEWS_SECONDS:
             after, whole_at = -1, clc.now()
         try:
-            after = await launches.take_reports(clc, after, NEWS_SECONDS)
-            clc.problems.pop("cluster", None)
+            after = await launches.take_reports(clc, zone, after, NEWS_SECONDS)
+            clc.problems.pop(problem, None)
         except EucaError as error:
-            clc.problems["cluster"] = f"No news from {clc.cc}: {error.message}"
+            clc.problems[problem] = f"No news from {clc.cc_of(zone)}: {error.message}"
             after = -1
             await trio.sleep(RETRY_SECONDS)
+    clc.problems.pop(problem, None)
+    watched.discard(zone)
 
 
 async def push_groups(clc: "Clc") -> None:
@@ -74,7 +88,7 @@ async def push_groups(clc: "Clc") -> None:
             await send_groups(clc)
             clc.problems.pop("groups", None)
         except EucaError as error:
-            clc.problems["groups"] = f"Security groups are not up to date at {clc.cc}: {error.message}"
+            clc.problems["groups"] = f"Security groups are not up to date: {error.message}"
             await trio.sleep(RETRY_SECONDS)
             continue
         await clc.groups_bell.wait(LOOK_SECONDS * 6)
@@ -133,7 +147,7 @@ LOOPS: dict[str, Callable[["Clc"], Awaitable[None]]] = {
     "start and end": start_and_end,
     "watch hosts": watch_hosts,
     "push nodes": push_nodes,
-    "watch cluster": watch_cluster,
+    "watch clusters": watch_clusters,
     "push groups": push_groups,
     "push addresses": push_addresses,
     "push principals": push_principals,

@@ -64,7 +64,7 @@ async def modify_volume(clc: "Clc", call: Call, op: ec2.ModifyVolume) -> ec2.Mod
         target_gib = volume.size_gib if op.size is None else op.size
         _check(clc, volume, target_gib)
         if target_gib > volume.size_gib:
-            await volumes.check_room(clc, call, [target_gib - volume.size_gib], new=0)
+            await volumes.check_room(clc, call, volume.zone, [target_gib - volume.size_gib], new=0)
         stop_if_dry_run(op.dry_run)
         wish = Modification(
             state=ModificationState.MODIFYING,
@@ -91,7 +91,7 @@ async def finish(clc: "Clc", volume_id: str) -> None:
     wish, why = volume.modification, ""
     try:
         op = ScGrowVolume(volume_id, wish.target_gib)
-        await clc.bus.ask(clc.sc, op, system_call(f"modify-{volume_id}"))
+        await clc.bus.ask(clc.sc_of(volume.zone), op, system_call(f"modify-{volume_id}"))
         fp("clc.modify.after-sc")
     except ClientFault as error:
         why = error.message

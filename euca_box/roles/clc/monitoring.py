@@ -1,18 +1,21 @@
 """Detailed monitoring of instances, and what was measured."""
 
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from euca_box.messages import admin
 from euca_box.messages import ec2_statuses as ec2
 from euca_box.messages.base import Call
-from euca_box.messages.cc import CcGetUsage, CcListUsage, Usage, Usages
+from euca_box.messages.cc import CcGetUsage, CcListUsage, InstanceUsage, Usage, Usages
 from euca_box.messages.ec2_instances import Monitoring
 from euca_box.model import ids
 from euca_box.model.ec2_errors import InvalidInstanceIDNotFound
+from euca_box.model.errors import EucaError
 from euca_box.model.instances import Instance, InstanceState
 from euca_box.roles.clc import attributes, instances
+from euca_box.roles.clc.known_hosts import zone_names
 from euca_box.roles.clc.rules import stop_if_dry_run
 
 if TYPE_CHECKING:
@@ -38,11 +41,18 @@ async def get_usage(clc: "Clc", call: Call, op: admin.GetUsage) -> Usage:
     record = clc.instances.find(ids.checked(op.instance_id, "i"))
     if record is None or not record.placed or record.ended_at is not None:
         raise InvalidInstanceIDNotFound(op.instance_id)
-    return await clc.bus.ask(clc.cc, CcGetUsage(record.instance_id, clc.now() - op.minutes * 60), call)
+    return await clc.bus.ask(
+        clc.cc_of(record.zone), CcGetUsage(record.instance_id, clc.now() - op.minutes * 60), call
+    )
 
 
 async def list_usage(clc: "Clc", call: Call, op: admin.ListUsage) -> Usages:
-    return await clc.bus.ask(clc.cc, CcListUsage(), call)
+    """Of the zones that answer."""
+    found: list[InstanceUsage] = []
+    for zone in zone_names(clc):
+        with suppress(EucaError):
+            found += (await clc.bus.ask(clc.cc_of(zone), CcListUsage(), call)).instances
+    return Usages(tuple(found))
 
 
 async def _set(

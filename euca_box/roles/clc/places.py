@@ -9,12 +9,20 @@ import trio
 from euca_box.messages import admin
 from euca_box.messages import ec2_places as ec2
 from euca_box.messages.base import Call
-from euca_box.messages.cc import CcDescribeLeftovers, CcDescribeResources, Leftovers, Resources
+from euca_box.messages.cc import (
+    CcDescribeLeftovers,
+    CcDescribeResources,
+    Leftover,
+    Leftovers,
+    Node,
+    Resources,
+)
 from euca_box.model.ec2_errors import InvalidInstanceType
 from euca_box.model.errors import EucaError, InvalidParameterValue
 from euca_box.model.filters import filtered
 from euca_box.model.instances import VmType
 from euca_box.model.paging import page
+from euca_box.roles.clc import known_hosts, zones
 from euca_box.roles.clc.components import component_problems
 from euca_box.roles.clc.rules import VERBOSE, stop_if_dry_run
 
@@ -60,26 +68,37 @@ async def describe_availability_zones(
 ) -> ec2.DescribeAvailabilityZonesResult:
     """One zone for each cluster; `unavailable` while its cluster controller does not answer."""
     stop_if_dry_run(op.dry_run)
-    name, region = clc.settings.zone, clc.settings.region
-    zone_id = f"{region}-az1"
+    region, known = clc.settings.region, zones.all_zones(clc)
     verbose = call.admin and VERBOSE in op.zone_names  # how much room there is, as in 1.6.2
-    for wanted, known in ((op.zone_names, name), (op.zone_ids, zone_id)):
+    names = {zone.name for zone in known} | ({VERBOSE} if verbose else set())
+    for wanted, there in ((op.zone_names, names), (op.zone_ids, {zone.id_in(region) for zone in known})):
         for value in wanted:
-            if value != known and not (verbose and value == VERBOSE):
+            if value not in there:
                 raise InvalidParameterValue(f"Invalid availability zone: [{value[:64]}]")
-    found = await resources(clc, call, *(clc.vm_types.values() if verbose else ()))
-    state = "available" if found is not None else "unavailable"
-    zone = ec2.AvailabilityZone(
-        zone_name=name,
-        zone_id=zone_id,
+    if named := set(op.zone_names) - {VERBOSE}:
+        known = [zone for zone in known if zone.name in named]
+    if op.zone_ids:
+        known = [zone for zone in known if zone.id_in(region) in op.zone_ids]
+    shown: list[ec2.AvailabilityZone] = []
+    for zone in known:
+        found = await resources(clc, call, *(clc.vm_types.values() if verbose else ()), zone=zone.name)
+        shown += filtered([_zone_view(clc, zone, found)], op.filters, ZONE_FILTERS)
+        shown += _capacity_lines(clc, found) if verbose and found is not None else []
+    return ec2.DescribeAvailabilityZonesResult(tuple(shown))
+
+
+def _zone_view(clc: "Clc", zone: zones.Zone, found: Resources | None) -> ec2.AvailabilityZone:
+    """AWS: `impaired` is a zone that answers and takes nothing new."""
+    region = clc.settings.region
+    state = "available" if zone.enabled else "impaired"
+    return ec2.AvailabilityZone(
+        zone_name=zone.name,
+        zone_id=zone.id_in(region),
         region_name=region,
-        state=state,
+        state=state if found is not None else "unavailable",
         group_name=f"{region}-zg-1",
         network_border_group=region,
     )
-    capacity = _capacity_lines(clc, found) if verbose and found is not None else []
-    shown = filtered([zone], op.filters, ZONE_FILTERS)
-    return ec2.DescribeAvailabilityZonesResult((*shown, *capacity))
 
 
 async def describe_regions(clc: "Clc", call: Call, op: ec2.DescribeRegions) -> ec2.DescribeRegionsResult:
@@ -113,24 +132,37 @@ async def describe_instance_types(
 async def describe_instance_type_offerings(
     clc: "Clc", call: Call, op: ec2.DescribeInstanceTypeOfferings
 ) -> ec2.DescribeInstanceTypeOfferingsResult:
-    """All VM types, in the region or in its one zone."""
+    """All VM types, in the region or in each zone."""
     stop_if_dry_run(op.dry_run)
     kind = op.location_type or "region"
+    known = zones.all_zones(clc)
     places = {
-        "region": clc.settings.region,
-        "availability-zone": clc.settings.zone,
-        "availability-zone-id": f"{clc.settings.region}-az1",
+        "region": [clc.settings.region],
+        "availability-zone": [zone.name for zone in known],
+        "availability-zone-id": [zone.id_in(clc.settings.region) for zone in known],
     }
     if kind not in places:
         raise InvalidParameterValue(f"The location type '{kind[:64]}' is not one of {', '.join(places)}.")
-    offered = [ec2.InstanceTypeOffering(vm.name, kind, places[kind]) for vm in clc.vm_types.values()]
+    offered = [
+        ec2.InstanceTypeOffering(vm.name, kind, place)
+        for vm in clc.vm_types.values()
+        for place in places[kind]
+    ]
     shown, token = page(
-        sorted(filtered(offered, op.filters, OFFERING_FILTERS), key=lambda o: o.instance_type),
-        lambda o: o.instance_type,
+        sorted(filtered(offered, op.filters, OFFERING_FILTERS), key=_offering_key),
+        _offering_key,
         max_results=op.max_results,
         next_token=op.next_token,
     )
     return ec2.DescribeInstanceTypeOfferingsResult(tuple(shown), token)
+
+
+def _offering_key(offering: ec2.InstanceTypeOffering) -> str:
+    return f"{offering.instance_type} {offering.location}"
+
+
+# The zone, and types by their numbers.
+Question = tuple[str, tuple[tuple[str, int, int, int], ...]]
 
 
 @dataclass
@@ -143,10 +175,13 @@ class Asked:
 
 
 async def describe_cloud(clc: "Clc", call: Call, op: admin.DescribeCloud) -> admin.CloudStatus:
-    found = await resources(clc, call)
     problems = [*clc.problems.values(), *component_problems(clc)]
-    if found is None:
-        problems.append(f"The cluster controller of {clc.settings.zone} does not answer.")
+    shown: list[Node] = []
+    for name in known_hosts.zone_names(clc):
+        found = await resources(clc, call, zone=name)
+        if found is None:
+            problems.append(f"The cluster controller of {name} does not answer.")
+        shown += found.nodes if found else ()
     [row] = await clc.store.read("SELECT count(*) AS n FROM user")
     return admin.CloudStatus(
         region=clc.settings.region,
@@ -154,21 +189,32 @@ async def describe_cloud(clc: "Clc", call: Call, op: admin.DescribeCloud) -> adm
         instances=sum(1 for i in clc.instances.all() if i.ended_at is None),
         images=len(clc.images.all()),
         users=row["n"],
-        nodes=found.nodes if found else (),
+        nodes=tuple(shown),
         problems=tuple(problems),
     )
 
 
 async def list_leftovers(clc: "Clc", call: Call, op: admin.ListLeftovers) -> Leftovers:
-    return await clc.bus.ask(clc.cc, CcDescribeLeftovers(), call)
+    """Of the zones that answer."""
+    everything: list[Leftover] = []
+    for name in known_hosts.zone_names(clc):
+        with suppress(EucaError):
+            everything += (await clc.bus.ask(clc.cc_of(name), CcDescribeLeftovers(), call)).found
+    return Leftovers(tuple(everything))
 
 
-async def resources(clc: "Clc", call: Call, *types: VmType) -> Resources | None:
+async def nodes(clc: "Clc", call: Call) -> list[Node]:
+    """Those of all zones that answer."""
+    found = [await resources(clc, call, zone=name) for name in known_hosts.zone_names(clc)]
+    return [node for zone in found if zone is not None for node in zone.nodes]
+
+
+async def resources(clc: "Clc", call: Call, *types: VmType, zone: str) -> Resources | None:
     """What the zone's cluster offers, or None when it does not answer.
 
     Many who ask the same at one moment, as launches do, share one answer.
     """
-    wanted = tuple((t.name, t.cpu, t.memory_mib, t.all_disk_gib) for t in types)
+    wanted = zone, tuple((t.name, t.cpu, t.memory_mib, t.all_disk_gib) for t in types)
     while (asked := clc.asked_resources.get(wanted)) is not None:
         await asked.done.wait()
         if asked.is_answered:
@@ -176,7 +222,7 @@ async def resources(clc: "Clc", call: Call, *types: VmType) -> Resources | None:
     asked = clc.asked_resources[wanted] = Asked()
     try:
         with suppress(EucaError):
-            asked.found = await clc.bus.ask(clc.cc, CcDescribeResources(wanted), call)
+            asked.found = await clc.bus.ask(clc.cc_of(zone), CcDescribeResources(wanted[1]), call)
         asked.is_answered = True
     finally:  # the one who asked may have gone; the others ask for themselves then
         del clc.asked_resources[wanted]

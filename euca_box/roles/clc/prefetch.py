@@ -10,6 +10,7 @@ from euca_box.model import ids
 from euca_box.model.ec2_errors import InvalidAMIIDNotFound
 from euca_box.model.images import Image
 from euca_box.roles.clc import tickets
+from euca_box.roles.clc.known_hosts import zone_names
 
 if TYPE_CHECKING:
     from euca_box.roles.clc.role import Clc
@@ -22,9 +23,12 @@ async def cache_images(clc: "Clc", call: Call, op: admin.CacheImages) -> admin.C
     wanted = _with_boot_files(clc, [_image(clc, image_id) for image_id in op.image_ids])
     wait_seconds = max(0.0, min(op.wait_seconds, LONGEST_WAIT_SECONDS))
     data = tuple(tickets.for_image(clc, image.data) for image in wanted)
-    found = await clc.bus.ask(clc.cc, CcCacheImages(data, wait_seconds), call)
+    caches: list[ImageCache] = []
+    for zone in zone_names(clc):
+        found = await clc.bus.ask(clc.cc_of(zone), CcCacheImages(data, wait_seconds), call)
+        caches += found.caches
     known = {image.data.sha256: image.image_id for image in clc.images.all()}
-    rows = [row for cache in found.caches for row in _rows(cache, known)]
+    rows = [row for cache in caches for row in _rows(cache, known)]
     asked = {image.image_id for image in wanted}
     return admin.CachedImages(tuple(row for row in rows if not asked or row.image_id in asked))
 

@@ -190,12 +190,12 @@ async def _give(clc: "Clc", record: Instance) -> None:
     assert record.profile is not None
     call = system_call("profiles")
     if record.profile.ending:
-        await clc.bus.ask(clc.cc, CcSetCredentials(record.instance_id), call)
+        await clc.bus.ask(clc.cc_of(record.zone), CcSetCredentials(record.instance_id), call)
         fp("clc.profile.after-take")
         await _end(clc, record)
         return
     found = await _credentials(clc, record, record.profile)
-    await clc.bus.ask(clc.cc, CcSetCredentials(record.instance_id, found), call)
+    await clc.bus.ask(clc.cc_of(record.zone), CcSetCredentials(record.instance_id, found), call)
     clc.profile_keys[record.instance_id] = found
 
 

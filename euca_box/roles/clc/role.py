@@ -81,6 +81,7 @@ from euca_box.roles.clc import (
     instance_snapshots,
     instances,
     keypairs,
+    known_hosts,
     logins,
     loops,
     modifications,
@@ -101,6 +102,7 @@ from euca_box.roles.clc import (
     volume_statuses,
     volumes,
     vpcs,
+    zones,
 )
 from euca_box.roles.clc.attachments import AttachmentIndex
 from euca_box.roles.clc.attempts import Attempts
@@ -199,13 +201,14 @@ class Clc:
         self.ticket = ticket
         self.own_states: dict[str, ComponentState] = {}  # of its components, where not ENABLED
         self.hosts: Records[Host] = Records(store, "host", Host, lambda r: r.host_id)
+        self.zone_numbers: dict[str, int] = {settings.zone: zones.FIRST}
         self.hosts_version = 1
         self.hosts_bell = Bell()
         self.nodes_bell = Bell()
-        self.seen_hosts: dict[str, hosts.Seen] = {}
+        self.seen_hosts: dict[str, known_hosts.Seen] = {}
         self.joining = trio.Lock()
         self.join_attempts = Attempts()
-        self.views = Views(settings, self.groups, self.addresses)
+        self.views = Views(settings, self.groups, self.addresses, partial(zones.subnet_id_of, self))
         self.vm_types = {vm.name: vm for vm in settings.vm_types}
         self.launch_bell = Bell()
         self.image_bell = Bell()
@@ -217,7 +220,7 @@ class Clc:
         self._volume_locks: WeakValueDictionary[str, trio.Lock] = WeakValueDictionary()
         self._image_locks: WeakValueDictionary[str, trio.Lock] = WeakValueDictionary()
         self.image_news = trio.Event()  # an image is no longer pending
-        self.asked_resources: dict[tuple[tuple[str, int, int, int], ...], places.Asked] = {}
+        self.asked_resources: dict[places.Question, places.Asked] = {}
         self.image_progress: dict[str, int] = {}  # of pending ones, in percent
         self.groups_bell = Bell()
         self.principals_bell = Bell()
@@ -242,13 +245,11 @@ class Clc:
         self.key_uses: dict[str, tuple[float, str]] = {}  # access key -> when and for which service
         self.problems: dict[str, str] = {}  # where -> what an operator should read
 
-    @property
-    def cc(self) -> str:
-        return f"cc@{self.settings.zone}"
+    def cc_of(self, zone: str) -> str:
+        return f"cc@{zone or self.settings.zone}"
 
-    @property
-    def sc(self) -> str:
-        return f"sc@{self.settings.zone}"
+    def sc_of(self, zone: str) -> str:
+        return f"sc@{zone or self.settings.zone}"
 
     def volume_lock(self, volume_id: str) -> trio.Lock:
         """Held while it is decided who gets the volume, or that it goes."""
@@ -299,6 +300,7 @@ class Clc:
         await vm_types.load(self)
         await hosts.load(self)
         await components.load(self)
+        await zones.load(self)
         await users.make_admin(self.store, self.sealer, self.settings.admin_account, self.now())
         await users.refresh_keyring(self)
         await logins.load(self)

@@ -71,7 +71,7 @@ async def _try(clc: "Clc", snapshot: Snapshot) -> None:
 async def _follow(clc: "Clc", snapshot: Snapshot) -> None:
     """Ask how far it is; that has it taken, too, where a crash came before."""
     op = ScCreateSnapshot(snapshot.snapshot_id, snapshot.volume_id, WAIT_SECONDS)
-    found = await clc.bus.ask(clc.sc, op, system_call(f"snapshot-{snapshot.snapshot_id}"))
+    found = await clc.bus.ask(clc.sc_of(snapshot.zone), op, system_call(f"snapshot-{snapshot.snapshot_id}"))
     clc.snapshot_progress[snapshot.snapshot_id] = found.percent
     if found.state == "stored":
         await _move(clc, snapshot, SnapshotEvent.STORED)
@@ -92,7 +92,7 @@ async def _copy(clc: "Clc", snapshot: Snapshot) -> None:
 async def _delete(clc: "Clc", snapshot: Snapshot) -> None:
     """The storage controller first: what it sends no more, Walrus need not keep."""
     call = system_call(f"snapshot-{snapshot.snapshot_id}")
-    await clc.bus.ask(clc.sc, ScDeleteSnapshot(snapshot.snapshot_id), call)
+    await clc.bus.ask(clc.sc_of(snapshot.zone), ScDeleteSnapshot(snapshot.snapshot_id), call)
     fp("clc.snapshot.after-sc-delete")
     await clc.bus.ask("walrus", DeleteSnapshot(snapshot.snapshot_id), call)
     fp("clc.snapshot.after-gone")

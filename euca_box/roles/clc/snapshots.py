@@ -77,7 +77,7 @@ async def take(clc: "Clc", snapshot: Snapshot) -> None:
     """Its moment lies before the answer; what cannot be taken now leaves no snapshot. Raises EucaError."""
     op = ScCreateSnapshot(snapshot.snapshot_id, snapshot.volume_id)
     try:
-        await clc.bus.ask(clc.sc, op, system_call(f"snapshot-{snapshot.snapshot_id}"))
+        await clc.bus.ask(clc.sc_of(snapshot.zone), op, system_call(f"snapshot-{snapshot.snapshot_id}"))
     except EucaError:
         # It may have been taken all the same: what there is of it goes.
         await wish_deleted(clc, snapshot.snapshot_id)
@@ -160,6 +160,7 @@ def new_snapshot(clc: "Clc", volume: Volume, description: str, tags: Tags) -> Sn
         encrypted=volume.encrypted,
         sealed_key=volume_keys.key_of_volume(clc, volume, snapshot_id),
         tags=tags,
+        zone=volume.zone,
     )
 
 

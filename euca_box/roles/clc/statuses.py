@@ -38,8 +38,7 @@ async def describe_instance_status(
         records = list(clc.instances.of(call.account))
     if not op.include_all_instances:
         records = [r for r in records if r.state is InstanceState.RUNNING]
-    found = await places.resources(clc, call) if records else None
-    up = {node.name for node in found.nodes if node.state == "UP"} if found is not None else set()
+    up = {node.name for node in await places.nodes(clc, call) if node.state == "UP"} if records else set()
     shown, token = page(
         sorted(filtered([_status(r, up) for r in records], op.filters, FILTERS), key=_id_of),
         _id_of,

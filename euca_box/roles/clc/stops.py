@@ -128,7 +128,7 @@ async def halt(clc: "Clc", record: Instance) -> None:
         log.warning("%s does not stop in time; it is forced", record.instance_id)
         record = await wish_stopped(clc, record.instance_id, USER_REQUEST, "", forced=True) or record
     op = CcStopInstance(record.instance_id, record.generation, record.stop_forced)
-    await clc.bus.ask(clc.cc, op, _call(record))
+    await clc.bus.ask(clc.cc_of(record.zone), op, _call(record))
     fp("clc.halt.after-cc")
 
 
@@ -144,9 +144,9 @@ async def start_again(clc: "Clc", record: Instance) -> None:
     if changes is None:
         await _stop_again(clc, record, server_error("its VM type is no longer offered"))
         return
-    await send_groups(clc)
+    await send_groups(clc, record.zone)
     try:
-        placement = await clc.bus.ask(clc.cc, CcStartInstance(changes), _call(record))
+        placement = await clc.bus.ask(clc.cc_of(record.zone), CcStartInstance(changes), _call(record))
     except InsufficientInstanceCapacity as error:
         await _stop_again(clc, record, Reason("Server.InsufficientInstanceCapacity", error.message))
         return
@@ -173,8 +173,8 @@ async def push_changes(clc: "Clc", instance_id: str) -> bool:
         return False
     if not record.placed or (changes := await changes_of(clc, record)) is None:
         return False
-    await send_groups(clc)
-    return (await clc.bus.ask(clc.cc, CcModifyInstance(changes), _call(record))).in_force
+    await send_groups(clc, record.zone)
+    return (await clc.bus.ask(clc.cc_of(record.zone), CcModifyInstance(changes), _call(record))).in_force
 
 
 async def take_report(clc: "Clc", record: Instance, report: InstanceReport) -> bool:
@@ -188,7 +188,7 @@ async def take_report(clc: "Clc", record: Instance, report: InstanceReport) -> b
         if not stopped and report.generation < record.generation:
             log.warning("%s should not run; it is stopped", record.instance_id)
             op = CcStopInstance(record.instance_id, record.generation, record.stop_forced)
-            await clc.bus.ask(clc.cc, op, _call(record))
+            await clc.bus.ask(clc.cc_of(record.zone), op, _call(record))
         elif stopped:
             await clc.instances.change(record.instance_id, lambda r: _with_address(clc, r, report))
         return True
@@ -296,8 +296,7 @@ async def _check_room(clc: "Clc", call: Call, records: list[Instance]) -> None:
     """Raises InsufficientInstanceCapacity. Who comes first when two ask at once, the cluster decides."""
     if not records:
         return
-    found = await places.resources(clc, call)
-    nodes = {node.name: node for node in found.nodes if node.state == "UP"} if found is not None else {}
+    nodes = {node.name: node for node in await places.nodes(clc, call) if node.state == "UP"}
     cores: dict[str, float] = {name: node.cores_free for name, node in nodes.items()}
     memory_mib = {name: node.memory_free_mib for name, node in nodes.items()}
     for record in records:

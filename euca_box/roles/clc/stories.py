@@ -73,13 +73,13 @@ async def _instance(clc: "Clc", record: Instance) -> Standing:
     try:
         waits = await launches.waiting_for(clc, record)
     except EucaError as error:
-        waits = f"{clc.cc}, which does not answer: {error.message}"
+        waits = f"{clc.cc_of(record.zone)}, which does not answer: {error.message}"
     return Standing(
         "clc",
         text,
         f"its volumes: {', '.join(unmade)}" if unmade else waits,
         record.deadline,
-        "" if clc.problems.get("cluster") is None else clc.problems["cluster"],
+        clc.problems.get(f"cluster {record.zone}", ""),
         tuple(unmade) or ((record.node,) if record.node else ()),
     )
 
@@ -102,12 +102,14 @@ async def _volume(clc: "Clc", volume: Volume) -> Standing:
     if volume.reason:
         text += f": {volume.reason}"
     if volume.state is VolumeState.CREATING:
-        what = f"{clc.sc} to make it" + (f" of {volume.snapshot_id}" if volume.snapshot_id else "")
+        what = f"{clc.sc_of(volume.zone)} to make it" + (
+            f" of {volume.snapshot_id}" if volume.snapshot_id else ""
+        )
         return Standing(
             "clc", text, what, volume.deadline, see=(volume.snapshot_id,) if volume.snapshot_id else ()
         )
     if volume.state is VolumeState.DELETING:
-        return Standing("clc", text, f"{clc.sc} to delete it")
+        return Standing("clc", text, f"{clc.sc_of(volume.zone)} to delete it")
     found = attachment_of(clc, volume.volume_id)
     if found is None:
         return Standing("clc", text)
@@ -131,7 +133,12 @@ async def _snapshot(clc: "Clc", snapshot: Snapshot) -> Standing:
     if snapshot.state is not SnapshotState.PENDING:
         return Standing("clc", text)
     percent = clc.snapshot_progress.get(snapshot.snapshot_id, 0)
-    return Standing("clc", text, f"{clc.sc} to send it to Walrus, {percent} % are done", snapshot.deadline)
+    return Standing(
+        "clc",
+        text,
+        f"{clc.sc_of(snapshot.zone)} to send it to Walrus, {percent} % are done",
+        snapshot.deadline,
+    )
 
 
 async def _image(clc: "Clc", image: Image) -> Standing:

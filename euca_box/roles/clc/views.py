@@ -25,9 +25,14 @@ LISTINGS = 64  # accounts whose whole listing is kept: a thousand instances are 
 
 class Views:
     def __init__(
-        self, settings: "ClcSettings", groups: "Records[SecurityGroup]", addresses: "Records[Address]"
+        self,
+        settings: "ClcSettings",
+        groups: "Records[SecurityGroup]",
+        addresses: "Records[Address]",
+        subnet_of: Callable[[str], str],
     ) -> None:
-        self._settings = settings
+        """`subnet_of(zone)` is the id of the zone's subnet."""
+        self._settings, self._subnet_of = settings, subnet_of
         self.names = InstanceNames(settings.dns_domain)
         self._groups = groups
         self._addresses = addresses
@@ -88,7 +93,7 @@ class Views:
             kernel_id=record.kernel_id,
             ramdisk_id=record.ramdisk_id,
             monitoring=ec2_instances.Monitoring("enabled" if record.monitoring else "disabled"),
-            subnet_id=None if gone else self._settings.subnet_id,
+            subnet_id=None if gone else self._subnet_of(record.zone),
             vpc_id=None if gone else self._settings.vpc_id,
             private_ip_address=private_ip,
             public_ip_address=public_ip,
@@ -172,7 +177,7 @@ class Views:
             owner_id=record.account,
             private_ip_address=record.private_ip or "",
             private_dns_name=self.names.private(record.private_ip),
-            subnet_id=self._settings.subnet_id,
+            subnet_id=self._subnet_of(record.zone),
             vpc_id=self._settings.vpc_id,
             groups=groups,
             association=association,

@@ -16,6 +16,7 @@ from euca_box.model.instances import Instance, InstanceState
 from euca_box.model.volumes import VOLUME, Attachment, AttachmentState, Volume, VolumeEvent, VolumeState
 from euca_box.observe.failpoints import fp
 from euca_box.roles.clc import attachments, attributes, modifications, volume_keys, volumes
+from euca_box.roles.clc.known_hosts import zone_names
 
 if TYPE_CHECKING:
     from euca_box.roles.clc.role import Clc
@@ -50,10 +51,11 @@ async def work_on_volumes(clc: "Clc") -> None:
 async def settle_exports(clc: "Clc") -> None:
     """What is attached to nothing is exported to nobody: a node that did not answer may have left it so."""
     while True:
-        try:
-            await _settle(clc)
-        except EucaError as error:
-            log.debug("exports were not compared: %s", error.message)
+        for zone in zone_names(clc):
+            try:
+                await _settle(clc, clc.sc_of(zone))
+            except EucaError as error:
+                log.debug("exports of %s were not compared: %s", zone, error.message)
         await trio.sleep(SETTLE_SECONDS)
 
 
@@ -100,7 +102,7 @@ async def _create(clc: "Clc", volume: Volume) -> None:
         key=volume_keys.volume_key(clc, volume),
         source_key=volume_keys.source_key(clc, volume),
     )
-    found = await clc.bus.ask(clc.sc, op, system_call(f"volume-{volume.volume_id}"))
+    found = await clc.bus.ask(clc.sc_of(volume.zone), op, system_call(f"volume-{volume.volume_id}"))
     fp("clc.volume.after-sc")
     if found.state == "ready":
         await _move(clc, volume.volume_id, VolumeEvent.MADE)
@@ -112,7 +114,8 @@ async def _create(clc: "Clc", volume: Volume) -> None:
 
 
 async def _delete(clc: "Clc", volume: Volume) -> None:
-    await clc.bus.ask(clc.sc, ScDeleteVolume(volume.volume_id), system_call(f"volume-{volume.volume_id}"))
+    op = ScDeleteVolume(volume.volume_id)
+    await clc.bus.ask(clc.sc_of(volume.zone), op, system_call(f"volume-{volume.volume_id}"))
     fp("clc.volume.after-gone")
     await clc.volumes.remove(volume.volume_id)
     log.info("%s is deleted", volume.volume_id)
@@ -175,7 +178,7 @@ async def _give_up(clc: "Clc", instance: Instance, attachment: Attachment) -> No
 async def _cut_off(clc: "Clc", instance: Instance, attachment: Attachment) -> None:
     """Whatever the guest does: from now on its writes reach nobody."""
     op = ScUnexportVolume(attachment.volume_id, attachment.number, fence=True)
-    await clc.bus.ask(clc.sc, op, system_call(f"cut-off-{attachment.volume_id}"))
+    await clc.bus.ask(clc.sc_of(instance.zone), op, system_call(f"cut-off-{attachment.volume_id}"))
     fp("clc.detach.after-fence")
     await clc.instances.change(instance.instance_id, lambda r: _without(r, attachment))
     log.info("%s was cut off from %s", attachment.volume_id, instance.instance_id)
@@ -188,8 +191,8 @@ def _without(record: Instance, ended: Attachment) -> Instance | None:
     return attachments.without(record, ended.volume_id)
 
 
-async def _settle(clc: "Clc") -> None:
-    found = await clc.bus.ask(clc.sc, ScDescribeVolumes(), system_call("exports"))
+async def _settle(clc: "Clc", sc: str) -> None:
+    found = await clc.bus.ask(sc, ScDescribeVolumes(), system_call("exports"))
     for stored in found.volumes:
         volume = clc.volumes.find(stored.volume_id)
         if not stored.exported or volume is None:
@@ -198,4 +201,4 @@ async def _settle(clc: "Clc") -> None:
             held = attachments.attachment_of(clc, stored.volume_id)
             if held is None and (now := clc.volumes.find(stored.volume_id)) is not None:
                 op = ScUnexportVolume(stored.volume_id, min(stored.generation, now.attaches), fence=True)
-                await clc.bus.ask(clc.sc, op, system_call("exports"))
+                await clc.bus.ask(sc, op, system_call("exports"))

@@ -11,6 +11,7 @@ from euca_box.model.filters import filtered
 from euca_box.model.paging import page
 from euca_box.model.volumes import Volume, VolumeState
 from euca_box.roles.clc import volumes
+from euca_box.roles.clc.known_hosts import zone_names
 from euca_box.roles.clc.rules import stop_if_dry_run
 
 if TYPE_CHECKING:
@@ -91,11 +92,14 @@ async def enable_volume_io(clc: "Clc", call: Call, op: ec2.EnableVolumeIO) -> Do
 
 async def _stored(clc: "Clc", call: Call) -> dict[str, StoredVolume] | None:
     """What the storage controller says of them; None when it does not answer."""
+    known: dict[str, StoredVolume] = {}
     try:
-        found = await clc.bus.ask(clc.sc, ScDescribeVolumes(), call)
+        for zone in zone_names(clc):
+            found = await clc.bus.ask(clc.sc_of(zone), ScDescribeVolumes(), call)
+            known |= {stored.volume_id: stored for stored in found.volumes}
     except EucaError:
         return None
-    return {stored.volume_id: stored for stored in found.volumes}
+    return known
 
 
 def _row(volume: Volume, stored: dict[str, StoredVolume] | None) -> _Row:

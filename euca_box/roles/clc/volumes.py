@@ -24,14 +24,16 @@ from euca_box.model.errors import (
     IdempotentParameterMismatch,
     InvalidParameterValue,
     MissingParameter,
+    Unavailable,
     UnsupportedOperation,
 )
 from euca_box.model.filters import Getter, filtered
+from euca_box.model.hosts import ComponentState
 from euca_box.model.paging import page
 from euca_box.model.snapshots import Snapshot
 from euca_box.model.volumes import DEFAULT_TYPE, VOLUME, VOLUME_TYPES, Volume, VolumeEvent, VolumeState
 from euca_box.observe.failpoints import fp
-from euca_box.roles.clc import snapshots, volume_keys
+from euca_box.roles.clc import known_hosts, snapshots, volume_keys, zones
 from euca_box.roles.clc.attachments import attachment_of
 from euca_box.roles.clc.rules import names_owner, stop_if_dry_run, tags_for, without_verbose
 from euca_box.roles.clc.volume_views import ATTACHMENT_FILTERS, state_of, volume_view
@@ -63,7 +65,9 @@ async def create_volume(clc: "Clc", call: Call, op: ec2.CreateVolume) -> ec2.Vol
     tags = tags_for("volume", op.tag_specifications)
     snapshot = snapshots.usable(clc, call.account, op.snapshot_id) if op.snapshot_id else None
     size_gib = size_of(op.size, snapshot)
-    await check_room(clc, call, [size_gib])
+    zone = op.availability_zone if op.availability_zone not in (None, *zones.ANY) else clc.settings.zone
+    assert zone is not None
+    await check_room(clc, call, zone, [size_gib])
     stop_if_dry_run(op.dry_run)
     volume_id = ids.unused(clc.new_id, "vol", clc.volumes.find)
     key, source_key = volume_keys.new_keys(clc, volume_id, snapshot, encrypted=op.encrypted)
@@ -72,7 +76,7 @@ async def create_volume(clc: "Clc", call: Call, op: ec2.CreateVolume) -> ec2.Vol
         account=call.account,
         size_gib=size_gib,
         snapshot_id=snapshot.snapshot_id if snapshot else "",
-        zone=clc.settings.zone,
+        zone=zone,
         state=VOLUME.start,
         created_at=clc.now(),
         deadline=clc.now() + clc.settings.volume_seconds,
@@ -171,12 +175,14 @@ def size_of(wanted: int | None, snapshot: Snapshot | None) -> int:
     return snapshot.size_gib if wanted is None else wanted
 
 
-async def check_room(clc: "Clc", call: Call, sizes_gib: list[int], new: int | None = None) -> None:
+async def check_room(clc: "Clc", call: Call, zone: str, sizes_gib: list[int], new: int | None = None) -> None:
     """For so many more volumes (`new`, else one for each size).
 
     Raises InvalidParameterValue, VolumeLimitExceeded, InsufficientVolumeCapacity, Unavailable.
     """
-    storage = await clc.bus.ask(clc.sc, ScDescribeStorage(), call)
+    if known_hosts.state_of(clc, clc.sc_of(zone)) is not ComponentState.ENABLED:
+        raise Unavailable(f"The storage controller of {zone} takes no new volumes now.")
+    storage = await clc.bus.ask(clc.sc_of(zone), ScDescribeStorage(), call)
     for size in sizes_gib:
         if not 1 <= size <= storage.max_volume_gib:
             raise InvalidParameterValue(
@@ -201,7 +207,7 @@ def _check_options(clc: "Clc", op: ec2.CreateVolume) -> None:
         raise InvalidParameterValue("Client tokens have 1 to 64 ASCII characters.")
     if op.availability_zone is None:
         raise MissingParameter("AvailabilityZone")
-    if op.availability_zone not in ("default", clc.settings.zone):
+    if op.availability_zone not in zones.ANY and zones.find(clc, op.availability_zone) is None:
         raise InvalidZoneNotFound(op.availability_zone)
     if op.volume_type not in (None, *VOLUME_TYPES):
         raise UnsupportedOperation(f"Volume types are {', '.join(VOLUME_TYPES)} here.")

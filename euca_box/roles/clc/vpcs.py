@@ -24,7 +24,7 @@ from euca_box.model.errors import ClientFault, InvalidParameterValue
 from euca_box.model.filters import Getter, filtered
 from euca_box.model.instances import Instance
 from euca_box.model.paging import page
-from euca_box.roles.clc import views
+from euca_box.roles.clc import views, zones
 from euca_box.roles.clc.rules import stop_if_dry_run
 
 if TYPE_CHECKING:
@@ -182,7 +182,7 @@ async def describe_vpc_attribute(
 
 
 async def describe_subnets(clc: "Clc", call: Call, op: ec2.DescribeSubnets) -> ec2.DescribeSubnetsResult:
-    found = [_subnet(clc, call.account)]
+    found = [_subnet(clc, call.account, zone) for zone in zones.all_zones(clc) if zone.subnet_cidr]
     shown, token = _shown(
         op, found, lambda r: r.subnet_id, op.subnet_ids, InvalidSubnetIDNotFound, "subnet", SUBNET_FILTERS
     )
@@ -307,19 +307,19 @@ def _vpc(clc: "Clc", account: str) -> ec2.Vpc:
     return ec2.Vpc(clc.settings.vpc_id, account, clc.settings.vpc_cidr, OPTIONS_ID, (association,))
 
 
-def _subnet(clc: "Clc", account: str) -> ec2.Subnet:
+def _subnet(clc: "Clc", account: str, zone: zones.Zone) -> ec2.Subnet:
     settings = clc.settings
-    size = IPv4Network(settings.subnet_cidr).num_addresses
-    taken = sum(1 for record in clc.instances.all() if record.ended_at is None)
+    size = IPv4Network(zone.subnet_cidr).num_addresses
+    taken = sum(1 for record in clc.instances.all() if record.ended_at is None and record.zone == zone.name)
     return ec2.Subnet(
-        subnet_id=settings.subnet_id,
+        subnet_id=zone.subnet_id,
         vpc_id=settings.vpc_id,
         owner_id=account,
-        cidr_block=settings.subnet_cidr,
-        availability_zone=settings.zone,
-        availability_zone_id=f"{settings.region}-az1",
+        cidr_block=zone.subnet_cidr,
+        availability_zone=zone.name,
+        availability_zone_id=zone.id_in(settings.region),
         available_ip_address_count=max(size - RESERVED - taken, 0),
-        subnet_arn=f"arn:aws:ec2:{settings.region}:{account}:subnet/{settings.subnet_id}",
+        subnet_arn=f"arn:aws:ec2:{settings.region}:{account}:subnet/{zone.subnet_id}",
     )
 
 
@@ -347,7 +347,7 @@ def _interface(clc: "Clc", record: Instance) -> ec2.NetworkInterfaceInfo:
         mac_address=record.mac or ids.mac_of(record.instance_id),
         private_ip_address=private_ip,
         private_dns_name=private_name,
-        subnet_id=clc.settings.subnet_id,
+        subnet_id=zones.subnet_id_of(clc, record.zone),
         vpc_id=clc.settings.vpc_id,
         groups=clc.views.group_identifiers(record.group_ids),
         attachment=ec2.InterfaceAttachment(

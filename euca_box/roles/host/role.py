@@ -33,6 +33,7 @@ class HostAgent:
     keep: Callable[[int, tuple[Peer, ...]], None]
     roles: Callable[[], dict[str, str]]
     skews: Callable[[], dict[str, float]]
+    settings: dict[str, str] = field(default_factory=dict)  # of its zone, if its cluster controller is here
     changing: trio.Lock = field(default_factory=trio.Lock)
 
 
@@ -45,7 +46,7 @@ async def configure_peers(agent: HostAgent, call: Call, op: HostConfigurePeers) 
             agent.version = op.version
             names = ", ".join(sorted(a for p in op.peers for a in p.addresses if "host@" not in a))
             log.info("the hosts of the cloud, version %d: %s", op.version, names or "none but this one")
-    return HostReport(agent.software, agent.version, agent.roles(), agent.skews())
+    return HostReport(agent.software, agent.version, agent.roles(), agent.skews(), agent.settings)
 
 
 def _check(agent: HostAgent, peers: tuple[Peer, ...], call: Call) -> None:
