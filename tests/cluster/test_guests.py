@@ -94,18 +94,6 @@ def test_guests_run_on_while_every_process_is_killed_and_comes_back(cluster, use
     assert {name: sorted(box.guests()) for name, box in cluster.boxes.items()} == before
 
 
-def test_a_volume_of_another_host_is_refused_or_attached_in_words(cluster, user, six):
-    """The storage controller says why when it cannot."""
-    volume_id = user.ec2("create_volume", Size=1, AvailabilityZone="us-east-1a")["VolumeId"]
-
-    def volume():
-        return user.ec2("describe_volumes", VolumeIds=[volume_id])["Volumes"][0]
-
-    cluster.until(lambda: volume()["State"] == "available", 30)
-    user.ec2("attach_volume", VolumeId=volume_id, InstanceId=six[1], Device="/dev/sdf")
-    cluster.until(lambda: [a["State"] for a in volume()["Attachments"]] != ["attaching"], 200)
-
-
 def test_ended_guests_leave_nothing(cluster, user, six):
     user.ec2("terminate_instances", InstanceIds=six)
     user.until(six, "terminated", 60)
