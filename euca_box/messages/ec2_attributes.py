@@ -54,9 +54,21 @@ class DescribeInstanceAttribute(Op[InstanceAttribute], role="clc"):
 
 
 @dataclass(frozen=True)
+class EbsInstanceBlockDeviceSpecification:
+    volume_id: str | None = None
+    delete_on_termination: bool | None = None
+
+
+@dataclass(frozen=True)
+class InstanceBlockDeviceMappingSpecification:
+    device_name: str | None = None
+    ebs: EbsInstanceBlockDeviceSpecification | None = None
+
+
+@dataclass(frozen=True)
 class ModifyInstanceAttribute(Op[Done], role="clc", timeout=90):
-    """One attribute. Groups, protections and shutdown behaviour at any time; type, user data, kernel and
-    ramdisk of a stopped instance. Twice is harmless."""
+    """One attribute. Groups, protections, shutdown behaviour and DeleteOnTermination of volumes at any time;
+    type, user data, kernel and ramdisk of a stopped instance. Twice is harmless."""
 
     instance_id: str
     attribute: str | None = None
@@ -70,6 +82,7 @@ class ModifyInstanceAttribute(Op[Done], role="clc", timeout=90):
     ramdisk: AttributeValue | None = None
     user_data: BlobAttributeValue | None = None
     source_dest_check: AttributeBooleanValue | None = None
+    block_device_mappings: tuple[InstanceBlockDeviceMappingSpecification, ...] = ()
     dry_run: bool = False
 
 

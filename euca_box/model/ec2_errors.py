@@ -410,6 +410,10 @@ class ResourceAlreadyAssociated(ClientFault):
         super().__init__(f"resource {allocation_id} is already associated with associate-id {association_id}")
 
 
+class InvalidInstanceAttributeValue(ClientFault):
+    code = "InvalidInstanceAttributeValue"
+
+
 class InvalidInstanceID(ClientFault):
     code = "InvalidInstanceID"
 

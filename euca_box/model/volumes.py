@@ -41,6 +41,7 @@ VOLUME = Machine(
         (VolumeState.AVAILABLE, VolumeEvent.DELETE): VolumeState.DELETING,
         (VolumeState.ERROR, VolumeEvent.DELETE): VolumeState.DELETING,
         (VolumeState.DELETING, VolumeEvent.DELETE): VolumeState.DELETING,
+        (VolumeState.DELETING, VolumeEvent.GIVEN_UP): VolumeState.ERROR,
     },
 )
 

@@ -229,7 +229,7 @@ REFUSED = {
     "no source check": ({"SourceDestCheck": {"Value": False}}, "UnsupportedOperation"),
     "disks": (
         {"BlockDeviceMappings": [{"DeviceName": "/dev/sda1", "Ebs": {"DeleteOnTermination": True}}]},
-        "UnsupportedOperation",
+        "InvalidInstanceAttributeValue",
     ),
     "an attribute without a value": ({"Attribute": "instanceType"}, "InvalidParameterCombination"),
     "a value without an attribute": ({"Value": "m1.small"}, "MissingParameter"),

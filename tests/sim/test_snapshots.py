@@ -6,12 +6,21 @@ import random
 import pytest
 import trio
 
+from euca_box.auth.secrets import Sealer
+from euca_box.blockstore.engine import EngineError
+from euca_box.blockstore.fake import FakeEngine
+from euca_box.bus.bus import Bus
+from euca_box.bus.memory import MemoryTransport
 from euca_box.messages import ec2_snapshots as ec2
 from euca_box.messages import ec2_volumes as volumes
+from euca_box.messages.base import system_call
+from euca_box.messages.sc import ScCreateVolume
 from euca_box.messages.snapshots import chunk_key
 from euca_box.model.errors import EucaError
 from euca_box.observe import failpoints
+from euca_box.roles.sc import role as sc_role
 from euca_box.roles.walrus import snapshots as in_walrus
+from euca_box.store.sync_store import SyncStore
 from tests.sim.cloud import Killed, cloud
 
 pytestmark = pytest.mark.trio
@@ -438,3 +447,29 @@ async def test_a_guest_that_was_held_at_a_kill_goes_on(tmp_path, autojump_clock,
         await trio.sleep(15)
         assert c.hypervisor._guests[instance_id].state.value == "running"
         assert (await c.describe(instance_id)).state.name == "running"
+
+
+async def test_another_zone_makes_a_volume_of_a_snapshot_whose_storage_controller_is_dead(
+    tmp_path, autojump_clock
+):
+    async with cloud(tmp_path) as c:
+        volume_id = await c.create_volume()
+        await c.fill(volume_id, {0: b"a", 700: b"b"})
+        snapshot_id = await c.create_snapshot(volume_id)
+        engine, transport = FakeEngine(), MemoryTransport(encoded=True)
+        settings = sc_role.ScSettings("z2", max_volume_gib=100)
+        store, folder = SyncStore(sc_role.MIGRATIONS), tmp_path / "z2"
+        other = sc_role.Sc(settings, store, c.bus, engine, c.vault, folder, c.now, Sealer(b"z" * 32))
+        broken = lambda *_: (_ for _ in ()).throw(EngineError("dead"))  # noqa: E731
+        for name in ("open_copy", "exported", "volumes", "fill", "serve_source"):
+            setattr(c.engine, name, broken)
+        async with trio.open_nursery() as nursery:
+            await nursery.start(sc_role.run, other, transport)
+            op = ScCreateVolume("vol-b", 1, snapshot_id, wait_seconds=30.0)
+            made = await Bus(transport).ask("sc@z2", op, system_call("test"))
+            assert made.state == "ready"
+            while other.volumes["vol-b"].is_moving:
+                await trio.sleep(0.1)
+            units = engine._volumes["vol-b"].units
+            assert {n: unit[:1] for n, unit in units.items()} == {0: b"a", 700: b"b"}
+            nursery.cancel_scope.cancel()

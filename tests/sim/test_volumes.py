@@ -6,6 +6,8 @@ from dataclasses import replace
 import pytest
 import trio
 
+from euca_box.blockstore.engine import EngineError
+from euca_box.messages import ec2_attributes
 from euca_box.messages import ec2_instances as instances
 from euca_box.messages import ec2_volumes as ec2
 from euca_box.messages.base import system_call
@@ -430,3 +432,69 @@ async def test_a_kill_while_a_volume_of_another_host_comes_ends_with_one_holder(
         await c.until_volume(volume_id, "attached")
         c.engine.write(c.connection(instance_id, volume_id), 0, b"x")
         assert await c.engine.exported() == {volume_id: 1}
+
+
+async def test_a_volume_that_an_internal_error_keeps_from_being_made_ends_in_error_with_the_reason(
+    tmp_path, autojump_clock, monkeypatch
+):
+    def fails(*_):
+        raise ValueError
+
+    async with cloud(tmp_path) as c:
+        monkeypatch.setattr("euca_box.roles.clc.volume_keys.volume_key", fails)
+        volume_id = (await c.ask(ec2.CreateVolume("z1", 1))).volume_id
+        await c.until_volume(volume_id, "error", 2 * c.clc.settings.volume_seconds)
+        assert "internal error" in c.clc.volumes.find(volume_id).reason
+        await c.ask(ec2.DeleteVolume(volume_id))
+        await c.until_volume(volume_id, "gone")
+
+
+async def test_a_volume_that_cannot_be_deleted_in_time_says_why_and_can_be_deleted_again(
+    tmp_path, autojump_clock, monkeypatch
+):
+    async def fails(*_):
+        raise EngineError("the disk is gone")
+
+    async with cloud(tmp_path) as c:
+        volume_id = await c.create_volume()
+        monkeypatch.setattr(c.engine, "delete", fails)
+        await c.ask(ec2.DeleteVolume(volume_id))
+        await c.until_volume(volume_id, "error", 2 * c.clc.settings.volume_seconds)
+        assert "not deleted in time" in c.clc.volumes.find(volume_id).reason
+        monkeypatch.undo()
+        await c.ask(ec2.DeleteVolume(volume_id))
+        await c.until_volume(volume_id, "gone")
+
+
+async def test_whether_a_volume_goes_with_its_instance_can_be_changed(tmp_path, autojump_clock):
+    async with cloud(tmp_path) as c:
+        volume_id = await c.create_volume()
+        [instance_id] = await running(c)
+        await attached(c, instance_id, volume_id)
+        for ebs in (("vol-00000000", True), (None, True)):
+            mapping = ec2_attributes.InstanceBlockDeviceMappingSpecification(
+                "/dev/sdf", ec2_attributes.EbsInstanceBlockDeviceSpecification(*ebs)
+            )
+            op = ec2_attributes.ModifyInstanceAttribute(instance_id, block_device_mappings=(mapping,))
+            if ebs[0]:
+                with pytest.raises(EucaError) as caught:
+                    await c.ask(op)
+                assert caught.value.code == "InvalidInstanceAttributeValue"
+            else:
+                await c.ask(op)
+        [shown] = (await c.ask(ec2.DescribeVolumes((volume_id,)))).volumes
+        assert shown.attachments[0].delete_on_termination
+        await c.ask(instances.TerminateInstances((instance_id,)))
+        await c.until_volume(volume_id, "gone")
+
+
+async def test_ids_of_what_was_deleted_are_forgotten_after_months(tmp_path, autojump_clock):
+    async with cloud(tmp_path) as c:
+        volume_id = await c.create_volume()
+        await c.ask(ec2.DeleteVolume(volume_id))
+        await c.until_volume(volume_id, "gone")
+        await c.sc.forget_tombstones(3600.0)
+        assert volume_id in c.sc.tombstones
+        await c.sc.forget_tombstones(-1.0)
+        assert volume_id not in c.sc.tombstones
+        assert await c.stores["sc"].read("SELECT * FROM tombstone") == []

@@ -12,7 +12,11 @@ from typing import TYPE_CHECKING
 from euca_box.messages import ec2_attributes as ec2
 from euca_box.messages.base import Call, Done
 from euca_box.messages.ec2_instances import InstanceMetadataOptions, InstanceMetadataOptionsRequest
-from euca_box.model.ec2_errors import IncorrectInstanceState, InvalidAMIIDUnavailable
+from euca_box.model.ec2_errors import (
+    IncorrectInstanceState,
+    InvalidAMIIDUnavailable,
+    InvalidInstanceAttributeValue,
+)
 from euca_box.model.errors import (
     EucaError,
     InvalidParameterCombination,
@@ -217,6 +221,8 @@ def _change(clc: "Clc", call: Call, record: Instance, op: ec2.ModifyInstanceAttr
         group_ids = tuple(dict.fromkeys(group.group_id for group in found))
         network_rules.check_groups(clc, group_ids, record.group_ids)
         return _Change(lambda r: replace(r, group_ids=group_ids), below=True)
+    if op.block_device_mappings:
+        return _mapping_change(record, op.block_device_mappings)
     if (protects := op.disable_api_termination) is not None:
         return _Change(lambda r: replace(r, disable_api_termination=protects.value))
     if (stays := op.disable_api_stop) is not None:
@@ -235,6 +241,31 @@ def _change(clc: "Clc", call: Call, record: Instance, op: ec2.ModifyInstanceAttr
     if op.source_dest_check is not None and op.source_dest_check.value:
         return _Change(lambda r: r)
     raise UnsupportedOperation("The source check cannot be switched off: no guest may use another's address.")
+
+
+def _mapping_change(
+    record: Instance, mappings: tuple[ec2.InstanceBlockDeviceMappingSpecification, ...]
+) -> _Change:
+    """Whether volumes go with the instance. Raises InvalidInstanceAttributeValue."""
+    wanted = {}
+    for mapping in mappings:
+        found = next((a for a in record.volumes if a.device == mapping.device_name and a.wanted), None)
+        if found is None or mapping.ebs is None or mapping.ebs.volume_id not in (None, found.volume_id):
+            where = (mapping.device_name or "")[:64]
+            raise InvalidInstanceAttributeValue(f"No such volume is attached to the instance at {where}.")
+        if mapping.ebs.delete_on_termination is not None:
+            wanted[found.volume_id] = mapping.ebs.delete_on_termination
+
+    def apply(current: Instance) -> Instance:
+        return replace(
+            current,
+            volumes=tuple(
+                replace(a, delete_on_termination=wanted.get(a.volume_id, a.delete_on_termination))
+                for a in current.volumes
+            ),
+        )
+
+    return _Change(apply)
 
 
 def _type_change(clc: "Clc", name: str) -> _Change:

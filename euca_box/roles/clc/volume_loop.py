@@ -76,21 +76,24 @@ async def _try(clc: "Clc", volume: Volume, *, deleting: bool) -> None:
     try:
         await (_delete(clc, volume) if deleting else _create(clc, volume))
     except ClientFault as error:
-        if deleting:
-            log.warning("%s: %s", volume.volume_id, error.message)
-            await trio.sleep(RETRY_SECONDS)
-        else:
+        if not deleting:
             await _fail(clc, volume.volume_id, error.message)
+            return
+        await _late(clc, volume, error.message)
     except EucaError as error:
-        log.warning("%s: %s", volume.volume_id, error.message)
-        if not deleting and clc.now() > volume.deadline:
-            await _fail(clc, volume.volume_id, f"It was not ready in time: {error.message}")
-        await trio.sleep(RETRY_SECONDS)
+        await _late(clc, volume, error.message)
     except Exception:
         log.exception("%s: a step failed; tried again in %g s", volume.volume_id, RETRY_SECONDS)
-        if not deleting and clc.now() > volume.deadline:
-            await _fail(clc, volume.volume_id, "It was not ready in time: an internal error.")
-        await trio.sleep(RETRY_SECONDS)
+        await _late(clc, volume, "an internal error.")
+
+
+async def _late(clc: "Clc", volume: Volume, why: str) -> None:
+    """It goes on until its deadline; then it is in error, and may be deleted (again)."""
+    log.warning("%s: %s", volume.volume_id, why)
+    if clc.now() > volume.deadline:
+        what = "deleted" if volume.state is VolumeState.DELETING else "ready"
+        await _fail(clc, volume.volume_id, f"It was not {what} in time: {why}")
+    await trio.sleep(RETRY_SECONDS)
 
 
 async def _create(clc: "Clc", volume: Volume) -> None:

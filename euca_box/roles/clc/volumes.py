@@ -121,7 +121,10 @@ async def delete_volume(clc: "Clc", call: Call, op: ec2.DeleteVolume) -> Done:
 
 async def wish_deleted(clc: "Clc", volume_id: str) -> None:
     def delete(current: Volume) -> Volume:
-        return replace(current, state=VOLUME.after(current.state, VolumeEvent.DELETE))
+        deadline = clc.now() + clc.settings.volume_seconds
+        is_first = current.state is not VolumeState.DELETING
+        state = VOLUME.after(current.state, VolumeEvent.DELETE)
+        return replace(current, state=state, deadline=deadline if is_first else current.deadline)
 
     await clc.volumes.change(volume_id, delete)
 

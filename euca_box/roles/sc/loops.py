@@ -17,6 +17,7 @@ log = logging.getLogger(__name__)
 LOOK_SECONDS = 5.0
 EXPORT_SECONDS = 1.0  # a guest whose storage daemon died stands still for about that long
 SWEEP_SECONDS = 60.0
+TOMBSTONE_SECONDS = 90 * 86400.0  # no message is as old; the clc never uses an id again
 
 
 async def work(sc: "Sc") -> None:
@@ -52,6 +53,7 @@ async def sweep(sc: "Sc") -> None:
         except (EngineError, OSError) as error:
             log.warning("what nobody owns could not be removed: %s", error)
         await sc.results.forget_old()
+        await sc.forget_tombstones(TOMBSTONE_SECONDS)
         await trio.sleep(SWEEP_SECONDS)
 
 

@@ -144,6 +144,14 @@ class Sc:
         self.snapshots.pop(snapshot_id, None)
         self.changed()
 
+    async def forget_tombstones(self, age_seconds: float) -> None:
+        """Older ones; not of what is still to be removed."""
+        needed = {*self.volumes, *self.snapshots, *await self.engine.volumes(), *await self.engine.copies()}
+        rows = await self.store.read("SELECT id FROM tombstone WHERE at < ?", self.now() - age_seconds)
+        old = [row["id"] for row in rows if row["id"] not in needed]
+        await self.store.write(*(Statement("DELETE FROM tombstone WHERE id = ?", (each,)) for each in old))
+        self.tombstones -= {*old}
+
     async def forget(self, volume_id: str) -> None:
         await self.store.write(Statement("DELETE FROM volume WHERE id = ?", (volume_id,)))
         self.volumes.pop(volume_id, None)
