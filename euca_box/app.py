@@ -336,7 +336,7 @@ class App:
             self.ask,
             self.status,
             names=(self.host.lower(), *domain, *(name.lower() for name in api.console_names)),
-            consoles=self.data.run_dir / "consoles",
+            open_console=self.hosts.relays(self.transport).open,
             objects=objects,
             grants=lambda: self.walrus_keyring.grants,
             key_of=self._key_of,

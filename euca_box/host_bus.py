@@ -16,6 +16,7 @@ import euca_box
 from euca_box import joining, membership
 from euca_box.api import server
 from euca_box.api.roles.app import RoleBus
+from euca_box.api.roles.relay import Relays
 from euca_box.auth import tickets
 from euca_box.bus.bus import Operations
 from euca_box.bus.memory import MemoryTransport
@@ -137,13 +138,22 @@ class HostBus:
                 return self.joined.address
         return next((a for a in self._addresses if a != "0.0.0.0"), next(iter(here), ""))  # noqa: S104
 
+    def relays(self, transport: MemoryTransport) -> Relays:
+        """Consoles of guests, here and on other hosts."""
+
+        def is_here(address: str) -> bool:
+            return address in transport.addresses()
+
+        return Relays(self.key, self.peers, is_here, self.data.run_dir / "consoles")
+
     def app(self, ask: Ask, transport: MemoryTransport) -> RoleBus:
         """What other hosts may ask here: the roles that run now."""
 
         def kinds() -> dict[str, dict[str, type[Op[Any]]]]:
             return {address: self._kinds[address.partition("@")[0]] for address in transport.addresses()}
 
-        return RoleBus(ask, kinds, self.peers, self.key.host_id, self.controller)
+        relays = self.relays(transport)
+        return RoleBus(ask, kinds, self.peers, self.key.host_id, self.controller, relays)
 
     @property
     def controller(self) -> bytes:

@@ -64,12 +64,12 @@ class Connection:
         try:
             tcp = await trio.open_tcp_stream(peer.host, peer.port)
             tcp.setsockopt(trio.socket.IPPROTO_TCP, trio.socket.TCP_NODELAY, 1)
-            stream = trio.SSLStream(tcp, _context(), server_hostname=peer.host, https_compatible=True)
+            stream = trio.SSLStream(tcp, pinned_context(), server_hostname=peer.host, https_compatible=True)
             await stream.do_handshake()
         except (OSError, trio.BrokenResourceError, ssl.SSLError) as error:
             raise ConnectionLost(f"{peer.host} port {peer.port}: {_reason(error)}") from None
         connection = cls(stream, str(tcp.socket.getsockname()[0]))
-        if _key_in(stream.getpeercert(binary_form=True)) != peer.public_key:
+        if key_in(stream.getpeercert(binary_form=True)) != peer.public_key:
             await connection.close()
             raise ConnectionLost(f"{peer.host} port {peer.port} has another key than the host that joined")
         return connection
@@ -130,7 +130,8 @@ class Connection:
                 raise h11.RemoteProtocolError("the connection ended in the middle")
 
 
-def _context() -> ssl.SSLContext:
+def pinned_context() -> ssl.SSLContext:
+    """For a connection whose key is compared (`key_in`) when it is there."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.check_hostname = False
@@ -139,7 +140,8 @@ def _context() -> ssl.SSLContext:
     return context
 
 
-def _key_in(certificate: bytes | None) -> bytes:
+def key_in(certificate: bytes | None) -> bytes:
+    """The Ed25519 key of a certificate (DER); of another kind some bytes that are no host's."""
     if certificate is None:
         return b""
     key = x509.load_der_x509_certificate(certificate).public_key()

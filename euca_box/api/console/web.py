@@ -7,12 +7,12 @@ call of the API is.
 import uuid
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
 from quart import Response, g, redirect, render_template, request
 
+from euca_box.api.roles.relay import Stream, nowhere
 from euca_box.messages.base import Call, Op
 from euca_box.messages.events import NoteEvent
 from euca_box.messages.logins import Session
@@ -27,13 +27,13 @@ LOOKING = "console"  # the user agent of calls that only show a page
 
 @dataclass
 class Web:
-    """`status()` as for the admin socket; `names`: under which this host may be called; `consoles`: the
-    folder with the sockets of guests' consoles; `objects` None where Walrus does not run."""
+    """`status()` as for the admin socket; `names`: under which this host may be called; `open_console`:
+    see Relays.open; `objects` None where Walrus does not run."""
 
     ask: Ask
     status: Callable[[], dict[str, Any]]
     names: tuple[str, ...] = ()
-    consoles: Path = Path("/nonexistent")
+    open_console: Callable[[str, str, str, str], Awaitable[Stream]] = nowhere
     objects: Objects | None = None
     grants: Callable[[], Grants] = Grants
     key_of: Callable[[Principal], AccessKey | None] = lambda _: None  # a key of the person, for links

@@ -1,5 +1,5 @@
 """POST /bus/ADDRESS/OPERATION, signed by a host that has joined: the operation's reply or its error.
-POST /join (`join.py`): a host joins.
+POST /join (`join.py`): a host joins. WebSockets (`relay.py`): consoles of guests.
 
 200 carries both; other statuses say why the message itself was not taken, in one line of text.
 """
@@ -13,6 +13,7 @@ from typing import Any
 
 from euca_box.api.query import RequestTooLarge, answer, read_body
 from euca_box.api.roles import join
+from euca_box.api.roles.relay import Relays
 from euca_box.api.roles.rights import may_ask
 from euca_box.api.s3.asgi import ClientGone, Receive, Scope, Send
 from euca_box.auth.host_messages import TIME, NotTrusted, Verifier
@@ -34,14 +35,17 @@ class RoleBus:
 
     def __init__(
         self, ask: Ask, kinds: Callable[[], Kinds], peers: Peers, host_id: str, controller: bytes,
+        relays: Relays | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:  # fmt: skip
         self._ask, self._kinds, self._peers, self._clock = ask, kinds, peers, clock
-        self._controller = controller
+        self._controller, self._relays = controller, relays
         self._verifier = Verifier(host_id, peers.key_of, clock)
         self._joining = join.Joining(ask, self._verifier)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket" and self._relays is not None:
+            await self._relays.answer(scope, receive, send, self._verifier)
         if scope["type"] != "http":
             return
         headers = {

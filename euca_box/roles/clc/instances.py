@@ -11,6 +11,7 @@ from euca_box.messages import base
 from euca_box.messages import ec2_instances as ec2
 from euca_box.messages.base import Call, Done
 from euca_box.messages.cc import CcGetConsoleOutput, CcGetConsoleScreenshot, CcRebootInstance
+from euca_box.messages.consoles import ConsolePlace, FindConsole
 from euca_box.messages.ec2_common import ProductCode
 from euca_box.model import ids
 from euca_box.model.ec2_errors import IncorrectInstanceState, InvalidInstanceIDNotFound
@@ -195,6 +196,11 @@ async def get_console_output(clc: "Clc", call: Call, op: ec2.GetConsoleOutput) -
         output, at = found.output, found.at
     text = base64.b64encode(output).decode()
     return ec2.GetConsoleOutputResult(record.instance_id, views.time_view(at), text)
+
+
+async def find_console(clc: "Clc", call: Call, op: FindConsole) -> ConsolePlace:
+    [record] = reachable(clc, call, (op.instance_id,))
+    return ConsolePlace(clc.cc_of(record.zone), record.node or "")
 
 
 async def get_console_screenshot(

@@ -40,6 +40,7 @@ from euca_box.messages import (
     sts,
 )
 from euca_box.messages import components as component_messages
+from euca_box.messages import consoles as console_messages
 from euca_box.messages import (
     dns as dns_messages,
 )
@@ -331,6 +332,7 @@ OPERATIONS: Operations = {
     component_messages.SetComponentState: components.set_component_state,
     component_messages.DeregisterComponent: components.deregister_component,
     component_messages.RevokeHost: components.revoke_host,
+    console_messages.FindConsole: instances.find_console,
     host_messages.JoinHost: hosts.join_host,
     host_messages.AnnounceHost: hosts.announce_host,
     ec2_instances.RunInstances: instances.run_instances,
