@@ -58,6 +58,7 @@ def _look(data: DataDir) -> dict[str, Any]:
     status = common.ask(data, "status")
     if "clc" in status["roles"] and "clc" not in status["waiting"]:
         status["cloud"] = common.ask(data, "DescribeCloud")
+        status["components"] = common.ask(data, "DescribeComponents")["components"]
     return status
 
 
@@ -78,5 +79,24 @@ def _print(found: dict[str, Any]) -> None:
             f"  {node['name']}: {node['state']}, {node['memory_free_mib']} of {node['memory_mib']} MiB and "
             f"{node['disk_free_gib']} of {node['disk_gib']} GiB free, {node['accelerator'] or '?'}"
         )
+    for line in _hosts(found):
+        click.echo(line)
     for problem in _problems(found):
         click.echo(f"  ! {problem}")
+
+
+def _hosts(found: dict[str, Any]) -> list[str]:
+    """A line for each other host: its components with their states, its version, its clock."""
+    hosts: dict[str, list[dict[str, Any]]] = {}
+    for row in found.get("components", []):
+        if row["host_id"] != found.get("host_id"):
+            hosts.setdefault(row["host"], []).append(row)
+    lines = []
+    for name, rows in hosts.items():
+        skew = rows[0]["skew_seconds"]
+        clock = "" if skew is None else f", clock {skew:+.1f} s"
+        states = ", ".join(f"{row['address']} {row['state']}" for row in rows)
+        lines.append(
+            f"  host {name} at {rows[0]['at']}: {states}; version {rows[0]['version'] or '?'}{clock}"
+        )
+    return lines

@@ -1,9 +1,9 @@
 """A guest's serial line and its screen in the browser: bytes between a WebSocket and the node's socket.
 
 The node keeps one reader of each serial line and lets many look (`roles/nc/consoles.py`); a node on another
-host is reached by a relay (`api/roles/relay.py`). Only instances of the person's own account are found, as with
-every other page, and whether he may is asked as of GetConsoleOutput, for what is typed as of an action that
-changes the instance: RebootInstances.
+host is reached by a relay (`api/roles/relay.py`). Only instances of the person's own account are found, as
+with every other page, and whether he may is asked as of GetConsoleOutput, for what is typed as of an action
+that changes the instance: RebootInstances.
 """
 
 import re
