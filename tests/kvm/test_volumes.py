@@ -251,6 +251,41 @@ def test_a_forced_detach_frees_the_volume_whatever_the_guest_does(cloud, guests,
     assert run(key, second, f"head -c 6 {disk_of(key, second, volume)}") == "first\n"
 
 
+def test_a_guest_whose_volume_is_taken_while_it_writes_stands_still_says_so_and_boots_without_it(
+    cloud, guests, images, key, group_id, volume
+):
+    [guest] = launch(cloud, images["emi"], group_id)
+    ssh(key, guest["PublicIpAddress"], "true")
+    attach(cloud, volume, guest)
+    disk = disk_of(key, guest, volume)
+    begin_writer(key, guest, disk)
+    deadline = time.monotonic() + 30
+    while (count := counted(key, guest)) < 50:
+        assert time.monotonic() < deadline
+    detach(cloud, volume, Force=True)
+    attach(cloud, volume, guests[1])
+    read = records_of(key, guests[1], disk_of(key, guests[1], volume), count)
+    assert read == list(range(1, count + 1))
+    ids = [guest["InstanceId"]]
+    deadline = time.monotonic() + 60
+    while (status := instance_status(cloud, ids)) != "impaired":
+        assert time.monotonic() < deadline, status
+        time.sleep(0.5)
+    cloud.ec2.reboot_instances(InstanceIds=ids)
+    deadline = time.monotonic() + 180
+    while (status := instance_status(cloud, ids)) != "ok":
+        assert time.monotonic() < deadline, cloud.output()[-3000:]
+        time.sleep(1)
+    assert volume not in run(key, guest, "cat /sys/block/vd*/serial")
+    detach(cloud, volume)
+    cloud.terminate(ids)
+
+
+def instance_status(cloud, ids) -> str:
+    found = cloud.ec2.describe_instance_status(InstanceIds=ids)["InstanceStatuses"]
+    return found[0]["InstanceStatus"]["Status"] if found else ""
+
+
 def test_a_snapshot_of_a_volume_that_is_written_has_the_first_records_and_no_later_one(
     cloud, guests, key, volume
 ):
@@ -280,6 +315,44 @@ def test_a_snapshot_of_a_volume_that_is_written_has_the_first_records_and_no_lat
         cloud.ec2.delete_volume(VolumeId=made)
     for snapshot, _, _ in taken:
         cloud.ec2.delete_snapshot(SnapshotId=snapshot)
+
+
+def test_an_encrypted_volume_is_used_grown_snapshotted_and_is_noise_on_the_disk(cloud, guests, key):
+    first, second = guests
+    made = cloud.ec2.create_volume(AvailabilityZone=ZONE, Size=1, Encrypted=True)["VolumeId"]
+    until(cloud, made, "available")
+    attach(cloud, made, first)
+    disk = disk_of(key, first, made)
+    begin_writer(key, first, disk)
+    deadline = time.monotonic() + 30
+    while counted(key, first) < 50:
+        assert time.monotonic() < deadline
+    os.kill(daemon_of(made), signal.SIGKILL)
+    before = counted(key, first)
+    snapshot = None
+    deadline = time.monotonic() + 30
+    while counted(key, first) <= before + 20:
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    snapshot = cloud.ec2.create_snapshot(VolumeId=made)["SnapshotId"]
+    until_stored(cloud, snapshot)
+    count = end_writer(key, first)
+    assert records_of(key, first, disk, count) == list(range(1, count + 1))
+    run(key, first, f"yes 'a word of the guest' | dd of={disk} bs=1M seek=64 count=4 conv=fsync 2>/dev/null")
+    detach(cloud, made)
+    for path in (cloud.data.path / "sc").rglob("*"):
+        assert not path.is_file() or b"a word of the guest" not in path.read_bytes(), path
+    copy = cloud.ec2.create_volume(AvailabilityZone=ZONE, SnapshotId=snapshot)["VolumeId"]
+    until(cloud, copy, "available")
+    assert cloud.ec2.describe_volumes(VolumeIds=[copy])["Volumes"][0]["Encrypted"]
+    attach(cloud, copy, second)
+    found = records_of(key, second, disk_of(key, second, copy), count)
+    assert found == list(range(1, len(found) + 1))
+    assert len(found) > before
+    detach(cloud, copy)
+    for volume_id in (made, copy):
+        cloud.ec2.delete_volume(VolumeId=volume_id)
+    cloud.ec2.delete_snapshot(SnapshotId=snapshot)
 
 
 def test_a_snapshot_whose_sending_is_killed_again_and_again_is_whole(cloud, guests, key, volume):
