@@ -559,6 +559,8 @@ class App:
             max_total_gib=sc.max_total_gib,
             reserved_disk_gib=sc.reserved_disk_gib,
             cache_bytes=int(sc.cache_gib * GIB),
+            scrub_mib_per_second=sc.scrub_mib_per_second,
+            scrub_days=sc.scrub_days,
             make_seconds=self.config.cloud.volume_seconds,
             send_seconds=self.config.cloud.snapshot_seconds,
         )

@@ -443,6 +443,12 @@ class Sc:
     cache_gib: float = setting(
         4.0, "Chunks of snapshots that are kept near, for volumes of them. 0: none.", check=at_least(0)
     )
+    scrub_mib_per_second: float = setting(
+        8.0, "How fast all volumes are read, to find what the disk cannot read. 0: never.", check=at_least(0)
+    )
+    scrub_days: float = setting(
+        30.0, "How long after one such round began the next begins.", check=at_least(0)
+    )
     storage_uid: int = setting(
         1_899_999_999,
         "User that storage daemons run as, which no account of the host has. 0: as we do.",

@@ -94,6 +94,15 @@ class Copy(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Checked:
+    """`next`: where to go on, None at the end. `unreadable`: offset and length of what gave an error."""
+
+    next: int | None
+    read_bytes: int
+    unreadable: tuple[tuple[int, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class FillProgress:
     state: FillState
     percent: int = 0
@@ -189,6 +198,9 @@ class BlockEngine(Protocol):
 
     async def copies(self) -> set[str]:
         """Copies that take room."""
+
+    async def check(self, volume_id: str, start: int, budget_bytes: int) -> Checked:
+        """Read what is on the disk from this byte on, about so many bytes. Raises NoSuchVolume."""
 
     async def free_bytes(self) -> int: ...
 

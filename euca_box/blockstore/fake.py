@@ -11,6 +11,7 @@ import trio
 
 from euca_box.blockstore.engine import (
     COPY_UNIT,
+    Checked,
     Connection,
     Copy,
     CopyProgress,
@@ -36,6 +37,7 @@ class _Volume:
     generation: int | None = None
     changed: dict[str, set[int]] = field(default_factory=dict)  # since each copy
     missing: set[int] = field(default_factory=set)  # units that only its source has
+    unreadable: set[int] = field(default_factory=set)
     is_lazy: bool = False
     key: bytes | None = None
     is_streamed: bool = False  # as its server knows
@@ -179,6 +181,15 @@ class FakeEngine:
     async def copies(self) -> set[str]:
         await self._enter()
         return set(self._copies)
+
+    async def check(self, volume_id: str, start: int, budget_bytes: int) -> Checked:
+        await self._enter()
+        volume = self._found(volume_id)
+        numbers = [n for n in sorted(volume.units) if n * COPY_UNIT >= start]
+        count = max(budget_bytes // COPY_UNIT, 1)
+        bad = tuple((n * COPY_UNIT, COPY_UNIT) for n in numbers[:count] if n in volume.unreadable)
+        following = numbers[count] * COPY_UNIT if len(numbers) > count else None
+        return Checked(following, len(numbers[:count]) * COPY_UNIT, bad)
 
     async def free_bytes(self) -> int:
         await self._enter()

@@ -19,11 +19,13 @@ import trio
 from euca_box.auth.export_certificates import AUTHORITY
 from euca_box.auth.secrets import Sealer, SealError
 from euca_box.blockstore import lazy_file, nbd_server, remote_export
+from euca_box.blockstore.check import check_file
 from euca_box.blockstore.chunks import write_private
 from euca_box.blockstore.copy_file import create_copy, create_enciphered, open_copy, open_enciphered
 from euca_box.blockstore.copy_job import bitmaps_of, cancel, dismiss, forget_others, job_of, make_within, take
 from euca_box.blockstore.daemon import Daemon, Owner
 from euca_box.blockstore.engine import (
+    Checked,
     Connection,
     Copy,
     CopyProgress,
@@ -234,6 +236,14 @@ class FileEngine:
 
     async def copies(self) -> set[str]:
         return {path.stem for path in self._copies.glob(f"*{COPY}")}
+
+    async def check(self, volume_id: str, start: int, budget_bytes: int) -> Checked:
+        path = self._found(volume_id)
+        header_bytes = HEADER_BYTES if self._files(volume_id).is_enciphered else 0
+        try:
+            return await trio.to_thread.run_sync(check_file, path, header_bytes, start, budget_bytes)
+        except OSError as error:
+            raise _translated(error) from error
 
     async def free_bytes(self) -> int:
         return shutil.disk_usage(self._volumes).free

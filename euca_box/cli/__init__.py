@@ -30,6 +30,7 @@ COMMANDS = {
     "why": "why",
     "doctor": "doctor",
     "walrus": "walrus",
+    "sc": "storage",
     "aws": "aws",
     "config": "configuration",
     "version": "configuration",

@@ -52,19 +52,20 @@ def _show(report: dict[str, Any]) -> None:
     else:
         end = "done" if report["is_done"] else "goes on"
         click.echo(
-            f"The round of {_time(report['started_at'])} UTC {end}: {_mib(report['checked_bytes'])} of "
-            f"{_mib(report['stored_bytes'])} MiB read, {report['damaged']} damaged."
+            f"The round of {time_text(report['started_at'])} UTC {end}: "
+            f"{mib_text(report['checked_bytes'])} of {mib_text(report['stored_bytes'])} MiB read, "
+            f"{report['damaged']} damaged."
         )
     if not report["quarantine"]:
         click.echo("No version is damaged, as far as is known.")
         return
-    rows = [row | {"time": _time(row["found_at"])} for row in report["quarantine"]]
+    rows = [row | {"time": time_text(row["found_at"])} for row in report["quarantine"]]
     common.show(rows, "table", COLUMNS)
 
 
-def _time(seconds: float) -> str:
+def time_text(seconds: float) -> str:
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S}"
 
 
-def _mib(size_bytes: int) -> str:
+def mib_text(size_bytes: int) -> str:
     return f"{size_bytes / (1 << 20):.1f}"

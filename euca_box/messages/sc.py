@@ -24,8 +24,10 @@ class ScDescribeStorage(Op[Storage], role="sc", timeout=10):
 
 @dataclass(frozen=True)
 class StoredVolume:
-    """A volume as the storage controller has it. `generation`: of its newest attachment. `filling`: all of it
-    can be read; what came of its snapshot so far is `percent`, and `reason` says why no more comes."""
+    """A volume as the storage controller has it. `generation`: of its newest attachment.
+
+    `filling`: all of it can be read; what came of its snapshot so far is `percent`. `reason`: why no more
+    comes, or what of it cannot be read."""
 
     volume_id: str
     size_gib: int
@@ -111,6 +113,34 @@ class StoredVolumes:
 @dataclass(frozen=True)
 class ScDescribeVolumes(Op[StoredVolumes], role="sc", timeout=20):
     """All volumes of the zone."""
+
+
+@dataclass(frozen=True)
+class DamagedPlace:
+    volume_id: str
+    offset_bytes: int
+    length_bytes: int
+
+
+@dataclass(frozen=True)
+class ScScrubReport:
+    """A round reads all volumes. `unreadable`: what the disk could not read, of all rounds."""
+
+    started_at: float
+    is_done: bool
+    checked_bytes: int
+    volumes: int
+    unreadable: tuple[DamagedPlace, ...]
+
+
+@dataclass(frozen=True)
+class ScGetScrub(Op[ScScrubReport], role="sc", timeout=30):
+    """How far volumes were read, and what of them cannot be."""
+
+
+@dataclass(frozen=True)
+class ScBeginScrub(Op[Done], role="sc", timeout=30):
+    """Begin a round now. One that goes on goes on."""
 
 
 @dataclass(frozen=True)

@@ -590,3 +590,40 @@ async def test_a_full_disk_fails_the_copy_and_what_is_new_and_loses_nothing(tmp_
         await engine.delete("vol-1")
         shutil.rmtree(world.run)
         subprocess.run(["umount", "--lazy", tmp_path], check=True)
+
+
+@NEEDS
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+async def test_what_the_disk_cannot_read_is_an_error_and_found_and_the_rest_is_read_on(tmp_path):
+    image, folder = tmp_path / "disk.img", tmp_path / "m"
+    folder.mkdir()
+    subprocess.run(["truncate", "-s", "200M", image], check=True)
+    subprocess.run(["mkfs.ext4", "-q", "-b", "4096", "-E", "lazy_itable_init=0", image], check=True)
+    subprocess.run(["mount", "-o", "loop", image, folder], check=True)
+    world = FileWorld(folder)
+    try:
+        await world.engine.create("vol-1", SIZE)
+        connection = await world.engine.export("vol-1", 1, None)
+        for number in range(60):
+            await world._io(connection, f"write -P {number + 1} {number * MIB} {MIB}")
+        subprocess.run(["sync", "-f", folder], check=True)
+        raw = folder / "volumes" / "vol-1.raw"
+        text = subprocess.run(["filefrag", "-v", raw], capture_output=True, text=True, check=True).stdout
+        rows = [line.split(":") for line in text.splitlines() if ".." in line and ":" in line]
+        places = {int(r[1].split("..")[0]): int(r[2].split("..")[0]) for r in rows}
+        lost = max(places.values())  # the disk ends in the middle of what lies last on it
+        [logical] = [at for at, physical in places.items() if physical == lost]
+        os.truncate(image, (lost + 512) * 4096)
+        first_bad = (logical + 512) * 4096
+        with pytest.raises(OSError, match=r"failed|error"):
+            await world.read(connection, first_bad + MIB, 4096)
+        found = await world.engine.check("vol-1", 0, 1 << 40)
+        assert found.next is None
+        assert found.unreadable
+        assert min(offset for offset, _ in found.unreadable) in (first_bad // MIB * MIB, first_bad)
+        if first_bad > 0 and logical == 0:
+            assert await world.read(connection, 0, 512) == b"\x01" * 512
+    finally:
+        await world.engine.delete("vol-1")
+        shutil.rmtree(world.run)
+        subprocess.run(["umount", "--lazy", folder], check=True)

@@ -31,7 +31,7 @@ from euca_box.kvm.fake import FakeHypervisor
 from euca_box.kvm.firmware import Firmware
 from euca_box.messages import ec2_instances as ec2
 from euca_box.messages import ec2_snapshots, ec2_volumes
-from euca_box.messages.base import Call, Done
+from euca_box.messages.base import Call, Done, system_call
 from euca_box.messages.walrus import GetImageUrl, ImageUrl, SyncPrincipals
 from euca_box.model.accounts import LENDER, AccessKey, Principal
 from euca_box.model.ec2_errors import InvalidVolumeNotFound
@@ -526,6 +526,9 @@ class Cloud:
             return "gone"
         attached = [a.state for a in found.attachments]
         return attached[0] if attached else found.state
+
+    async def ask_sc(self, op):
+        return await self.bus.ask("sc@z1", op, system_call("test"))
 
     async def create_snapshot(self, volume_id, **more) -> str:
         made = await self.ask(ec2_snapshots.CreateSnapshot(volume_id, **more))

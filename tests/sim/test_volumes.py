@@ -11,7 +11,7 @@ from euca_box.messages import ec2_attributes
 from euca_box.messages import ec2_instances as instances
 from euca_box.messages import ec2_volumes as ec2
 from euca_box.messages.base import system_call
-from euca_box.messages.sc import ScDescribeVolumes, ScExportVolume, ScUnexportVolume
+from euca_box.messages.sc import ScBeginScrub, ScDescribeVolumes, ScExportVolume, ScGetScrub, ScUnexportVolume
 from euca_box.model.errors import EucaError, IncorrectState, UnsupportedOperation
 from euca_box.observe import failpoints
 from tests.sim.cloud import Killed, cloud
@@ -498,3 +498,42 @@ async def test_ids_of_what_was_deleted_are_forgotten_after_months(tmp_path, auto
         await c.sc.forget_tombstones(-1.0)
         assert volume_id not in c.sc.tombstones
         assert await c.stores["sc"].read("SELECT * FROM tombstone") == []
+
+
+async def test_what_the_disk_cannot_read_is_found_told_and_lifted_again(tmp_path, autojump_clock):
+    async with cloud(tmp_path) as c:
+        c.sc.settings = replace(c.sc.settings, scrub_mib_per_second=2.0, scrub_days=1.0)
+        good, bad = sorted([await c.create_volume(), await c.create_volume()])
+        await c.fill(good, dict.fromkeys(range(40), b"a"))
+        await c.fill(bad, dict.fromkeys((0, 3, 4, 900), b"b"))
+        c.engine._volumes[bad].unreadable = {3, 900}
+        await c.ask_sc(ScBeginScrub())
+        await trio.sleep(200)
+        report = await c.ask_sc(ScGetScrub())
+        assert report.is_done
+        assert report.checked_bytes == 44 << 20
+        assert [(p.volume_id, p.offset_bytes >> 20) for p in report.unreadable] == [(bad, 3), (bad, 900)]
+        [shown] = (await c.ask(ec2.DescribeVolumeStatus((bad,)))).volume_statuses
+        assert shown.volume_status.status == "impaired"
+        assert "cannot read" in shown.actions[0].description
+        [shown] = (await c.ask(ec2.DescribeVolumeStatus((good,)))).volume_statuses
+        assert shown.volume_status.status == "ok"
+        await c.restart()
+        c.sc.settings = replace(c.sc.settings, scrub_mib_per_second=2.0, scrub_days=0.01)
+        c.engine._volumes[bad].unreadable = {900}
+        await trio.sleep(1000)
+        report = await c.ask_sc(ScGetScrub())
+        assert [(p.volume_id, p.offset_bytes >> 20) for p in report.unreadable] == [(bad, 900)]
+
+
+async def test_a_volume_whose_file_was_cut_is_not_attached_and_says_why(tmp_path, autojump_clock):
+    async with cloud(tmp_path) as c:
+        volume_id = await c.create_volume()
+        c.engine._volumes[volume_id].size_bytes = 1 << 20
+        await trio.sleep(120)
+        [shown] = (await c.ask(ec2.DescribeVolumeStatus((volume_id,)))).volume_statuses
+        assert shown.volume_status.status == "impaired"
+        assert "shorter" in shown.actions[0].description
+        with pytest.raises(IncorrectState, match="shorter"):
+            await c.ask_sc(ScExportVolume(volume_id, 1))
+        assert (await c.engine.volumes())[volume_id] == 1 << 20

@@ -13,7 +13,7 @@ from typing import Any
 from quart import Quart, Response, request
 
 from euca_box.api import audit
-from euca_box.messages import admin, base, components, service, walrus
+from euca_box.messages import admin, base, components, sc, service, walrus
 from euca_box.messages.base import Call, Op
 from euca_box.model.errors import EucaError
 
@@ -45,6 +45,8 @@ OPERATIONS: dict[str, type[Op[Any]]] = {
         components.RevokeHost,
         walrus.GetScrub,
         walrus.BeginScrub,
+        sc.ScGetScrub,
+        sc.ScBeginScrub,
         service.GetLogs,
         service.GetSettings,
         service.ChangeSettings,

@@ -111,7 +111,7 @@ def _row(volume: Volume, stored: dict[str, StoredVolume] | None) -> _Row:
     if volume.state is VolumeState.ERROR or found is None or found.state != "ready":
         reason = volume.reason or (found.reason if found else "") or "the storage controller has lost it"
         return _Row(volume.volume_id, volume.zone, IMPAIRED, "failed", reason)
-    if found.filling and found.reason:
+    if found.reason:
         return _Row(volume.volume_id, volume.zone, IMPAIRED, "failed", found.reason)
     return _Row(volume.volume_id, volume.zone, OK, "passed", "")
 

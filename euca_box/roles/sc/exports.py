@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from euca_box.roles.sc.role import Sc
     from euca_box.roles.sc.volumes import Kept
 
+SHORT = "its file is shorter than it was"
+
 log = logging.getLogger(__name__)
 
 
@@ -29,6 +31,8 @@ async def export_volume(sc: "Sc", call: Call, op: messages.ScExportVolume) -> me
             raise IncorrectState(f"{op.volume_id} is not ready: {kept.reason or kept.state}")
         if op.generation < kept.generation:
             raise IncorrectState(f"{op.volume_id} is held by a newer attachment.")
+        if await is_short(sc, kept):
+            raise IncorrectState(f"{op.volume_id} is damaged: {SHORT}.")
         request = op.request if is_remote else ""
         kept = await sc.mark(
             op.volume_id, exported=True, generation=op.generation, uid=op.uid, remote_request=request
@@ -44,6 +48,12 @@ async def export_volume(sc: "Sc", call: Call, op: messages.ScExportVolume) -> me
             raise Unavailable(f"The storage controller cannot export {op.volume_id} now.") from error
         fp("sc.export.after-engine")
         return found
+
+
+async def is_short(sc: "Sc", kept: "Kept") -> bool:
+    """Something else has cut its file: made longer again it would have zeros where data was."""
+    there = (await sc.engine.volumes()).get(kept.volume_id, 0)
+    return there < kept.made_gib << 30
 
 
 async def bring_up(sc: "Sc", kept: "Kept") -> messages.VolumeConnection:

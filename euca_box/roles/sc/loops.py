@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from euca_box.blockstore.engine import EngineError
-from euca_box.roles.sc import exports, snapshots, volumes
+from euca_box.roles.sc import exports, scrubbing, snapshots, volumes
 
 if TYPE_CHECKING:
     from euca_box.roles.sc.role import Sc
@@ -71,6 +71,10 @@ async def _sweep(sc: "Sc") -> None:
         elif volume_id not in sc.kept_files:
             sc.kept_files.add(volume_id)
             log.warning("nobody here knows the volume %s; its bytes are kept", volume_id)
+    short = {i for i, k in sc.volumes.items() if k.state == "ready" and there.get(i, 0) < k.made_gib << 30}
+    for volume_id in short - sc.short:
+        log.error("%s: %s", volume_id, exports.SHORT)
+    sc.short = short
     for volume_id, kept in list(sc.volumes.items()):
         if kept.state == "ready" and volume_id not in there:
             async with sc.lock(volume_id):
@@ -83,4 +87,5 @@ LOOPS: dict[str, Callable[["Sc"], Awaitable[None]]] = {
     "work": work,
     "keep exports": keep_exports,
     "sweep": sweep,
+    "scrub": scrubbing.scrub,
 }

@@ -21,7 +21,7 @@ from euca_box.bus.bus import Bus, Desk, Operations
 from euca_box.bus.memory import MemoryTransport
 from euca_box.bus.results import StoredResults
 from euca_box.messages import base, sc
-from euca_box.roles.sc import exports, loops, snapshots, volumes
+from euca_box.roles.sc import exports, loops, scrubbing, snapshots, volumes
 from euca_box.roles.sc.snapshots import Taken
 from euca_box.roles.sc.volumes import Kept
 from euca_box.services import events
@@ -45,6 +45,8 @@ class ScSettings:
     make_seconds: float = 3600.0
     send_seconds: float = 24 * 3600.0
     cache_bytes: int = 0
+    scrub_mib_per_second: float = 0.0
+    scrub_days: float = 30.0
 
 
 class Sc:
@@ -77,6 +79,7 @@ class Sc:
         self.progress: dict[str, int] = {}  # of volumes that are filled, in percent
         self.fill_problems: dict[str, str] = {}  # why a volume is not filled now
         self.working: set[str] = set()  # volumes and snapshots that have a task
+        self.short: set[str] = set()  # volumes whose files something else has cut
         self.kept_files: set[str] = set()  # volumes that nobody here knows: told once
         self.bell = Bell()
         self.news = trio.Event()
@@ -185,4 +188,6 @@ OPERATIONS: Operations = {
     sc.ScDeleteSnapshot: snapshots.delete_snapshot,
     sc.ScExportVolume: exports.export_volume,
     sc.ScUnexportVolume: exports.unexport_volume,
+    sc.ScGetScrub: scrubbing.get_scrub,
+    sc.ScBeginScrub: scrubbing.begin_scrub,
 }

@@ -15,7 +15,7 @@ from euca_box.model.ec2_errors import InsufficientVolumeCapacity, InvalidVolumeN
 from euca_box.model.errors import EucaError, IncorrectState, InvalidParameterValue, Unavailable
 from euca_box.model.snapshot_manifests import ManifestError
 from euca_box.observe.failpoints import fp
-from euca_box.roles.sc import exports, filling, keys
+from euca_box.roles.sc import exports, filling, keys, scrubbing
 from euca_box.store.store import Statement
 
 if TYPE_CHECKING:
@@ -47,6 +47,8 @@ class Kept:
     remote_request: str = ""  # of its holder on another host, for a certificate
     last_snapshot: str = ""  # the newest one that Walrus has, on which the next one builds
     last_manifest: str = ""  # and the SHA-256 of its manifest
+    made_gib: int = 0  # what the engine had of it when it was made, or last grew
+    unreadable: tuple[tuple[int, int], ...] = ()  # offset and length of what the disk could not read
     filling: bool = False  # there, but not all of its bytes
     holds: bool = False  # Walrus keeps the chunks of its snapshot for it
     fill_manifest: str = ""  # the SHA-256 of the manifest that it is filled by
@@ -131,6 +133,8 @@ async def grow_volume(sc: "Sc", call: Call, op: messages.ScGrowVolume) -> messag
         try:
             await sc.engine.grow(op.volume_id, kept.size_bytes)
             fp("sc.grow.after-engine")
+            if kept.made_gib < kept.size_gib:
+                kept = await sc.mark(op.volume_id, made_gib=kept.size_gib)
             if kept.exported:
                 await exports.bring_up(sc, kept)
         except EngineError as error:
@@ -145,7 +149,8 @@ async def describe_volumes(sc: "Sc", call: Call, op: messages.ScDescribeVolumes)
 
 def view(sc: "Sc", kept: Kept) -> messages.StoredVolume:
     percent = sc.progress.get(kept.volume_id, 0) if kept.state == "making" or kept.filling else 100
-    reason = kept.reason or sc.fill_problems.get(kept.volume_id, "")
+    problem = sc.fill_problems.get(kept.volume_id, "") or scrubbing.problem_of(sc, kept)
+    reason = kept.reason or problem
     return messages.StoredVolume(
         kept.volume_id,
         kept.size_gib,
@@ -212,7 +217,7 @@ async def _make(sc: "Sc", kept: Kept) -> None:
     fp("sc.create.after-engine")
     async with sc.lock(kept.volume_id):
         if sc.volumes[kept.volume_id].state == "making":
-            await sc.mark(kept.volume_id, state="ready", filling=is_lazy)
+            await sc.mark(kept.volume_id, state="ready", filling=is_lazy, made_gib=kept.size_gib)
     log.info("%s is ready", kept.volume_id)
 
 
