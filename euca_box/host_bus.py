@@ -182,8 +182,8 @@ class HostBus:
         )
 
     def agent(self, roles: Callable[[], dict[str, str]], settings: dict[str, str]) -> host_role.HostAgent:
-        def keep(version: int, peers: tuple[Peer, ...]) -> None:
-            membership.keep_peers(self.data, version, peers)
+        async def keep(version: int, peers: tuple[Peer, ...]) -> None:
+            await trio.to_thread.run_sync(membership.keep_peers, self.data, version, peers)
 
         return host_role.HostAgent(
             host_id=self.key.host_id,

@@ -22,8 +22,7 @@ from euca_box.model.errors import EucaError, InvalidParameterValue
 from euca_box.model.filters import filtered
 from euca_box.model.instances import VmType
 from euca_box.model.paging import page
-from euca_box.roles.clc import known_hosts, zones
-from euca_box.roles.clc.components import component_problems
+from euca_box.roles.clc import components, known_hosts, zones
 from euca_box.roles.clc.rules import VERBOSE, stop_if_dry_run
 
 if TYPE_CHECKING:
@@ -175,7 +174,7 @@ class Asked:
 
 
 async def describe_cloud(clc: "Clc", call: Call, op: admin.DescribeCloud) -> admin.CloudStatus:
-    problems = [*clc.problems.values(), *component_problems(clc)]
+    problems = [*clc.problems.values(), *components.component_problems(clc)]
     shown: list[Node] = []
     for name in known_hosts.zone_names(clc):
         found = await resources(clc, call, zone=name)

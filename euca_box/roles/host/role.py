@@ -4,7 +4,7 @@ The list is kept in a file, so that a host that starts while the cloud controlle
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 import trio
@@ -30,7 +30,7 @@ class HostAgent:
     controller: bytes
     peers: Peers
     version: int
-    keep: Callable[[int, tuple[Peer, ...]], None]
+    keep: Callable[[int, tuple[Peer, ...]], Awaitable[None]]
     roles: Callable[[], dict[str, str]]
     skews: Callable[[], dict[str, float]]
     settings: dict[str, str] = field(default_factory=dict)  # of its zone, if its cluster controller is here
@@ -41,7 +41,7 @@ async def configure_peers(agent: HostAgent, call: Call, op: HostConfigurePeers) 
     async with agent.changing:
         if op.version > agent.version and (op.peers or not call.host):
             _check(agent, op.peers, call)
-            await trio.to_thread.run_sync(agent.keep, op.version, op.peers)
+            await agent.keep(op.version, op.peers)
             agent.peers.replace(op.peers)
             agent.version = op.version
             names = ", ".join(sorted(a for p in op.peers for a in p.addresses if "host@" not in a))
