@@ -9,16 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from euca_box import membership
-from euca_box.api.roles.relay import NoRelay, Relays, RemoteStream
-from euca_box.bus.peers import Peers
+from euca_box.api.roles.relay import NoRelay, RemoteStream
 from tests.cluster.cluster import Cluster
 from tests.cluster.guests import User
+from tests.cluster.serial import relays_of
 from tests.cluster.test_guests import nodes_up
 
 pytestmark = [pytest.mark.cluster, pytest.mark.skipif(os.geteuid() != 0, reason="namespaces need root")]
 
-TWO = "us-east-1b"
+ONE, TWO = "us-east-1a", "us-east-1b"
 
 
 @pytest.fixture(scope="module")
@@ -52,24 +51,13 @@ def guest(user):
     return instance_id
 
 
-def as_host(cluster, name):
-    """What that host may open, tried from the client's namespace."""
-    data = cluster.boxes[name].data
-    return Relays(
-        membership.host_key(data),
-        Peers(membership.known_peers(data).peers),
-        lambda address: address.startswith(("cc@us-east-1a", "clc")) and name == "a",
-        Path("/nonexistent"),
-    )
-
-
 def asked(user, coroutine):
     return user.threads.submit(asyncio.run, coroutine).result(60)
 
 
 def test_what_is_typed_at_the_cloud_controller_s_host_reaches_the_guest(cluster, user, guest):
     async def type_and_read():
-        stream = await as_host(cluster, "a").open(f"cc@{TWO}", "nc@c", guest, "serial")
+        stream = await relays_of(cluster, "a", (ONE,)).open(f"cc@{TWO}", "nc@c", guest, "serial")
         seen = b""
         async with asyncio.timeout(30):
             await stream.send(b"\necho so$((40+2))far\n")
@@ -84,7 +72,7 @@ def test_what_is_typed_at_the_cloud_controller_s_host_reaches_the_guest(cluster,
 
 def test_the_screen_answers_as_a_vnc_server(cluster, user, guest):
     async def greet():
-        stream = await as_host(cluster, "a").open(f"cc@{TWO}", "nc@c", guest, "screen")
+        stream = await relays_of(cluster, "a", (ONE,)).open(f"cc@{TWO}", "nc@c", guest, "screen")
         async with asyncio.timeout(20):
             return await stream.receive()
 
@@ -94,7 +82,7 @@ def test_the_screen_answers_as_a_vnc_server(cluster, user, guest):
 @pytest.mark.parametrize("target", ["/relay/cc@us-east-1b/nc@c/{}/serial", "/relay/nc@c/{}/serial"])
 def test_a_node_s_key_opens_no_console(cluster, user, guest, target):
     async def try_it():
-        relays = as_host(cluster, "c")
+        relays = relays_of(cluster, "c")
         peer = relays._peers.at(f"cc@{TWO}")
         await RemoteStream.open(peer, target.format(guest), relays._key, time.time())
 
@@ -104,7 +92,7 @@ def test_a_node_s_key_opens_no_console(cluster, user, guest, target):
 
 def test_a_replayed_or_redirected_request_is_refused(cluster, user, guest):
     async def try_it():
-        relays = as_host(cluster, "a")
+        relays = relays_of(cluster, "a", (ONE,))
         peer = relays._peers.at("nc@c")
         target = f"/relay/nc@c/{guest}/serial"
         elsewhere = replace(peer, host=cluster.boxes["b"].address)
