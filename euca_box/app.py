@@ -143,6 +143,7 @@ class App:
             "roles": running | {role: f"does not run: {why}" for role, why in self.left_out.items()},
             "waiting": self.waiting,
             "api": self.endpoint,
+            "s3": self._s3_endpoint(),
             "data_dir": str(self.data.path),
             "host": self.host,
             "host_id": self.hosts.key.host_id,
@@ -163,6 +164,14 @@ class App:
         """Where clients on this host reach the API."""
         scheme = "https" if self.config.api.tls == "on" else "http"
         return f"{scheme}://127.0.0.1:{self.api_port}"
+
+    def _s3_endpoint(self) -> str:
+        """Where clients on this host reach Walrus; empty while there is none."""
+        if "walrus" in self.roles:
+            return self.endpoint
+        peer = self.hosts.peers.at("walrus")
+        scheme = "http" if self.config.api.tls == "off" else "https"
+        return f"{scheme}://{peer.host}:{peer.api_port}" if peer is not None else ""
 
     def _shared_endpoint(self) -> str:
         """Where other hosts reach the API; empty where none can."""

@@ -38,6 +38,7 @@ class Client:
     secret_access_key: str
     region: str = "us-east-1"
     ca_file: str | None = None
+    s3_endpoint: str = ""  # where that is another one
 
     def ec2(self, action: str, **parameters: str) -> ET.Element:
         """The reply document, without namespaces. Raises ClientError."""
@@ -92,7 +93,7 @@ class Client:
         try:
             data = answer.read()
         except (OSError, http.client.HTTPException) as error:
-            raise ClientError("", f"{self.endpoint} does not answer: {error}") from None
+            raise ClientError("", f"{self._endpoint(service)} does not answer: {error}") from None
         finally:
             connection.close()
         return {name.lower(): value for name, value in answer.getheaders()}, data
@@ -107,11 +108,12 @@ class Client:
         payload_sha256: str | None,
     ) -> tuple[http.client.HTTPConnection, http.client.HTTPResponse]:
         """Its body is not read yet. Raises ClientError, also for an answer that refuses."""
+        url = self._endpoint(service) + target
         signed = sign_headers(
-            method, self.endpoint + target, headers, self._key(), datetime.now(UTC), region=self.region,
+            method, url, headers, self._key(), datetime.now(UTC), region=self.region,
             service=service, payload_sha256=payload_sha256 or hashlib.sha256(body).hexdigest(),
         )  # fmt: skip
-        connection = self._connection()
+        connection = self._connection(service)
         try:
             connection.request(method, target, body, signed)
             answer = connection.getresponse()
@@ -120,12 +122,15 @@ class Client:
             data = answer.read()
         except (OSError, http.client.HTTPException) as error:
             connection.close()
-            raise ClientError("", f"{self.endpoint} does not answer: {error}") from None
+            raise ClientError("", f"{self._endpoint(service)} does not answer: {error}") from None
         connection.close()
         raise _refusal(answer.status, data)
 
-    def _connection(self) -> http.client.HTTPConnection:
-        parts = urllib.parse.urlsplit(self.endpoint)
+    def _endpoint(self, service: str) -> str:
+        return self.s3_endpoint if service == "s3" and self.s3_endpoint else self.endpoint
+
+    def _connection(self, service: str) -> http.client.HTTPConnection:
+        parts = urllib.parse.urlsplit(self._endpoint(service))
         host, port = parts.hostname or "", parts.port
         if parts.scheme == "https":
             context = ssl.create_default_context(cafile=self.ca_file)

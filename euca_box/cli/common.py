@@ -126,7 +126,8 @@ def client_of(data: DataDir, user: str = "admin") -> Client:
         status["api"],
         keys["access_key_id"],
         keys["secret_access_key"],
-        ca_file=str(data.path / "ca.pem") if status["api"].startswith("https") else None,
+        ca_file=str(data.path / "ca.pem"),
+        s3_endpoint=status["s3"],
     )
 
 

@@ -75,6 +75,7 @@ def credentials_of(data: DataDir, user: str, endpoint: str | None) -> Credential
         endpoint=(endpoint or status["api"]).rstrip("/"),
         region=common.ask(data, "DescribeCloud")["region"],
         ca_pem=ca.read_text() if ca.exists() else "",
+        s3_endpoint=status["s3"] if status["s3"] != status["api"] else "",
     )
 
 

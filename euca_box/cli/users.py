@@ -110,6 +110,8 @@ def environment(data: Any, user: str = "admin") -> dict[str, str]:
         "AWS_SECRET_ACCESS_KEY": keys["secret_access_key"],
         "AWS_DEFAULT_REGION": region,
     }
-    if status["api"].startswith("https"):
+    if status["s3"] not in ("", status["api"]):
+        found["AWS_ENDPOINT_URL_S3"] = status["s3"]
+    if "https" in (status["api"] + status["s3"]):
         found["AWS_CA_BUNDLE"] = str(data.path / "ca.pem")
     return found

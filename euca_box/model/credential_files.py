@@ -28,15 +28,21 @@ class Credentials:
     certificate: str = ""
     private_key: str = field(default="", repr=False)
     cloud_certificate: str = ""
+    s3_endpoint: str = ""  # where Walrus is on another host
+
+    @property
+    def s3(self) -> str:
+        return self.s3_endpoint or self.endpoint
 
     @property
     def host(self) -> str:
-        """HOST:PORT of the endpoint."""
-        return self.endpoint.partition("://")[2]
+        """HOST:PORT of the endpoint of S3."""
+        return self.s3.partition("://")[2]
 
     @property
     def is_secure(self) -> bool:
-        return self.endpoint.startswith("https:")
+        """Whether a client needs the authority's certificate."""
+        return "https:" in (self.endpoint[:6], self.s3[:6])
 
 
 def files(found: Credentials) -> dict[str, str]:
@@ -78,10 +84,15 @@ def as_zip(found: Credentials) -> bytes:
 def aws_config(found: Credentials, ca_file: str) -> str:
     """The profile for ~/.aws/config. `ca_file` is used where the endpoint has TLS."""
     lines = [f"[profile {PROFILE}]", f"region = {found.region}", f"endpoint_url = {found.endpoint}"]
+    if found.s3 != found.endpoint:
+        lines.append(f"services = {PROFILE}")
     lines += ["output = json", "cli_pager ="]
     if found.is_secure and ca_file:
         lines.append(f"ca_bundle = {ca_file}")
-    return "\n".join([*lines, "s3 =", "  addressing_style = path", ""])
+    lines += ["s3 =", "  addressing_style = path"]
+    if found.s3 != found.endpoint:
+        lines += [f"[services {PROFILE}]", "s3 =", f"  endpoint_url = {found.s3}"]
+    return "\n".join([*lines, ""])
 
 
 def aws_credentials(found: Credentials) -> str:
@@ -109,7 +120,7 @@ def _eucarc(found: Credentials) -> str:
     base = _base(found)
     lines = [
         f"EUCA_KEY_DIR={_here('eucarc')}",
-        f"export S3_URL={found.endpoint}/services/Walrus",
+        f"export S3_URL={found.s3}/services/Walrus",
         f"export EC2_URL={found.endpoint}/services/Eucalyptus",
         f"export EUARE_URL={found.endpoint}/services/Euare",
         f"export TOKEN_URL={found.endpoint}/services/Tokens",
@@ -140,7 +151,7 @@ def _aws_variables(found: Credentials, folder: str) -> str:
         f"export AWS_SECRET_ACCESS_KEY={shlex.quote(found.secret_access_key)}",
         f"export AWS_DEFAULT_REGION={found.region} AWS_REGION={found.region}",
         f"export AWS_ENDPOINT_URL={found.endpoint}",
-        f"export AWS_ENDPOINT_URL_EC2={found.endpoint} AWS_ENDPOINT_URL_S3={found.endpoint}",
+        f"export AWS_ENDPOINT_URL_EC2={found.endpoint} AWS_ENDPOINT_URL_S3={found.s3}",
         "unset AWS_SESSION_TOKEN AWS_PROFILE",
     ]
     if found.is_secure and found.ca_pem:
@@ -154,7 +165,7 @@ def _euca2ools(found: Credentials) -> str:
     lines = [
         f"[region {PROFILE}]",
         f"ec2-url = {found.endpoint}/services/Eucalyptus",
-        f"s3-url = {found.endpoint}/services/Walrus",
+        f"s3-url = {found.s3}/services/Walrus",
         f"iam-url = {found.endpoint}/services/Euare",
         f"sts-url = {found.endpoint}/services/Tokens",
         *(["certificate = cloud-cert.pem"] if found.cloud_certificate else []),
@@ -170,8 +181,12 @@ def _euca2ools(found: Credentials) -> str:
     return "\n".join([*lines, ""])
 
 
+NAMES = ("ec2", "iam", "s3", "sts")
+
+
 def _terraform(found: Credentials) -> str:
-    services = "\n".join(f'    {name:<3} = "{found.endpoint}"' for name in ("ec2", "iam", "s3", "sts"))
+    urls = dict.fromkeys(NAMES, found.endpoint) | {"s3": found.s3}
+    services = "\n".join(f'    {name:<3} = "{url}"' for name, url in urls.items())
     ca = '  custom_ca_bundle        = "${path.module}/ca.pem"\n' if found.is_secure and found.ca_pem else ""
     return (
         f'provider "aws" {{\n  region                  = "{found.region}"\n'
@@ -192,7 +207,7 @@ def _s3cfg(found: Credentials) -> str:
             f"host_base = {found.host}",
             f"host_bucket = {found.host}",
             f"bucket_location = {found.region}",
-            f"use_https = {found.is_secure}",
+            f"use_https = {found.s3.startswith('https:')}",
             *ca,
             "",
         ]
@@ -208,7 +223,7 @@ def _rclone(found: Credentials) -> str:
             f"access_key_id = {found.access_key_id}",
             f"secret_access_key = {found.secret_access_key}",
             f"region = {found.region}",
-            f"endpoint = {found.endpoint}",
+            f"endpoint = {found.s3}",
             "force_path_style = true",
             "",
         ]
@@ -217,7 +232,7 @@ def _rclone(found: Credentials) -> str:
 
 def _mc(found: Credentials) -> str:
     alias = {
-        "url": found.endpoint,
+        "url": found.s3,
         "accessKey": found.access_key_id,
         "secretKey": found.secret_access_key,
         "api": "s3v4",

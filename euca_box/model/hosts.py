@@ -64,6 +64,7 @@ class Peer:
     host: str
     port: int
     addresses: tuple[str, ...]
+    api_port: int = 8773
 
     @property
     def host_id(self) -> str:

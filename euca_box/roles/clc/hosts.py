@@ -238,7 +238,7 @@ def _certified(clc: "Clc", wish: str, names: tuple[str, ...], common_name: str) 
 
 def _peer(host: Host) -> Peer:
     addresses = (*(c.address for c in host.components), agent_of(host.host_id))
-    return Peer(host.public_key, host.host, host.port, addresses)
+    return Peer(host.public_key, host.host, host.port, addresses, host.api_port)
 
 
 def _speaker(host: Host) -> Speaker:
