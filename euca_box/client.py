@@ -67,6 +67,21 @@ class Client:
         """An absent one is fine. Raises ClientError."""
         self.s3("DELETE", path_of(bucket, key))
 
+    def keys(self, bucket: str, prefix: str) -> list[str]:
+        """Of all objects below the prefix. Raises ClientError."""
+        found: list[str] = []
+        token = ""
+        while True:
+            query = {"list-type": "2", "prefix": prefix} | ({"continuation-token": token} if token else {})
+            target = (
+                f"/{bucket}?{urllib.parse.urlencode(sorted(query.items()), quote_via=urllib.parse.quote)}"
+            )
+            root = parsed(self.s3("GET", target)[1])
+            found += [str(e.findtext("Key")) for e in root.findall("Contents")]
+            token = root.findtext("NextContinuationToken") or ""
+            if not token:
+                return found
+
     def s3(
         self, method: str, target: str, headers: Mapping[str, str] = NO_HEADERS, body: Body = b"",
         *, checked: bool = False,

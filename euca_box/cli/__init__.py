@@ -26,6 +26,7 @@ COMMANDS = {
     "console": "instances",
     "usage": "usage",
     "leftovers": "leftovers",
+    "backup": "backup",
     "logs": "logs",
     "why": "why",
     "doctor": "doctor",

@@ -68,10 +68,14 @@ def _as_joined(config: Config, data: DataDir, *, asked: str | None) -> Config:
 
 def _prepared(config: Config, data: DataDir) -> int:
     """Folders and the lock; answers the descriptor that holds it."""
+    from euca_box.backup.point import BackupError
+    from euca_box.backup.restoring import check_not_begun
+
     try:
         data.make()
+        check_not_begun(data)
         return data.lock()
-    except DataDirError as error:
+    except (DataDirError, BackupError) as error:
         common.fail(str(error))
 
 

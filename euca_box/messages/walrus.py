@@ -286,6 +286,14 @@ class GetScrub(Op[ScrubReport], role="walrus", timeout=30):
 
 
 @dataclass(frozen=True)
+class HoldRemovals(Op[Done], role="walrus"):
+    """Remove no bytes of deleted objects for so long, while a backup is made; 0: go on with it now. A later
+    one counts instead of an earlier one."""
+
+    hold_seconds: float
+
+
+@dataclass(frozen=True)
 class BeginScrub(Op[Done], role="walrus", timeout=30):
     """Begin a round now. One that goes on goes on."""
 

@@ -83,5 +83,8 @@ class DataEngine(Protocol):
     def release(self, generation: int, names: list[str]) -> None:
         """No row names these any more: remove them when nobody reads them."""
 
+    def hold(self, held: bool) -> None:
+        """Keep what is released from now on, or remove all of it now."""
+
     def is_going(self, generation: int) -> bool:
         """Whether its data is being removed: a pin that comes now comes too late."""

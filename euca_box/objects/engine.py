@@ -138,6 +138,10 @@ class Objects:
         await self.notices.load()
         return self
 
+    def hold_removals(self, held: bool) -> None:
+        """Bytes that no row names any more stay while somebody copies them, or go now."""
+        self._files.hold(held)
+
     def limit(self, quotas: Quotas) -> bool:
         """Other quotas from now on; False when some of it needs a new start."""
         return self._usage.change(quotas)

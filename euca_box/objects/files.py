@@ -83,6 +83,7 @@ class Files:
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="objects")
         self._pins: Counter[int] = Counter()
         self._parked: dict[int, list[str]] = {}
+        self._is_held, self._held = False, list[tuple[int, list[str]]]()  # released, and kept for now
         self._going: set[int] = set()  # generations whose files are being removed right now
         self._unsynced: list[tuple[str, asyncio.Future[None]]] = []
         self._tasks: set[asyncio.Task[None]] = set()
@@ -203,7 +204,18 @@ class Files:
         except OSError as error:
             log.warning("an unfinished object data file stays until the next start: %s", error)
 
+    def hold(self, held: bool) -> None:
+        """Keep what is released from now on, or remove all of it now. A start removes it as well."""
+        self._is_held = held
+        if not held:
+            kept, self._held = self._held, []
+            for generation, names in kept:
+                self._remove_soon(generation, names)
+
     def _remove_soon(self, generation: int, names: list[str]) -> None:
+        if self._is_held:
+            self._held.append((generation, names))
+            return
         self._going.add(generation)
         self._keep(asyncio.get_running_loop().create_task(self._remove(generation, names)))
 

@@ -5,11 +5,13 @@ Synchronous code: `sqlite_store` runs it in aiosqlite's thread, `sync_store` in 
 
 import functools
 import itertools
+import os
 import re
 import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
 
+from euca_box.observe.failpoints import fp
 from euca_box.store.store import Conflict, Row, Statement, StoreError, StoreFull, Value
 
 WAL_BYTES = 64 << 20  # what a burst made of the WAL beyond that is given back
@@ -69,11 +71,35 @@ def migrate(db: sqlite3.Connection, folder: Path, path: str) -> None:
             f"{path} was written by a newer euca-box (schema {done}, this version knows {len(scripts)}). "
             "Install that version again, or restore the backup made before the upgrade."
         )
+    if 0 < done < len(scripts):
+        _keep_copy(db, done, path)
     for number, script in enumerate(scripts, start=1):
         if not script.name.startswith(f"{number:04}_"):
             raise StoreError(f"migration {script.name} is out of order")
         if number > done:
             _apply(db, number, script.read_text())
+            fp(f"store.migrate.after-{number:04}")
+
+
+def _keep_copy(db: sqlite3.Connection, done: int, path: str) -> None:
+    """The database as the older version wrote it, beside it: PATH.schema-N. Only the newest one is kept."""
+    if path == ":memory:":
+        return
+    file = Path(path)
+    copy, fresh = file.with_name(f"{file.name}.schema-{done:04}"), file.with_name(f"{file.name}.copying")
+    if not copy.exists():
+        fresh.unlink(missing_ok=True)
+        try:
+            os.close(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+            db.execute("VACUUM INTO ?", (str(fresh),))
+        except (sqlite3.Error, OSError) as error:
+            fresh.unlink(missing_ok=True)
+            text = f"{path} is not upgraded: a copy of it cannot be kept ({error}). Make room, start again."
+            raise StoreError(text) from error
+        fresh.replace(copy)
+    for older in file.parent.glob(f"{file.name}.schema-*"):
+        if older != copy:
+            older.unlink()
 
 
 def _apply(db: sqlite3.Connection, number: int, script: str) -> None:

@@ -47,6 +47,7 @@ OPERATIONS: dict[str, type[Op[Any]]] = {
         walrus.BeginScrub,
         sc.ScGetScrub,
         sc.ScBeginScrub,
+        walrus.HoldRemovals,
         service.GetLogs,
         service.GetSettings,
         service.ChangeSettings,

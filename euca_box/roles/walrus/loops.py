@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from euca_box.roles.walrus import snapshots
+from euca_box.roles.walrus import holding, snapshots
 from euca_box.tasks import every
 
 if TYPE_CHECKING:
@@ -34,4 +34,4 @@ async def sweep_snapshots(walrus: "Walrus") -> None:
     await every(SWEEP_SECONDS, lambda: snapshots.sweep(walrus))
 
 
-LOOPS = {"lifecycle": expire, "scrub": scrub, "sweep snapshots": sweep_snapshots}
+LOOPS = {"lifecycle": expire, "scrub": scrub, "sweep snapshots": sweep_snapshots, "let go": holding.let_go}

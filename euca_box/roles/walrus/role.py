@@ -17,7 +17,17 @@ from euca_box.bus.memory import MemoryTransport
 from euca_box.messages import snapshots as snapshot_messages
 from euca_box.messages import walrus as messages
 from euca_box.model.accounts import AccessKey
-from euca_box.roles.walrus import bundles, copies, hidden, images, loops, principals, scrubbing, snapshots
+from euca_box.roles.walrus import (
+    bundles,
+    copies,
+    hidden,
+    holding,
+    images,
+    loops,
+    principals,
+    scrubbing,
+    snapshots,
+)
 from euca_box.roles.walrus.bundles import Job
 from euca_box.roles.walrus.stored import StoredImages
 from euca_box.roles.walrus.vault import Vault
@@ -68,6 +78,7 @@ class Walrus:
         self.unpacking = trio.CapacityLimiter(UNPACKED_AT_ONCE)
         self.tasks: trio.Nursery | None = None
         self.reserving = trio.Lock()  # what snapshots need changes one after the other
+        self.held_until: float | None = None  # removals, for a backup; by trio's clock
         self.seen_manifests: set[str] = set()  # of no snapshot, at the last sweep
 
     async def load(self) -> None:
@@ -120,5 +131,6 @@ OPERATIONS: Operations = {
     snapshot_messages.DeleteSnapshot: snapshots.delete_snapshot,
     messages.GetScrub: scrubbing.get_scrub,
     messages.BeginScrub: scrubbing.begin_scrub,
+    messages.HoldRemovals: holding.hold_removals,
     messages.SyncPrincipals: principals.sync_principals,
 }

@@ -65,6 +65,9 @@ class Vault(Protocol):
     async def expire(self) -> None:
         """Carry out the lifecycle rules of all buckets, once."""
 
+    def hold_removals(self, held: bool) -> None:
+        """Bytes that no row names any more stay, or go now."""
+
     def limit(self, quotas: Quotas) -> bool:
         """Other quotas from now on; False when some of it needs a new start."""
 
@@ -177,6 +180,9 @@ class ObjectVault:
                 await self._objects.delete_plain(LENDER, bucket, keys)
 
         await self._bridge.to_asyncio(remove)
+
+    def hold_removals(self, held: bool) -> None:
+        self._objects.hold_removals(held)
 
     def limit(self, quotas: Quotas) -> bool:
         return self._objects.limit(quotas)
