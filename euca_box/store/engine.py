@@ -79,27 +79,46 @@ def migrate(db: sqlite3.Connection, folder: Path, path: str) -> None:
         if number > done:
             _apply(db, number, script.read_text())
             fp(f"store.migrate.after-{number:04}")
+    _settle_copies(path)
+
+
+UPGRADING = ".upgrading"
 
 
 def _keep_copy(db: sqlite3.Connection, done: int, path: str) -> None:
-    """The database as the older version wrote it, beside it: PATH.schema-N. Only the newest one is kept."""
+    """The database as it was, beside it. Until the upgrade is through it has UPGRADING behind its name: after
+    a kill in the middle there are several, and the first is the one that the older version wrote."""
     if path == ":memory:":
         return
     file = Path(path)
-    copy, fresh = file.with_name(f"{file.name}.schema-{done:04}"), file.with_name(f"{file.name}.copying")
-    if not copy.exists():
+    copy, fresh = (
+        file.with_name(f"{file.name}.schema-{done:04}{UPGRADING}"),
+        file.with_name(f"{file.name}.copying"),
+    )
+    if copy.exists():
+        return
+    fresh.unlink(missing_ok=True)
+    try:
+        os.close(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+        db.execute("VACUUM INTO ?", (str(fresh),))
+    except (sqlite3.Error, OSError) as error:
         fresh.unlink(missing_ok=True)
-        try:
-            os.close(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
-            db.execute("VACUUM INTO ?", (str(fresh),))
-        except (sqlite3.Error, OSError) as error:
-            fresh.unlink(missing_ok=True)
-            text = f"{path} is not upgraded: a copy of it cannot be kept ({error}). Make room, start again."
-            raise StoreError(text) from error
-        fresh.replace(copy)
-    for older in file.parent.glob(f"{file.name}.schema-*"):
-        if older != copy:
-            older.unlink()
+        text = f"{path} is not upgraded: a copy of it cannot be kept ({error}). Make room, start again."
+        raise StoreError(text) from error
+    fresh.replace(copy)
+
+
+def _settle_copies(path: str) -> None:
+    """Of an upgrade that is through: PATH.schema-N, as the older version wrote it, and no earlier one."""
+    file = Path(path)
+    made = sorted(file.parent.glob(f"{file.name}.schema-*{UPGRADING}")) if path != ":memory:" else []
+    if not made:
+        return
+    for earlier in file.parent.glob(f"{file.name}.schema-????"):
+        earlier.unlink()
+    made[0].replace(made[0].with_name(made[0].name.removesuffix(UPGRADING)))
+    for copy in made[1:]:
+        copy.unlink()
 
 
 def _apply(db: sqlite3.Connection, number: int, script: str) -> None:
