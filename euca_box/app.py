@@ -47,6 +47,7 @@ from euca_box.api.soap.s3 import S3Soap
 from euca_box.auth import secrets
 from euca_box.auth.keyring import Keyring
 from euca_box.auth.notary import Notary
+from euca_box.backup.places import Folder
 from euca_box.blockstore.chunks import Courier
 from euca_box.blockstore.daemon import PROGRAM
 from euca_box.blockstore.engine import BlockEngine
@@ -76,7 +77,7 @@ from euca_box.network_plan import NetworkPlan
 from euca_box.objects.engine import Objects
 from euca_box.objects.nearby import Nearby
 from euca_box.objects.sqlite.index import SqliteIndex
-from euca_box.observe import logs
+from euca_box.observe import logs, service_manager
 from euca_box.role_parts import PARTS
 from euca_box.roles.cc import role as cc_role
 from euca_box.roles.clc import role as clc_role
@@ -91,6 +92,7 @@ from euca_box.services.live import quotas_of
 from euca_box.services.service import Service
 from euca_box.store.bridged_store import BridgedStore
 from euca_box.store.sqlite_store import SqliteStore, open_store
+from euca_box.store.store import StoreError
 
 log = logging.getLogger(__name__)
 
@@ -256,21 +258,47 @@ class App:
             ended = asyncio.create_task(self.bridge.ended())
             asked = asyncio.create_task(self.stop.wait())
             interpreter.settle()
+            alive = asyncio.create_task(self._tell_watchdog())
+            service_manager.notify("READY=1", f"STATUS={', '.join(self.roles)} run")
             ready()
             await asyncio.wait({servers, ended, asked}, return_when=asyncio.FIRST_COMPLETED)
             self.stop.set()
+            service_manager.notify("STOPPING=1", "STATUS=stops; guests run on")
+            alive.cancel()
             await servers
             if ended.done():
                 ended.result()
             ended.cancel()
 
+    async def _tell_watchdog(self) -> None:
+        """While the roles, in trio, answer as well."""
+        while (seconds := service_manager.watchdog_seconds()) is not None:
+            await self.bridge.to_trio(trio.lowlevel.checkpoint)
+            service_manager.notify("WATCHDOG=1")
+            await asyncio.sleep(seconds)
+
     async def _open_stores(self, stack: contextlib.AsyncExitStack) -> dict[str, SqliteStore]:
         stores = {}
         for role in self.roles:
             path = self.data.path / role / f"{role}.db"
-            stores[role] = await open_store(path, MIGRATIONS[role])
+            try:
+                stores[role] = await open_store(path, MIGRATIONS[role])
+            except StoreError as error:
+                if len(self.roles) == 1:
+                    raise
+                log.error("%s does not run: %s", role, error)
+                self.left_out[role] = f"{error}{self._last_backup()}"
+                continue
             stack.push_async_callback(stores[role].close)
+        self.roles = tuple(role for role in self.roles if role in stores)
+        self.waiting = {role: why for role, why in self.waiting.items() if role in stores}
+        if not stores:
+            raise StoreError("; ".join(self.left_out.values()))
         return stores
+
+    def _last_backup(self) -> str:
+        names = Folder(self.data.path / "backups").names()
+        return f" The newest backup here is {names[-1]}." if names else ""
 
     async def _take_kept_settings(self, stores: dict[str, SqliteStore]) -> None:
         """What was changed while earlier processes ran, over what the files say."""

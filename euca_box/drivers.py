@@ -89,16 +89,11 @@ def _lock_bridge(bridge: str) -> None:
         ) from None
 
 
-@contextlib.asynccontextmanager
-async def open_drivers(
-    config: Config, data: DataDir, plan: NetworkPlan, found: Accelerator, api_port: int
-) -> AsyncIterator[Drivers]:
-    """Raises KvmError, NetError."""
-    uid, bridge = config.nc.qemu_uid, config.network.bridge
-    _lock_bridge(bridge)
+def network_of(config: Config, data: DataDir, plan: NetworkPlan, api_port: int) -> HostNetwork:
+    """The network of this host's guests; nothing is touched yet."""
     names = InstanceNames(config.dns.domain)
     ranges = tuple((IPv4Address(ip), IPv4Address(ip)) for ip in plan.public_addresses)
-    network = HostNetwork(
+    return HostNetwork(
         NetworkSettings(
             mode=plan.mode,
             tunnel=plan.tunnel,
@@ -111,14 +106,24 @@ async def open_drivers(
             state_dir=data.path / "nc" / "net",
             metadata_port=config.api.metadata_port,
             api_port=api_port,
-            tap_uid=uid,
-            bridge=bridge,
+            tap_uid=config.nc.qemu_uid,
+            bridge=config.network.bridge,
             public_addresses=ranges,
             uplink=config.network.uplink or None,
             dns=tuple(config.network.dns),
             run_dir=data.run_dir / "net",
         )
     )
+
+
+@contextlib.asynccontextmanager
+async def open_drivers(
+    config: Config, data: DataDir, plan: NetworkPlan, found: Accelerator, api_port: int
+) -> AsyncIterator[Drivers]:
+    """Raises KvmError, NetError."""
+    uid, bridge = config.nc.qemu_uid, config.network.bridge
+    _lock_bridge(bridge)
+    network = network_of(config, data, plan, api_port)
     workbench = HostWorkbench(
         uid,
         config.nc.console_kib * 1024,

@@ -37,9 +37,9 @@ async def initialise(config: Config, data: DataDir, roles: tuple[str, ...]) -> M
         _check_passable(data, config.nc.qemu_uid)
     if membership.find(data) is None:  # else the cloud's authority has certified this host
         make_tls(config, data)
+    _check_not_lost(data, roles)
     if "clc" not in roles:
         return Made()
-    _check_not_lost(data)
     store = await open_store(data.path / "clc" / "clc.db", clc_role.MIGRATIONS)
     try:
         password = secrets.new_password()
@@ -97,11 +97,21 @@ def _check_passable(data: DataDir, uid: int) -> None:
             )
 
 
-def _check_not_lost(data: DataDir) -> None:
-    """A cloud whose rows were lost must not start as a new one beside the old objects and instances."""
-    if (data.path / MARKER).exists() and not (data.path / "clc" / "clc.db").exists():
+def _check_not_lost(data: DataDir, roles: tuple[str, ...]) -> None:
+    """A cloud whose rows were lost must not start as a new one beside the old objects and instances: what no
+    row names would be removed."""
+    lost = [
+        role
+        for role, is_used in (
+            ("clc", (data.path / MARKER).exists()),
+            ("walrus", any((data.path / "walrus" / "objects").glob("[0-9a-f][0-9a-f]/*"))),
+        )
+        if role in roles and is_used and not (data.path / role / f"{role}.db").exists()
+    ]
+    if lost:
+        path = data.path / lost[0] / f"{lost[0]}.db"
         raise DataDirError(
-            f"{data.path}/clc/clc.db is missing, but this cloud was initialised. Restore it from a backup, "
+            f"{path} is missing, but this cloud was initialised. Restore it from a backup, "
             f"or begin anew with another --data-dir."
         )
     if shutil.disk_usage(data.path).free < 64 * 1024 * 1024:

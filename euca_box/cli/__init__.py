@@ -11,6 +11,8 @@ import click
 from euca_box import __version__
 
 COMMANDS = {
+    "up": "service",
+    "down": "service",
     "init": "run",
     "run": "run",
     "status": "status",

@@ -88,7 +88,11 @@ def _initialised(config: Config, data: DataDir) -> str | None:
     roles, _ = roles_that_can_run(config, root=os.geteuid() == 0)
     try:
         return asyncio.run(initialise(config, data, roles)).password
-    except (DataDirError, StoreError) as error:
+    except StoreError as error:
+        if len(roles) == 1:
+            common.fail(str(error))
+        return None  # the others run; this role says why it does not
+    except DataDirError as error:
         common.fail(str(error))
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from euca_box.config import ROLES
 from euca_box.model.findings import Finding, fail, ok
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def schema(host: "Host", fix: bool) -> Iterator[Finding]:
 
 
 def _paths(host: "Host") -> Iterator[tuple[str, Path]]:
-    for role in host.roles:
+    for role in ROLES:
         yield role, host.data.path / role / f"{role}.db"
 
 
