@@ -4,7 +4,7 @@ VENV := $(or $(EUCA_BOX_VENV),.venv)
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: setup run demo-cluster test check soak bench format lock clean
+.PHONY: setup run demo-cluster test check soak bench format lock clean binary wheel deb docs
 
 setup:
 	@scripts/bootstrap run
@@ -30,10 +30,11 @@ check:
 	$(BIN)/lint-imports --config pyproject.toml
 	$(BIN)/pytest -q tests/unit tests/sim
 
-# The same, longer: two thousand storms between hosts.
+# The same, longer: two thousand storms between hosts, a hundred kills and restarts under load.
 soak:
 	@scripts/bootstrap test
 	EUCA_BOX_SEEDS=2000 $(BIN)/pytest -q tests/roles/test_storms.py
+	EUCA_BOX_SOAK_RESTARTS=100 $(BIN)/pytest -q tests/clients/test_start.py -k kills
 
 bench:
 	@scripts/bootstrap test
@@ -46,6 +47,27 @@ format:
 # Write down the versions that were tested together.
 lock:
 	$(BIN)/python -m pip freeze --exclude-editable | grep -v '^-e' > constraints.txt
+
+# One file that is the whole program, its manual page, checksums and what is in it.
+binary:
+	@scripts/bootstrap package
+	$(BIN)/python scripts/make_binary.py
+	$(BIN)/python scripts/write_man_page.py
+	$(BIN)/python scripts/write_sbom.py
+
+wheel:
+	@scripts/bootstrap package
+	$(BIN)/python -m pip wheel -q --no-deps --wheel-dir dist .
+	$(BIN)/python scripts/write_sbom.py
+
+deb: binary
+	$(BIN)/python scripts/make_deb.py
+	$(BIN)/python scripts/write_sbom.py
+
+# build/docs; fails at a link that leads nowhere.
+docs:
+	@scripts/bootstrap run
+	$(BIN)/python scripts/make_docs.py
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info

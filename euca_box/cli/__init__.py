@@ -37,6 +37,7 @@ COMMANDS = {
     "aws": "aws",
     "config": "configuration",
     "version": "configuration",
+    "completion": "completion",
 }
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from euca_box.cli import bundles, catalog, common
+from euca_box.cli import bundles, catalog, common, image_cache
 from euca_box.client import ClientError
 
 GIB = 1 << 30
@@ -17,7 +17,7 @@ def image_command() -> None:
     """Images: import files, make and register bundles, build those of the catalogue."""
 
 
-for command in (*bundles.COMMANDS, catalog.catalog_command):
+for command in (*bundles.COMMANDS, catalog.catalog_command, image_cache.cache_command):
     image_command.add_command(command)
 
 
