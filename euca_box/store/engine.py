@@ -71,26 +71,31 @@ def migrate(db: sqlite3.Connection, folder: Path, path: str) -> None:
             f"{path} was written by a newer euca-box (schema {done}, this version knows {len(scripts)}). "
             "Install that version again, or restore the backup made before the upgrade."
         )
-    if 0 < done < len(scripts):
-        _keep_copy(db, done, path)
+    file = _file_of(db)
+    if file is not None and 0 < done < len(scripts):
+        _keep_copy(db, done, file)
     for number, script in enumerate(scripts, start=1):
         if not script.name.startswith(f"{number:04}_"):
             raise StoreError(f"migration {script.name} is out of order")
         if number > done:
             _apply(db, number, script.read_text())
             fp(f"store.migrate.after-{number:04}")
-    _settle_copies(path)
+    if file is not None:
+        _settle_copies(file)
+
+
+def _file_of(db: sqlite3.Connection) -> Path | None:
+    """None of one in memory (SQLite manual, PRAGMA database_list)."""
+    name = next(row[2] for row in db.execute("PRAGMA database_list") if row[1] == "main")
+    return Path(name) if name else None
 
 
 UPGRADING = ".upgrading"
 
 
-def _keep_copy(db: sqlite3.Connection, done: int, path: str) -> None:
+def _keep_copy(db: sqlite3.Connection, done: int, file: Path) -> None:
     """The database as it was, beside it. Until the upgrade is through it has UPGRADING behind its name: after
     a kill in the middle there are several, and the first is the one that the older version wrote."""
-    if path == ":memory:":
-        return
-    file = Path(path)
     copy, fresh = (
         file.with_name(f"{file.name}.schema-{done:04}{UPGRADING}"),
         file.with_name(f"{file.name}.copying"),
@@ -103,15 +108,14 @@ def _keep_copy(db: sqlite3.Connection, done: int, path: str) -> None:
         db.execute("VACUUM INTO ?", (str(fresh),))
     except (sqlite3.Error, OSError) as error:
         fresh.unlink(missing_ok=True)
-        text = f"{path} is not upgraded: a copy of it cannot be kept ({error}). Make room, start again."
+        text = f"{file} is not upgraded: a copy of it cannot be kept ({error}). Make room, start again."
         raise StoreError(text) from error
     fresh.replace(copy)
 
 
-def _settle_copies(path: str) -> None:
-    """Of an upgrade that is through: PATH.schema-N, as the older version wrote it, and no earlier one."""
-    file = Path(path)
-    made = sorted(file.parent.glob(f"{file.name}.schema-*{UPGRADING}")) if path != ":memory:" else []
+def _settle_copies(file: Path) -> None:
+    """Of an upgrade that is through: FILE.schema-N, as the older version wrote it, and no earlier one."""
+    made = sorted(file.parent.glob(f"{file.name}.schema-*{UPGRADING}"))
     if not made:
         return
     for earlier in file.parent.glob(f"{file.name}.schema-????"):
