@@ -3,7 +3,7 @@
 import importlib
 import sys
 
-NAMES = ("ec2", "startup", "launch", "s3", "images", "soap", "bus", "volumes", "console", "network")
+NAMES = ("ec2", "startup", "launch", "s3", "images", "soap", "bus", "volumes", "console", "network", "zone")
 
 
 def main() -> None:

@@ -216,14 +216,18 @@ class NcConfigureGroups(Op[GroupsInForce], role="nc", timeout=30):
 
 @dataclass(frozen=True)
 class NcConfigureNetwork(Op[Done], role="nc", timeout=30):
-    """The other nodes of the zone, by their addresses, and the instances on them, all of them.
+    """The other nodes of the zone, by their addresses, and the instances on them: all, or what changed after
+    the version `since`, and what is `gone` since then.
 
-    An older version than the one known is ignored, the same one is harmless.
+    An older version than the one known is ignored, the same one is harmless. IncorrectState when the node
+    does not know `since`.
     """
 
     version: int
     hosts: tuple[str, ...]
     remotes: tuple[RemoteInstance, ...]
+    since: int | None = None
+    gone: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

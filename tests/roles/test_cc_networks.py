@@ -1,7 +1,7 @@
 """A cluster controller tells its nodes of each other: soon, again after a failure, no more than needed."""
 
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Network
 
 import pytest
@@ -13,7 +13,7 @@ from euca_box.messages import nc
 from euca_box.messages.base import Done, system_call
 from euca_box.messages.cc import CcRunInstance, CcTerminateInstance, Reports
 from euca_box.messages.instance_spec import GroupsInForce, InstanceReport, InstanceSpec
-from euca_box.model.errors import Unavailable
+from euca_box.model.errors import IncorrectState, Unavailable
 from euca_box.model.images import ImageData
 from euca_box.model.instances import NodeState, VmType
 from euca_box.roles.cc import role as cc_role
@@ -28,7 +28,9 @@ class FakeNode:
     """Room for one instance; `broken` refuses the next picture of the network."""
 
     tunnel_address: str
-    told: list = field(default_factory=list)
+    told: list = field(default_factory=list)  # all that it knew after each
+    ops: list = field(default_factory=list)
+    known: dict = field(default_factory=dict)
     specs: dict = field(default_factory=dict)
     gone: set = field(default_factory=set)
     broken: bool = False
@@ -65,7 +67,15 @@ class FakeNode:
         if self.broken:
             self.broken = False
             raise Unavailable("broken")
-        self.told.append(op)
+        self.ops.append(op)
+        if op.since is None:
+            self.known = {}
+        elif op.since > self.told[-1].version if self.told else True:
+            raise IncorrectState("I do not know that version")
+        self.known |= {remote.instance_id: remote for remote in op.remotes}
+        for instance_id in op.gone:
+            self.known.pop(instance_id, None)
+        self.told.append(replace(op, remotes=tuple(self.known[i] for i in sorted(self.known))))
         return Done()
 
     def changed(self):
@@ -147,6 +157,7 @@ async def test_each_node_knows_the_instances_of_the_others(autojump_clock):
 
         await cc.bus.ask(cc.address, CcTerminateInstance("i-00000002"), system_call("t"))
         await until(lambda: one.told[-1].remotes == ())
+        assert one.ops[-1].since is not None and one.ops[-1].gone == ("i-00000002",), "only what changed"
         count = len(one.told)
         await trio.sleep(60)
         assert len(one.told) == count, "it is told what changed, and nothing twice"
@@ -168,6 +179,17 @@ async def test_a_node_without_a_tunnel_is_no_host_for_the_others(autojump_clock)
         await run(cc, 2)
         await until(lambda: bool(one.told))
         assert one.told[-1].hosts == () and one.told[-1].remotes == ()
+
+
+async def test_a_node_that_lost_what_it_knew_is_told_everything(autojump_clock):
+    one, two = FakeNode("10.0.0.1"), FakeNode("10.0.0.2")
+    async with cluster(one, two) as cc:
+        await run(cc, 1)
+        await until(lambda: two.told and two.told[-1].remotes)
+        two.told, two.known = [], {}
+        await cc.bus.ask(cc.address, CcTerminateInstance("i-00000001"), system_call("t"))
+        await until(lambda: two.told and not two.told[-1].remotes)
+        assert [op.since is None for op in two.ops[-2:]] == [False, True]
 
 
 async def test_a_node_alone_is_told_nothing(autojump_clock):

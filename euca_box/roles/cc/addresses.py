@@ -7,12 +7,11 @@ from euca_box.messages.instance_spec import InstanceSpec
 from euca_box.model.ec2_errors import InsufficientInstanceCapacity, InvalidIPAddressInUse
 from euca_box.model.network_modes import MODES
 from euca_box.roles.cc import networks
+from euca_box.roles.cc.private_pool import PrivatePool
 from euca_box.store.store import Statement
 
 if TYPE_CHECKING:
     from euca_box.roles.cc.role import Cc
-
-RESERVED = 4  # AWS keeps the first four addresses of a subnet: network, router, DNS, future
 
 
 @dataclass(frozen=True)
@@ -66,12 +65,14 @@ async def choose_private(cc: "Cc", wanted: str | None = None) -> str:
         if await cc.store.read(owned, wanted):
             raise InvalidIPAddressInUse(wanted)
         return wanted
-    taken = await _taken(cc)
-    hosts = iter(cc.settings.subnet.hosts())
-    for number, address in enumerate(hosts, start=1):
-        if number >= RESERVED and str(address) not in taken:
-            return str(address)
-    raise InsufficientInstanceCapacity(f"All private addresses of {cc.settings.subnet} are taken.")
+    if cc.private_pool is None:
+        rows = await cc.store.read("SELECT ip, instance_id, free_after FROM private_address")
+        pool = PrivatePool(cc.settings.subnet, cc.settings.gateway)
+        pool.load((row["ip"], row["instance_id"], row["free_after"]) for row in rows)
+        cc.private_pool = pool
+    if (lowest := cc.private_pool.lowest(cc.now())) is None:
+        raise InsufficientInstanceCapacity(f"All private addresses of {cc.settings.subnet} are taken.")
+    return lowest
 
 
 async def _taken(cc: "Cc") -> set[str]:

@@ -19,7 +19,7 @@ from euca_box.messages.nc import (
 from euca_box.model.errors import EucaError, Unavailable
 from euca_box.model.instances import NodeState
 from euca_box.model.nodes import NodeCondition
-from euca_box.roles.cc import addresses, elastic, groups, networks, nodes, power, resources, stops
+from euca_box.roles.cc import addresses, elastic, groups, nodes, power, remotes, resources, stops
 from euca_box.store.store import Statement
 from euca_box.tasks import supervise
 
@@ -112,8 +112,9 @@ async def lead_addresses(cc: "Cc") -> None:
 async def tell_network(cc: "Cc") -> None:
     """Nodes know where instances on other nodes are, soon after that changes."""
     while True:
-        news = cc.news
-        await networks.tell_nodes(cc)
+        news, began = cc.news, trio.current_time()
+        await remotes.tell_nodes(cc)
+        await trio.sleep(trio.current_time() - began)  # many changes at once are told at once
         with trio.move_on_after(LOOK_SECONDS):
             await news.wait()
 
@@ -166,7 +167,7 @@ def _lost(cc: "Cc", node: "NodeView", why: str) -> None:
         log.warning("%s does not answer: %s", node.address, why)
     news = node.up or node.detail != why
     node.up, node.detail, node.idle_since = False, why, None
-    node.groups_version, node.network = -1, None
+    node.groups_version = node.network_version = -1
     if news:
         cc.changed()
 

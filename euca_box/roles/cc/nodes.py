@@ -12,7 +12,7 @@ from euca_box.messages.cc import CcSyncNodes, NodesInForce, ZoneNode
 from euca_box.messages.instance_spec import InstanceReport
 from euca_box.messages.nc import NodeResources
 from euca_box.model.nodes import NodeCondition, NodeWish
-from euca_box.roles.cc.networks import Picture
+from euca_box.roles.cc import remotes
 from euca_box.store.store import Statement, one
 from euca_box.tasks import Bell
 
@@ -49,7 +49,7 @@ class NodeView:
     errands: Bell = field(default_factory=Bell)  # an instance of it shall change
     detail: str = "has not answered yet"
     groups_version: int = -1
-    network: Picture | None = None  # what it was told of the other nodes
+    network_version: int = -1  # what it was told of the other nodes
     reports: dict[str, InstanceReport] = field(default_factory=dict)
     scope: trio.CancelScope = field(default_factory=trio.CancelScope)  # of the loops that attend to it
 
@@ -79,6 +79,7 @@ async def load(cc: "Cc") -> None:
     for row in await cc.store.read("SELECT record FROM node ORDER BY address"):
         kept = base.decode(row["record"], KeptNode)
         cc.nodes[kept.wish.address] = NodeView(kept.wish.address, kept)
+        note_address(cc, kept)
     known = one(await cc.store.read("SELECT value FROM meta WHERE name = 'nodes'"))
     cc.nodes_version = int(known["value"]) if known is not None else -1
 
@@ -102,6 +103,7 @@ async def sync_nodes(cc: "Cc", call: Call, op: CcSyncNodes) -> NodesInForce:
     for address in gone:
         log.info("%s left %s", address, cc.settings.zone)
         cc.nodes.pop(address).scope.cancel()
+        remotes.note_host(cc, address, "")
     for address, record in kept.items():
         if (node := cc.nodes.get(address)) is not None:
             node.kept = replace(node.kept, wish=record.wish)
@@ -120,7 +122,14 @@ async def remember(cc: "Cc", node: NodeView, **changes: object) -> None:
     if changed == node.kept or cc.nodes.get(node.address) is not node:
         return
     node.kept = changed
+    note_address(cc, changed)
     await cc.store.write(_row(changed))
+
+
+def note_address(cc: "Cc", kept: KeptNode) -> None:
+    """Where it is, for the others."""
+    address = kept.resources.tunnel_address if kept.resources is not None else ""
+    remotes.note_host(cc, kept.wish.address, address)
 
 
 def _kept(cc: "Cc", wish: ZoneNode) -> KeptNode:

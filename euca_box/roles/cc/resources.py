@@ -82,9 +82,14 @@ def has_room(cc: "Cc", node: "NodeView", vm_type: VmType) -> bool:
 
 
 def _offer(cc: "Cc", node: "NodeView", vm_type: VmType) -> Offer | None:
-    if not node.takes_new or not _how_many(left := free(cc, node), vm_type):
+    """None without room. Asked of every node for every launch: no more is computed than decides it."""
+    if not node.takes_new:
         return None
-    return Offer(node.address, node.up, *left, instances=cc.promised.get(node.address, NOTHING).instances)
+    cores, memory_mib, disk_gib = free(cc, node)
+    if cores < vm_type.cpu or memory_mib < vm_type.memory_mib or disk_gib < vm_type.all_disk_gib:
+        return None
+    taken = cc.promised.get(node.address, NOTHING)
+    return Offer(node.address, node.up, cores, memory_mib, disk_gib, taken.instances)
 
 
 def _available(cc: "Cc", vm_type: VmType) -> messages.Available:

@@ -33,6 +33,8 @@ from euca_box.roles.cc import (
     traces,
 )
 from euca_box.roles.cc.nodes import NodeView
+from euca_box.roles.cc.private_pool import PrivatePool
+from euca_box.roles.cc.remotes import Remotes
 from euca_box.services import events
 from euca_box.services.service import Service, operations_of
 from euca_box.store.store import Statement, Store
@@ -104,7 +106,7 @@ class Cc:
         self.promised: dict[str, resources.Promised] = {}  # node -> what its instances take
         self.groups: tuple[GroupRules, ...] = ()
         self.groups_version = -1
-        self.network_version = 0
+        self.remotes = Remotes()
         self.elastic: dict[str, cc.ElasticAddress] = {}  # by allocation id
         self.elastic_version = -1
         # Grows when a report could differ. It begins above all that a process before this one told.
@@ -114,6 +116,7 @@ class Cc:
         self.bell = Bell()  # for what no node attends to
         self.residents: dict[str, set[str]] = {}  # node -> instances that are not gone
         self.placing = trio.Lock()
+        self.private_pool: PrivatePool | None = None  # None: to be read from the rows
         self._marking: WeakValueDictionary[str, trio.Lock] = WeakValueDictionary()
 
     @property
@@ -139,14 +142,25 @@ class Cc:
         self.news = trio.Event()
 
     async def keep(self, placed: Placed, *more: Statement) -> None:
-        await self.store.write(
-            Statement(
-                "INSERT INTO instance (id, record) VALUES (?, ?) "
-                "ON CONFLICT (id) DO UPDATE SET record = excluded.record",
-                (placed.spec.instance_id, base.encode(placed)),
-            ),
-            *more,
-        )
+        try:
+            await self.store.write(
+                Statement(
+                    "INSERT INTO instance (id, record) VALUES (?, ?) "
+                    "ON CONFLICT (id) DO UPDATE SET record = excluded.record",
+                    (placed.spec.instance_id, base.encode(placed)),
+                ),
+                *more,
+            )
+        except BaseException:
+            self.private_pool = None  # who has which address, the rows know
+            raise
+        if placed.placement.private_ip and self.private_pool is not None:
+            before = self.placed.get(placed.spec.instance_id)
+            if before is None:
+                self.private_pool.take(placed.placement.private_ip)
+            elif before.gone_at is None and placed.gone_at is not None:
+                rested_at = placed.gone_at + self.settings.cooling_seconds
+                self.private_pool.release(placed.placement.private_ip, rested_at)
         self._remember(placed)
         self.changed(placed.spec.instance_id)
 
@@ -154,6 +168,7 @@ class Cc:
         """Take it in, and what it takes of its node."""
         before = self.placed.get(placed.spec.instance_id)
         self.placed[placed.spec.instance_id] = placed
+        self.remotes.note(placed, self.now())
         for record, sign in ((before, -1), (placed, 1)):
             if record is not None and (promised := resources.promised_to(record)) is not None:
                 node = record.placement.node

@@ -6,11 +6,13 @@ from euca_box.model.instances import Instance
 
 
 class Census:
-    """`live`: account -> instances that have not ended; `waiting`: VM type -> those that no cluster has."""
+    """`live`: account -> instances that have not ended; `waiting`: VM type -> those that no cluster has;
+    `groups`: security group -> live instances in it."""
 
     def __init__(self) -> None:
         self.live: Counter[str] = Counter()
         self.waiting: Counter[str] = Counter()
+        self.groups: Counter[str] = Counter()
 
     def note(self, before: Instance | None, after: Instance | None) -> None:
         """A record came, changed or went."""
@@ -18,3 +20,5 @@ class Census:
             if record is not None and record.ended_at is None:
                 self.live[record.account] += one
                 self.waiting[record.instance_type] += 0 if record.placed else one
+                for group_id in record.group_ids:
+                    self.groups[group_id] += one

@@ -42,8 +42,8 @@ async def _send(clc: "Clc", zone: str) -> None:
 
 
 def _groups_in_use(clc: "Clc") -> tuple[GroupRules, ...]:
-    used = {g for r in clc.instances.all() if r.ended_at is None for g in r.group_ids}
-    found = [g for g in sorted(clc.groups.all(), key=lambda g: g.group_id) if g.group_id in used]
+    used = clc.census.groups
+    found = sorted((g for g in clc.groups.all() if used[g.group_id] > 0), key=lambda g: g.group_id)
     sent = {group.group_id: _as_before(clc, group) for group in found}
     clc.sent_groups = sent
     return tuple(rules for _, rules in sent.values())

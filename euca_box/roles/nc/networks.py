@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from euca_box.messages.base import Call, Done
 from euca_box.messages.nc import NcConfigureNetwork
-from euca_box.model.errors import Unavailable
+from euca_box.model.errors import IncorrectState, Unavailable
 from euca_box.net.network import NetError, RemotePort
 
 if TYPE_CHECKING:
@@ -15,15 +15,20 @@ async def configure_network(nc: "Nc", call: Call, op: NcConfigureNetwork) -> Don
     """In force when this answers; the network keeps it for its next start."""
     if op.version < nc.network_version:
         return Done()
-    remotes = [
-        RemotePort(r.instance_id, r.mac, r.private_ip, r.group_ids, r.host, r.public_ip, r.tag)
+    if op.since is not None and not 0 <= op.since <= nc.network_version:
+        raise IncorrectState(f"{nc.address} does not know version {op.since} of the network.")
+    told = {
+        r.instance_id: RemotePort(r.instance_id, r.mac, r.private_ip, r.group_ids, r.host, r.public_ip, r.tag)
         for r in op.remotes
-    ]
+    }
+    remotes = told if op.since is None else {**nc.remotes, **told}
+    for instance_id in op.gone:
+        remotes.pop(instance_id, None)
     try:
-        await nc.network.set_remotes(op.hosts, remotes)
+        await nc.network.set_remotes(op.hosts, list(remotes.values()))
     except NetError as error:
         raise Unavailable(f"The network of {nc.address} refused the other nodes: {error}") from None
-    nc.network_version = op.version
+    nc.network_version, nc.remotes = op.version, remotes
     return Done()
 
 

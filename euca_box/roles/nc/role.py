@@ -27,7 +27,7 @@ from euca_box.model.instance_names import InstanceNames
 from euca_box.model.instances import Reason
 from euca_box.model.metadata import RoleCredentials
 from euca_box.model.volumes import VolumeReport, VolumeWish
-from euca_box.net.network import Network, SecurityGroup
+from euca_box.net.network import Network, RemotePort, SecurityGroup
 from euca_box.roles.nc import (
     addresses,
     bundling,
@@ -152,6 +152,7 @@ class Nc:
         self.kept_disks: set[str] = set()  # of instances that nobody here knows: told once
         self.groups_version = -1
         self.network_version = -1
+        self.remotes: dict[str, RemotePort] = {}  # instances on other nodes, by their ids
         self.network_groups: dict[
             str, tuple[GroupRules, SecurityGroup]
         ] = {}  # as told, and as the network has it
