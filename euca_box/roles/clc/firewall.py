@@ -24,19 +24,25 @@ async def send_groups(clc: "Clc", only: str | None = None) -> None:
     async with clc.sending_groups:
         for zone in [only] if only is not None else zone_names(clc):
             try:
-                await _send(clc, zone)
+                await _send(clc, zone, again=only is None)
             except EucaError as error:
                 failed = error
     if failed is not None:
         raise failed
 
 
-async def _send(clc: "Clc", zone: str) -> None:
+async def _send(clc: "Clc", zone: str, *, again: bool) -> None:
+    """`again`: also when the cluster has said that it has these; it may have lost them since."""
     while True:
+        groups = _groups_in_use(clc)
+        if not again and clc.groups_in_force.get(zone) == groups:
+            return
         clc.groups_version = max(clc.groups_version + 1, int(clc.now() * 1000))
-        op = CcConfigureGroups(clc.groups_version, _groups_in_use(clc))
+        op = CcConfigureGroups(clc.groups_version, groups)
+        clc.groups_in_force.pop(zone, None)
         reply = await clc.bus.ask(clc.cc_of(zone), op, system_call("groups"))
         if reply.version <= clc.groups_version:
+            clc.groups_in_force[zone] = groups
             return
         clc.groups_version = reply.version  # the clock of this host was set back
 

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 RETRY_SECONDS = 2.0
+AT_ONCE = 32  # instances that one cluster is asked to place at the same time
 
 
 async def work_on(clc: "Clc", instance_id: str, step: Callable[["Clc", Instance], Awaitable[None]]) -> None:
@@ -75,9 +76,11 @@ async def launch(clc: "Clc", record: Instance) -> None:
     if spec is None:
         await _give_up(clc, record, server_error("its image or its VM type was removed before it started"))
         return
-    await send_groups(clc, record.zone)
+    limit = clc.launching.setdefault(record.zone, trio.CapacityLimiter(AT_ONCE))
     try:
-        placement = await clc.bus.ask(clc.cc_of(record.zone), CcRunInstance(spec), _call(record, "run"))
+        async with limit:  # thousands at once would wait for each other until all had waited too long
+            await send_groups(clc, record.zone)
+            placement = await clc.bus.ask(clc.cc_of(record.zone), CcRunInstance(spec), _call(record, "run"))
     except InsufficientInstanceCapacity as error:
         await _give_up(clc, record, Reason("Server.InsufficientInstanceCapacity", error.message))
         return

@@ -232,6 +232,8 @@ class Clc:
         self.certificate_lock = trio.Lock()
         self.groups_version = 0
         self.sent_groups: dict[str, tuple[SecurityGroup, GroupRules]] = {}
+        self.groups_in_force: dict[str, tuple[GroupRules, ...]] = {}  # zone -> what its cluster has
+        self.launching: dict[str, trio.CapacityLimiter] = {}  # zone -> who may ask it to place instances
         self.sending_groups = trio.Lock()
         self.busy: set[str] = set()  # instances that a task is working on
         self.sessions: dict[str, logins.Kept] = {}  # of people in the console, by the hash of the token
