@@ -20,6 +20,7 @@ from typing import Any
 
 import trio
 
+from euca_box import interpreter
 from euca_box.auth.keyring import Keyring
 from euca_box.auth.notary import Notary
 from euca_box.auth.secrets import Sealer
@@ -215,6 +216,7 @@ async def _one(node_count: int, folder: Path) -> None:
             await bus.ask(cc.address, op, system_call("bench"))
             while not all(node.up for node in cc.nodes.values()):
                 await trio.sleep(0.05)
+            interpreter.settle()
             await measure(Zone(clc, cc, bus, nodes), node_count)
             done.set()
             task_status.started()

@@ -78,9 +78,10 @@ class Resources:
 
 @dataclass(frozen=True)
 class CcDescribeResources(Op[Resources], role="cc", timeout=10):
-    """Capacity for each of the types named, as (name, cpu, memory_mib, GiB of all disks)."""
+    """Capacity for each of the types named, as (name, cpu, memory_mib, GiB of all disks), and the nodes."""
 
     types: tuple[tuple[str, int, int, int], ...] = ()
+    nodes: bool = True
 
 
 @dataclass(frozen=True)

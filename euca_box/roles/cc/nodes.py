@@ -49,6 +49,7 @@ class NodeView:
     errands: Bell = field(default_factory=Bell)  # an instance of it shall change
     detail: str = "has not answered yet"
     groups_version: int = -1
+    whole: tuple[NodeResources | None, object, tuple[float, int, int]] | None = None  # of resources._whole
     network_version: int = -1  # what it was told of the other nodes
     reports: dict[str, InstanceReport] = field(default_factory=dict)
     scope: trio.CancelScope = field(default_factory=trio.CancelScope)  # of the loops that attend to it

@@ -19,10 +19,13 @@ async def describe_resources(cc: "Cc", call: Call, op: messages.CcDescribeResour
     types = [VmType(*numbers) for numbers in op.types]
     return messages.Resources(
         types=tuple(_available(cc, vm_type) for vm_type in types),
-        nodes=tuple(_view(cc, node) for node in cc.nodes.values()),
+        nodes=tuple(_view(cc, node) for node in cc.nodes.values()) if op.nodes else (),
         public_addresses=len(cc.settings.public_addresses),
         public_addresses_free=len(await addresses.free_public(cc)),
     )
+
+
+Room = tuple[float, int, int]  # cores, MiB, GiB
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +69,7 @@ def choose_node(cc: "Cc", vm_type: VmType) -> "NodeView | None":
     return cc.nodes[chosen.node]
 
 
-def free(cc: "Cc", node: "NodeView") -> tuple[float, int, int]:
+def free(cc: "Cc", node: "NodeView") -> Room:
     """Cores (after overcommit), MiB and GiB that no instance was promised. Nothing on a node that is down."""
     if node.resources is None or node.state is NodeCondition.DOWN:
         return 0.0, 0, 0
@@ -98,19 +101,23 @@ def _available(cc: "Cc", vm_type: VmType) -> messages.Available:
     return messages.Available(vm_type.name, now, most)
 
 
-def _whole(cc: "Cc", node: "NodeView") -> tuple[float, int, int]:
+def _whole(cc: "Cc", node: "NodeView") -> Room:
     """What may be promised in all: what the node offers, by the factors of overcommitment."""
-    if node.resources is None:
-        return 0.0, 0, 0
     offered, settings = node.resources, cc.settings
-    return (
-        offered.cores * settings.cpu_overcommit,
-        int(offered.memory_mib * settings.memory_overcommit),
-        int(offered.disk_gib * settings.disk_overcommit),
-    )
+    if node.whole is not None and node.whole[:2] == (offered, settings):
+        return node.whole[2]
+    whole = (0.0, 0, 0)
+    if offered is not None:
+        whole = (
+            offered.cores * settings.cpu_overcommit,
+            int(offered.memory_mib * settings.memory_overcommit),
+            int(offered.disk_gib * settings.disk_overcommit),
+        )
+    node.whole = (offered, settings, whole)
+    return whole
 
 
-def _how_many(offered: tuple[float, int, int], vm_type: VmType) -> int:
+def _how_many(offered: Room, vm_type: VmType) -> int:
     cores, memory_mib, disk_gib = offered
     fits = min(cores // vm_type.cpu, memory_mib // vm_type.memory_mib)
     if vm_type.all_disk_gib:  # one that boots from a volume may take nothing of the node's disk

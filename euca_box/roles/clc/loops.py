@@ -39,7 +39,7 @@ async def start_and_end(clc: "Clc") -> None:
     """Every instance that is on its way from one state to another has a task that works on it."""
     async with trio.open_nursery() as tasks:
         while True:
-            for record in clc.instances.all():
+            for record in list(clc.census.underway.values()):
                 if record.instance_id in clc.busy:
                     continue
                 if record.state is InstanceState.PENDING:

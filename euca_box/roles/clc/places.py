@@ -209,7 +209,7 @@ async def nodes(clc: "Clc", call: Call) -> list[Node]:
 
 
 async def resources(clc: "Clc", call: Call, *types: VmType, zone: str) -> Resources | None:
-    """What the zone's cluster offers, or None when it does not answer.
+    """What the zone's cluster offers, room for VM types or the nodes; None when it does not answer.
 
     Many who ask the same at one moment, as launches do, share one answer.
     """
@@ -221,7 +221,8 @@ async def resources(clc: "Clc", call: Call, *types: VmType, zone: str) -> Resour
     asked = clc.asked_resources[wanted] = Asked()
     try:
         with suppress(EucaError):
-            asked.found = await clc.bus.ask(clc.cc_of(zone), CcDescribeResources(wanted[1]), call)
+            op = CcDescribeResources(wanted[1], nodes=not types)
+            asked.found = await clc.bus.ask(clc.cc_of(zone), op, call)
         asked.is_answered = True
     finally:  # the one who asked may have gone; the others ask for themselves then
         del clc.asked_resources[wanted]
