@@ -7,8 +7,9 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 import trio
+from cryptography.x509 import SubjectAlternativeName, load_pem_x509_certificates
 
-from euca_box.auth.certificates import make_ca
+from euca_box.auth.certificates import make_ca, private_key, request
 from euca_box.auth.join_tokens import new_token, read_token
 from euca_box.auth.keyring import Keyring
 from euca_box.auth.notary import Notary
@@ -311,6 +312,29 @@ async def test_nobody_becomes_the_cloud_controller_by_a_list(folder, autojump_cl
         with pytest.raises(UnauthorizedOperation):
             await host_role.configure_peers(agent, replace(CALL, host=cloud.key.host_id), asked)
         assert agent.peers.at("clc").public_key == cloud.key.public
+
+
+async def test_no_host_gets_a_certificate_for_the_address_of_another(folder, autojump_clock, tmp_path):
+    """Whoever has the key of a node could stand between users and the cloud with it."""
+    async with running(folder) as cloud:
+        key, wish = new_key(), request(private_key(tmp_path / "k")).decode()
+        await cloud.join(key, await cloud.token())
+        for address, is_in in (("192.0.2.77", True), ("192.0.2.1", False)):
+            at = HostAddress(address, 8774, "1", wish)
+            told = await cloud.ask(AnnounceHost(at), replace(CALL, host=key.host_id))
+            found = load_pem_x509_certificates(told.server_pem.encode())[0]
+            names = found.extensions.get_extension_for_class(SubjectAlternativeName).value
+            assert (address in {str(n.value) for n in names}) is is_in
+
+
+async def test_a_node_says_nothing_of_the_network_of_its_zone(folder, autojump_clock):
+    async with running(folder) as cloud:
+        key = new_key()
+        await cloud.join(key, await cloud.token())
+        agent = await cloud.run_agent(key)
+        agent.settings = {"network.private_subnet": '"10.0.0.0/8"', "cloud.region": '"x"'}
+        await trio.sleep(10)
+        assert cloud.clc.hosts.find(key.host_id).settings == {}
 
 
 async def test_rows_from_a_backup_do_not_make_hosts_deaf(folder, autojump_clock):

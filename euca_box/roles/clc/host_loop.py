@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 
 LOOK_SECONDS = 3.0
 AGAIN_SECONDS = 30.0
+LONGEST_SETTINGS = 1 << 20  # characters: 65,000 public addresses
 TELL_SECONDS = 8.0  # those who do not answer by then are told when they do
 
 
@@ -101,6 +102,14 @@ async def _tell(clc: "Clc", host: Host) -> None:
         # Our rows are older than what was told once: they were restored from a backup.
         await clc.store.write(known_hosts.next_version(clc, report.peers_version + 1))
         clc.hosts_bell.ring()
-    if report.settings and report.settings != host.settings and host in clc.hosts.all():
-        await clc.hosts.change(host.host_id, lambda h: replace(h, settings=report.settings))
+    await _take_settings(clc, host, report.settings)
     clc.seen_hosts[host.host_id] = known_hosts.Seen(report, clc.now(), "")
+
+
+async def _take_settings(clc: "Clc", host: Host, told: dict[str, str]) -> None:
+    """What the network of its zone is like says the host of a cluster controller, and it says no more."""
+    settings = {name: value for name, value in told.items() if name in hosts.OF_THE_ZONE}
+    if not settings or settings == host.settings or host.component(f"cc@{host.zone}") is None:
+        return
+    if sum(map(len, settings.values())) <= LONGEST_SETTINGS:
+        await clc.hosts.change(host.host_id, lambda h: replace(h, settings=settings))

@@ -119,7 +119,6 @@ def welcome(clc: "Clc", host: Host | None, at: HostAddress) -> Welcome:
     """Raises Unavailable: it was removed meanwhile. InvalidParameterValue for a bad request."""
     if host is None:
         raise Unavailable("The host was removed meanwhile.")
-    names = (host.host, host.name, "127.0.0.1", "localhost")
     return Welcome(
         host_id=host.host_id,
         name=host.name,
@@ -129,7 +128,7 @@ def welcome(clc: "Clc", host: Host | None, at: HostAddress) -> Welcome:
         version=clc.hosts_version,
         settings=_settings(clc, host),
         ca_pem=clc.notary.authority,
-        server_pem=_certified(clc, at.server_request, names, host.name),
+        server_pem=_certified(clc, at.server_request, _names(clc, host), host.name),
         identity_pem=_certified(clc, at.identity_request, (), "euca-box instance identity"),
     )
 
@@ -223,6 +222,13 @@ def _settings(clc: "Clc", host: Host) -> dict[str, str]:
     if host.zone != clc.settings.zone:  # whose network is another one
         shared = {name: value for name, value in shared.items() if name not in OF_THE_ZONE}
     return shared | zones.settings_of(clc, host) | {"cloud.zone": base.encode(host.zone)}
+
+
+def _names(clc: "Clc", host: Host) -> tuple[str, ...]:
+    """That its certificate may have: no address that another host has, whatever it says where it is."""
+    others = {o.host for o in known_hosts.everyone(clc) if o.host_id != host.host_id}
+    own = () if host.host in others else (host.host,)
+    return (*own, host.name, "127.0.0.1", "localhost")
 
 
 def _certified(clc: "Clc", wish: str, names: tuple[str, ...], common_name: str) -> str:
