@@ -93,7 +93,7 @@ def serve(folder: Path) -> None:
         await bridge.start(role)
         listener = bind("127.0.0.1", 0, tls, "port")
         peers = Peers([Peer(client.public, "127.0.0.1", 1, ("clc",))])
-        app = RoleBus(ask, lambda: {ADDRESS: {"Nothing": Nothing}}, peers, key.host_id)
+        app = RoleBus(ask, lambda: {ADDRESS: {"Nothing": Nothing}}, peers, key.host_id, client.public)
         (folder / "port.new").write_text(str(listener.port))
         (folder / "port.new").rename(folder / "port")
         await run_server(app, listener, asyncio.Event().wait)  # type: ignore[arg-type]
