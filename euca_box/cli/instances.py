@@ -12,6 +12,7 @@ import click
 
 from euca_box.cli import common
 from euca_box.client import Client, ClientError
+from euca_box.datadir import DataDir
 
 KEY_NAME = "euca-box"
 GROUP_NAME = "euca-box-ssh"
@@ -86,9 +87,9 @@ def ssh_command(instance_id: str, command: tuple[str, ...], data_dir: Path | Non
 @click.option("--vnc", "show_screen", is_flag=True, help="Say how to look at its screen with a VNC viewer.")
 @common.data_dir_option
 def console_command(instance_id: str, show_log: bool, show_screen: bool, data_dir: Path | None) -> None:
-    """Show the serial console of an instance on this host, live, and type into it. Ctrl-] leaves.
+    """Show the serial console of an instance, live, and type into it. Ctrl-] leaves.
 
-    Many may look at once; all see the same.
+    Many may look at once; all see the same. On the cloud controller's host, also of instances elsewhere.
     """
     data = common.data_dir_of(data_dir)
     instance_id = instance_id.lower()
@@ -104,11 +105,19 @@ def console_command(instance_id: str, show_log: bool, show_screen: bool, data_di
     try:
         guest.connect(str(path))
     except FileNotFoundError:
-        common.fail(f"no instance {instance_id} runs on this host", common.FAILED)
+        if not _has_clc(data):
+            common.fail(f"no instance {instance_id} runs on this host", common.FAILED)
+        from euca_box.cli import remote_console
+
+        guest = remote_console.open_serial(data, instance_id)
     except (ConnectionRefusedError, PermissionError) as error:
         common.fail(f"the console of {instance_id} cannot be opened: {error.strerror}", common.FAILED)
     click.echo(f"Console of {instance_id}. Ctrl-] leaves.", err=True)
     _relay(guest)
+
+
+def _has_clc(data: DataDir) -> bool:
+    return data.admin_socket.exists() and "clc" in common.ask(data, "status")["roles"]
 
 
 def _print_log(path: Path, instance_id: str) -> None:

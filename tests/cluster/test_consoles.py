@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import subprocess
 import time
 import uuid
 from dataclasses import replace
@@ -77,6 +78,15 @@ def test_the_screen_answers_as_a_vnc_server(cluster, user, guest):
             return await stream.receive()
 
     assert asked(user, greet()).startswith(b"RFB 003.")
+
+
+def test_the_command_shows_it_on_the_cloud_controller_s_host(cluster, guest):
+    shown = subprocess.run(
+        cluster.first.command("console", guest), input=b"\necho so$((40+2))far\n\x1d",
+        capture_output=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert shown.returncode == 0 and f"Console of {guest}" in shown.stderr.decode()
+    assert "there is no instance" in cluster.first.run("console", "i-00000000", fails=True)
 
 
 @pytest.mark.parametrize("target", ["/relay/cc@us-east-1b/nc@c/{}/serial", "/relay/nc@c/{}/serial"])

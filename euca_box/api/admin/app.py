@@ -13,7 +13,7 @@ from typing import Any
 from quart import Quart, Response, request
 
 from euca_box.api import audit
-from euca_box.messages import admin, base, components, sc, service, walrus
+from euca_box.messages import admin, base, components, consoles, sc, service, walrus
 from euca_box.messages.base import Call, Op
 from euca_box.model.errors import EucaError
 
@@ -38,6 +38,7 @@ OPERATIONS: dict[str, type[Op[Any]]] = {
         admin.RemoveVmType,
         admin.ResetVmType,
         admin.DescribeCloud,
+        consoles.FindConsole,
         components.CreateToken,
         components.DescribeComponents,
         components.SetComponentState,
