@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 import uuid
 from pathlib import Path
 
@@ -28,6 +29,12 @@ def test_a_host_joins_by_one_command_and_then_just_runs(cluster):
     for name in ("membership.json", "peers.json", "host.key", "host-tls.key"):
         assert (node.data.path / name).stat().st_mode & 0o777 == 0o600, name
     assert not (node.data.path / "ca.key").exists()
+    for name in ("tls.pem", "identity.pem"):  # certified by the cloud; the keys never left the host
+        verify = ["openssl", "verify", "-CAfile", str(cluster.first.data.path / "ca.pem")]
+        done = subprocess.run([*verify, str(node.data.path / name)], capture_output=True, check=False)
+        assert done.returncode == 0, done.stderr
+        key = (node.data.path / name).with_suffix(".key")
+        assert key.stat().st_mode & 0o777 == 0o600
 
 
 def test_a_token_is_good_for_one_host_only(cluster):
