@@ -1,7 +1,9 @@
 """Two zones in one cloud: one with the cloud controller, one that is a host of its own."""
 
+import json
 import os
 import signal
+import time
 import uuid
 from pathlib import Path
 
@@ -135,6 +137,35 @@ def test_a_zone_that_is_lost_harms_nothing_in_the_other(cluster, user, image, pa
     other.restart().until_ready()
     cluster.until(lambda: zones(user) == {ONE: "available", TWO: "available"}, 60)
     assert guests(cluster)["c"] == 1
+
+
+def test_a_zone_behind_a_broken_cable_keeps_nobody_waiting(cluster, user, image, pair):
+    other = cluster.boxes["c"]
+    other.nft("chain i { type filter hook input priority -10; ip saddr 198.51.100.1 drop; }")
+    try:
+        cluster.until(lambda: zones(user) == {ONE: "available", TWO: "unavailable"}, 60)
+        cluster.until(lambda: any("No news from cc@us-east-1b" in p for p in problems(cluster)), 60)
+        [new] = timed(user.run, image)
+        timed(zones, user)
+        timed(user.ec2, "describe_instance_status")
+        made = timed(user.ec2, "allocate_address")
+        timed(user.ec2, "release_address", AllocationId=made["AllocationId"])
+        user.until([new], "running")
+    finally:
+        other.nft("")
+    cluster.until(lambda: zones(user) == {ONE: "available", TWO: "available"}, 60)
+
+
+def timed(call, *args, **asked):
+    """Its answer, which comes in less than any deadline of the bus takes."""
+    begun = time.monotonic()
+    answer = call(*args, **asked)
+    assert time.monotonic() - begun < 8, args
+    return answer
+
+
+def problems(cluster):
+    return json.loads(cluster.first.run("status", "-o", "json", fails=None))["problems"]
 
 
 def test_a_disabled_zone_takes_nothing_new(cluster, user, image):

@@ -7,9 +7,9 @@ import trio
 from euca_box.messages.base import system_call
 from euca_box.messages.cc import CcAssignAddresses, ElasticAddress
 from euca_box.model.addresses import Address, freed
-from euca_box.model.errors import EucaError
+from euca_box.model.errors import EucaError, Unavailable
 from euca_box.model.instances import InstanceState
-from euca_box.roles.clc.known_hosts import zone_names
+from euca_box.roles.clc.known_hosts import is_silent, zone_names
 from euca_box.roles.clc.launches import take_reports
 
 if TYPE_CHECKING:
@@ -48,6 +48,8 @@ async def send_addresses(clc: "Clc") -> None:
 
 
 async def _send(clc: "Clc", zone: str) -> None:
+    if is_silent(clc, zone):
+        raise Unavailable(f"{clc.cc_of(zone)} gives no news.")
     while True:
         clc.addresses_version = max(clc.addresses_version + 1, int(clc.now() * 1000))
         op = CcAssignAddresses(clc.addresses_version, _wanted(clc, zone))

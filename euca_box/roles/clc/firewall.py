@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 from euca_box.messages.base import system_call
 from euca_box.messages.cc import CcConfigureGroups
 from euca_box.messages.instance_spec import GroupRules, Rule
-from euca_box.model.errors import EucaError
+from euca_box.model.errors import EucaError, Unavailable
 from euca_box.model.groups import GroupRule, SecurityGroup
-from euca_box.roles.clc.known_hosts import zone_names
+from euca_box.roles.clc.known_hosts import is_silent, zone_names
 
 if TYPE_CHECKING:
     from euca_box.roles.clc.role import Clc
@@ -33,6 +33,8 @@ async def send_groups(clc: "Clc", only: str | None = None) -> None:
 
 async def _send(clc: "Clc", zone: str, *, again: bool) -> None:
     """`again`: also when the cluster has said that it has these; it may have lost them since."""
+    if is_silent(clc, zone):
+        raise Unavailable(f"{clc.cc_of(zone)} gives no news.")
     while True:
         groups = _groups_in_use(clc)
         if not again and clc.groups_in_force.get(zone) == groups:

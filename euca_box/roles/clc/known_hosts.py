@@ -63,3 +63,9 @@ def wished(clc: "Clc", host: Host, component: Component) -> ComponentState:
     if clc.own_host is not None and host.host_id == clc.own_host.host_id:
         return clc.own_states.get(component.address, ComponentState.ENABLED)
     return component.state
+
+
+def is_silent(clc: "Clc", zone: str) -> bool:
+    """One of several zones, whose cluster controller gives no news: nobody waits for it to answer. The task
+    that listens to it notices when it is back."""
+    return f"cluster {zone}" in clc.problems and len(zone_names(clc)) > 1

@@ -213,6 +213,8 @@ async def resources(clc: "Clc", call: Call, *types: VmType, zone: str) -> Resour
 
     Many who ask the same at one moment, as launches do, share one answer.
     """
+    if known_hosts.is_silent(clc, zone):
+        return None
     wanted = zone, tuple((t.name, t.cpu, t.memory_mib, t.all_disk_gib) for t in types)
     while (asked := clc.asked_resources.get(wanted)) is not None:
         await asked.done.wait()
