@@ -145,6 +145,8 @@ def test_a_zone_behind_a_broken_cable_keeps_nobody_waiting(cluster, user, image,
     try:
         cluster.until(lambda: zones(user) == {ONE: "available", TWO: "unavailable"}, 60)
         cluster.until(lambda: any("No news from cc@us-east-1b" in p for p in problems(cluster)), 60)
+        # What was on its way before that was noticed waits for its deadline, once.
+        user.ec2("release_address", AllocationId=user.ec2("allocate_address")["AllocationId"])
         [new] = timed(user.run, image)
         timed(zones, user)
         timed(user.ec2, "describe_instance_status")
