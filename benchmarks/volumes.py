@@ -1,8 +1,8 @@
 """Volumes and snapshots: how long the actions take, what a snapshot costs the guest, I/O through the export.
 
 The pause is the longest write of a writer of 4 KiB blocks, one after the other through the export, while a
-copy is taken and made. I/O is qemu-img bench of the same raw file, opened directly and through the export, in
-turns. Needs root.
+copy is taken and made. I/O is qemu-img bench of the same raw file, opened directly, through the export, and
+through TLS and the storage daemon of another host (which is this one), in turns. Needs root.
 """
 
 import os
@@ -21,7 +21,9 @@ import trio
 
 from benchmarks.images import client_of, timed
 from benchmarks.real_cloud import RealCloud, data_folder, enter_own_network, real_cloud
+from euca_box.blockstore.engine import Connection
 from euca_box.blockstore.files import FileEngine
+from euca_box.blockstore.relay import Relay
 
 GIB, MIB = 1 << 30, 1 << 20
 TURNS = 12
@@ -67,10 +69,13 @@ def snapshots(cloud: RealCloud, ec2: Any) -> None:
     first = timed(lambda: taken.append(snapshot(ec2, volume)))
     print(f"{'plain S3 upload of 1 GiB':30} {plain:7.2f} s")
     print(f"{'snapshot of it to completed':30} {first:7.2f} s  {plain / first:.0%} of the rate (aim 70 %)")
-    ready = timed(lambda: restored(ec2, taken[0]))
-    print(f"{'volume of the snapshot':30} {ready:7.2f} s  until it can be attached (aim 2 s)")
-    ready = timed(lambda: restored(ec2, taken[0]))
-    print(f"{'a second one':30} {ready:7.2f} s  of the chunks that are kept near")
+    for name in ("volume of the snapshot", "a second one"):
+        begin = time.perf_counter()
+        made = restored(ec2, taken[0])
+        ready = time.perf_counter() - begin
+        until(lambda m=made: not (raw.parent / f"{m}.lazy").exists(), 0.05)
+        filled = time.perf_counter() - begin
+        print(f"{name:30} {ready:7.2f} s  until it can be attached (aim 2 s); filled after {filled:.1f} s")
     # Without a holder the daemon ends, and what changed is found by comparing: all is read, new is sent.
     for name, places in (
         ("64 MiB in one piece", [(n * MIB, MIB) for n in range(64)]),
@@ -93,9 +98,10 @@ def snapshot(ec2: Any, volume: str) -> str:
     return made
 
 
-def restored(ec2: Any, snapshot_id: str) -> None:
-    made = ec2.create_volume(AvailabilityZone=ZONE, SnapshotId=snapshot_id)["VolumeId"]
+def restored(ec2: Any, snapshot_id: str) -> str:
+    made = str(ec2.create_volume(AvailabilityZone=ZONE, SnapshotId=snapshot_id)["VolumeId"])
     until(lambda: state_of(ec2, made) == "available")
+    return made
 
 
 def upload(cloud: RealCloud) -> float:
@@ -199,20 +205,30 @@ def throughput() -> None:
         await engine.create("vol-1", GIB)
         raw = folder / "sc" / "volumes" / "vol-1.raw"
         write(raw, [(n * MIB, MIB) for n in range(1024)])
+        relay = Relay(folder / "relay")
         for name, size, depth, is_write in IO:
-            direct, through = [], []
-            for _ in range(3):
+            direct, through, far = [], [], []
+            for turn in range(3):
                 await engine.unexport("vol-1")
                 direct.append(bench(["-t", "none", "-n", str(raw)], size, depth, is_write))
-                found = await engine.export("vol-1", 1, None)
-                uri = f"nbd+unix:///{found.export}?socket={found.socket}"
-                through.append(bench(["-t", "none", uri], size, depth, is_write))
-            ratio = statistics.median(direct) / statistics.median(through)
-            print(f"{name:30} through the export {ratio:.2f} of the file itself")
+                found = await engine.export("vol-1", 2 * turn + 1, None)
+                through.append(bench(["-t", "none", uri_of(found)], size, depth, is_write))
+                request = await relay.request("vol-1")
+                there = await engine.export_remotely("vol-1", 2 * turn + 2, "127.0.0.1", request)
+                found = await relay.connect("vol-1", 2 * turn + 2, there, None)
+                far.append(bench(["-t", "none", uri_of(found)], size, depth, is_write))
+                await relay.disconnect("vol-1")
+            base = statistics.median(direct)
+            near, tls = base / statistics.median(through), base / statistics.median(far)
+            print(f"{name:30} through the export {near:.2f} of the file itself, by TLS {tls:.2f}")
         await engine.delete("vol-1")
 
     with tempfile.TemporaryDirectory(dir="/var/tmp", prefix="ebv") as folder:
         trio.run(run, Path(folder))
+
+
+def uri_of(found: Connection) -> str:
+    return f"nbd+unix:///{found.export}?socket={found.socket}"
 
 
 def bench(target: list[str], size: str, depth: int, is_write: bool) -> float:

@@ -17,6 +17,8 @@ from euca_box.auth.certificates import CA_DAYS, _builder, _issued_by, _pem, _usa
 SERVER_NAME = "storage"
 AUTHORITY, SERVER, SERVER_KEY = "ca-cert.pem", "server-cert.pem", "server-key.pem"
 CLIENT, CLIENT_KEY = "client-cert.pem", "client-key.pem"
+# For GnuTLS. The shorter key costs a fifth less, and nobody breaks it.
+PRIORITY = "NORMAL:-VERS-ALL:+VERS-TLS1.3:-CIPHER-ALL:+AES-128-GCM:+AES-256-GCM"
 PEM = serialization.Encoding.PEM
 
 

@@ -41,6 +41,7 @@ from euca_box.blockstore.graph import Files, VolumeGraph, takes_direct
 from euca_box.blockstore.lazy_file import create_map, sync
 from euca_box.blockstore.luks_header import HEADER_BYTES, new_header
 from euca_box.blockstore.qmp import NoDaemon, Qmp
+from euca_box.blockstore.reflink import RawCopy, try_reflink
 
 VOLUME, LAZY, MAP, KEY, COPY = ".raw", ".lazy", ".map", ".key", ".qcow2"
 
@@ -196,6 +197,8 @@ class FileEngine:
         async with self._locks[volume_id]:
             self._found(volume_id)
             daemon = self._daemon(volume_id)
+            if await self._is_reflinked(volume_id, copy_id, daemon):
+                return False
             await daemon.ensure()
             async with daemon.talk() as qmp:
                 if await job_of(qmp, copy_id) is not None:
@@ -207,6 +210,8 @@ class FileEngine:
 
     async def copy_progress(self, volume_id: str, copy_id: str) -> CopyProgress:
         async with self._locks[volume_id]:
+            if self._reflink(copy_id).exists():
+                return CopyProgress("copied", 100)
             try:
                 async with self._daemon(volume_id).talk() as qmp:
                     return await self._progress(qmp, copy_id)
@@ -215,6 +220,8 @@ class FileEngine:
 
     async def open_copy(self, copy_id: str) -> Copy:
         path = self._copy(copy_id)
+        if self._reflink(copy_id).exists():
+            return await trio.to_thread.run_sync(RawCopy, self._reflink(copy_id))
         if (key := self._key(path.with_suffix(KEY))) is not None:
             return await open_enciphered(path, self._run / copy_id, key, self._owner)
         return await open_copy(path, self._owner)
@@ -231,11 +238,12 @@ class FileEngine:
                 is_idle = False
             if is_idle:
                 await daemon.end()
+            self._reflink(copy_id).unlink(missing_ok=True)
             self._copy(copy_id).with_suffix(KEY).unlink(missing_ok=True)
             self._copy(copy_id).unlink(missing_ok=True)
 
     async def copies(self) -> set[str]:
-        return {path.stem for path in self._copies.glob(f"*{COPY}")}
+        return {path.stem for suffix in (COPY, VOLUME) for path in self._copies.glob(f"*{suffix}")}
 
     async def check(self, volume_id: str, start: int, budget_bytes: int) -> Checked:
         path = self._found(volume_id)
@@ -256,6 +264,21 @@ class FileEngine:
 
     def _copy(self, copy_id: str) -> Path:
         return self._copies / f"{copy_id}{COPY}"
+
+    def _reflink(self, copy_id: str) -> Path:
+        return self._copies / f"{copy_id}{VOLUME}"
+
+    async def _is_reflinked(self, volume_id: str, copy_id: str, daemon: Daemon) -> bool:
+        """The copy is there by reflink, now or since before."""
+        target, files = self._reflink(copy_id), self._files(volume_id)
+        if target.exists():
+            return True
+        if files.is_mapped or self._copy(copy_id).exists() or await daemon.runs():
+            return False
+        try:
+            return await trio.to_thread.run_sync(try_reflink, files.raw, target)
+        except OSError as error:
+            raise _translated(error) from error
 
     def _found(self, volume_id: str) -> Path:
         path = self._file(volume_id)
@@ -312,8 +335,10 @@ class FileEngine:
         else:
             self._keep_key(path.with_suffix(KEY), key)
             await create_enciphered(path, key, self._owner)
-        # Past the host's cache: when that is written back, the guest's own writes wait behind it.
-        node = {"driver": "file", "filename": str(path), "cache": {"direct": takes_direct(path)}}
+        # Past the host's cache while a guest has it: its writes wait behind what that writes back.
+        is_held = bool(await qmp.ask("query-block-exports"))
+        cache = {"direct": is_held and takes_direct(path)}
+        node = {"driver": "file", "filename": str(path), "cache": cache}
         return node if key is None else await make_within(qmp, copy_id, node, size_bytes)
 
     def _make(self, path: Path, size_bytes: int, key: bytes | None) -> None:

@@ -36,7 +36,7 @@ class RelayGraph:
         found = json.loads((self.folder / STATE).read_text())
         credentials = {
             "qom-type": "tls-creds-x509", "id": "tls", "dir": str(self.folder), "endpoint": "client",
-            "verify-peer": True,
+            "verify-peer": True, "priority": names.PRIORITY,
         }  # fmt: skip
         remote: dict[str, Any] = {
             "driver": "nbd", "node-name": "remote", "export": found["export"], "tls-creds": "tls",

@@ -20,7 +20,6 @@ from euca_box.blockstore.qmp import Qmp, QmpError
 log = logging.getLogger(__name__)
 
 TLS = "tls"  # the object's name
-PRIORITY = "NORMAL:-VERS-ALL:+VERS-TLS1.3:-CIPHER-ALL:+AES-128-GCM:+AES-256-GCM"
 PORT_FILE = "port"
 FIRST_PORT, PORTS = 10900, 4000
 PIDFD_GETFD = 438  # system call, x86_64 and arm64 alike (pidfd_getfd(2))
@@ -49,7 +48,7 @@ async def listen(qmp: Qmp, folder: Path, connection: RemoteConnection, pid: int 
     await qmp.ask(
         "object-add",
         qom_type="tls-creds-x509", id=TLS, dir=str(folder), endpoint="server", verify_peer=True,
-        priority=PRIORITY,
+        priority=certificates.PRIORITY,
     )  # fmt: skip
     where = {"host": connection.address, "port": str(connection.port)}
     try:

@@ -627,3 +627,43 @@ async def test_what_the_disk_cannot_read_is_an_error_and_found_and_the_rest_is_r
         await world.engine.delete("vol-1")
         shutil.rmtree(world.run)
         subprocess.run(["umount", "--lazy", folder], check=True)
+
+
+@NEEDS
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+@pytest.mark.skipif(shutil.which("mkfs.xfs") is None, reason="needs xfsprogs")
+async def test_where_the_file_system_shares_blocks_a_copy_of_an_idle_volume_is_there_at_once(tmp_path):
+    image, folder = tmp_path / "disk.img", tmp_path / "m"
+    folder.mkdir()
+    subprocess.run(["truncate", "-s", "400M", image], check=True)
+    subprocess.run(["mkfs.xfs", "-q", image], check=True)
+    subprocess.run(["mount", "-o", "loop", image, folder], check=True)
+    world = FileWorld(folder)
+    try:
+        await world.engine.create("vol-1", SIZE)
+        connection = await world.engine.export("vol-1", 1, None)
+        await world.write(connection, 5 * MIB, b"1" * MIB)
+        await world.engine.unexport("vol-1")
+        assert await world.engine.begin_copy("vol-1", "snap-1", None) is False
+        assert (await world.engine.copy_progress("vol-1", "snap-1")).state == "copied"
+        assert not (world.run / "vol-1").exists()  # no daemon was needed
+        connection = await world.engine.export("vol-1", 2, None)
+        await world.write(connection, 5 * MIB, b"2" * MIB)
+        assert await world.engine.begin_copy("vol-1", "snap-1", None) is False
+        engine = await world.restarted()
+        assert await engine.copies() == {"snap-1"}
+        copy = await engine.open_copy("snap-1")
+        assert data_of(copy)[5] == b"1" * MIB
+        assert sum(extent.length for extent in copy.extents) == SIZE
+        copy.close()
+        await engine.drop_copy("vol-1", "snap-1")
+        assert await engine.copies() == set()
+        taken, _ = await copied(engine, "vol-1", "snap-2")  # of one that is written, by the daemon
+        assert data_of(taken)[5] == b"2" * MIB
+        assert [path.suffix for path in (folder / "copies").iterdir()] == [".qcow2"]
+        taken.close()
+        await engine.drop_copy("vol-1", "snap-2")
+    finally:
+        await world.engine.delete("vol-1")
+        shutil.rmtree(world.run)
+        subprocess.run(["umount", "--lazy", folder], check=True)
