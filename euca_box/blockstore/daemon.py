@@ -25,6 +25,9 @@ START_SECONDS = 20.0
 END_SECONDS = 10.0
 LOOK_SECONDS = 0.01
 PROGRAM = "qemu-storage-daemon"
+# Buffers of requests are kept: given back to the kernel each time, they cost a third of the CPU time
+# (measured with 1 MiB reads by TLS).
+MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(32 << 20), "MALLOC_TRIM_THRESHOLD_": str(64 << 20)}
 LOCAL, REMOTE = "g", "t"  # kinds of exports
 
 
@@ -177,7 +180,8 @@ class Daemon:
         with trio.move_on_after(START_SECONDS):
             done = await trio.run_process(
                 argv, capture_stderr=True, check=False, cwd="/", umask=0o077, start_new_session=True,
-                stdout=subprocess.DEVNULL, pass_fds=handles, **self._owner.rights(),
+                stdout=subprocess.DEVNULL, pass_fds=handles, env=os.environ | MEMORY,
+                **self._owner.rights(),
             )  # fmt: skip
             if done.returncode != 0:
                 words = done.stderr[-500:].decode(errors="replace").strip()
