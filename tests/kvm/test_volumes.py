@@ -4,10 +4,13 @@ The writer in the guest numbers its records and waits for each to be on the disk
 counted and that is not there later was lost.
 """
 
+import contextlib
 import hashlib
 import os
+import random
 import shutil
 import signal
+import sqlite3
 import subprocess
 import time
 from pathlib import Path
@@ -353,6 +356,84 @@ def test_an_encrypted_volume_is_used_grown_snapshotted_and_is_noise_on_the_disk(
     for volume_id in (made, copy):
         cloud.ec2.delete_volume(VolumeId=volume_id)
     cloud.ec2.delete_snapshot(SnapshotId=snapshot)
+
+
+def test_a_guest_whose_qemu_is_killed_loses_nothing_that_it_was_told_is_written(
+    cloud, guests, images, key, group_id, volume
+):
+    [guest] = launch(cloud, images["emi"], group_id)
+    ssh(key, guest["PublicIpAddress"], "true")
+    attach(cloud, volume, guest)
+    begin_writer(key, guest, disk_of(key, guest, volume))
+    deadline = time.monotonic() + 30
+    while (count := counted(key, guest)) < 50:
+        assert time.monotonic() < deadline
+    ids = [guest["InstanceId"]]
+    qemu = subprocess.run(["pgrep", "-f", f"qemu-system.*{ids[0]}"], capture_output=True, text=True)
+    os.kill(int(qemu.stdout.split()[0]), signal.SIGKILL)
+    cloud.wait_state(ids, "stopped")
+    assert state_of(cloud, volume) == "attached"  # as of any stopped instance
+    detach(cloud, volume)
+    attach(cloud, volume, guests[1])
+    found = records_of(key, guests[1], disk_of(key, guests[1], volume), count + 200)
+    assert found == list(range(1, len(found) + 1))
+    assert len(found) >= count
+    detach(cloud, volume)
+    cloud.terminate(ids)
+
+
+def test_of_twenty_snapshots_deleted_in_any_order_every_survivor_is_whole(cloud, guests, key, volume):
+    """Each is taken while the guest has the volume, most by what changed since the one before."""
+    guest, chance, chain = guests[0], random.Random(20), {}
+    attach(cloud, volume, guest)
+    disk = disk_of(key, guest, volume)
+    raw = cloud.data.path / "sc" / "volumes" / f"{volume}.raw"
+    for number in range(20):
+        places = " ".join(str(chance.randrange(32)) for _ in range(3))
+        write = f"dd if=/dev/urandom of={disk} bs=512k count=1 seek=$p conv=notrunc,fsync 2>/dev/null"
+        run(key, guest, f"for p in {places}; do {write}; done")
+        chain[cloud.ec2.create_snapshot(VolumeId=volume)["SnapshotId"]] = start_of(raw)
+        until_stored(cloud, list(chain)[-1])
+        if number % 7 == 6:
+            os.kill(daemon_of(volume), signal.SIGKILL)  # it forgets what changed
+    detach(cloud, volume)
+    order = list(chain)
+    chance.shuffle(order)
+    while order:
+        gone = order.pop()
+        cloud.ec2.delete_snapshot(SnapshotId=gone)
+        if len(order) % 4 == 0:
+            for snapshot in order[:2]:
+                assert restored(cloud, snapshot) == chain[snapshot]
+    deadline = time.monotonic() + 60
+    while chunks := list_chunks(cloud):
+        assert time.monotonic() < deadline, chunks
+        time.sleep(0.5)
+
+
+def start_of(raw: Path) -> str:
+    with raw.open("rb") as file:
+        return hashlib.sha256(file.read(17 << 20)).hexdigest()
+
+
+def restored(cloud, snapshot) -> str:
+    made = cloud.ec2.create_volume(AvailabilityZone=ZONE, SnapshotId=snapshot)["VolumeId"]
+    until(cloud, made, "available")
+    raw = cloud.data.path / "sc" / "volumes" / f"{made}.raw"
+    deadline = time.monotonic() + 60
+    while raw.with_suffix(".lazy").exists():
+        assert time.monotonic() < deadline, cloud.output()[-3000:]
+        time.sleep(0.1)
+    found = start_of(raw)
+    cloud.ec2.delete_volume(VolumeId=made)
+    return found
+
+
+def list_chunks(cloud) -> list[str]:
+    """In Walrus, of all snapshots."""
+    [path] = cloud.data.path.rglob("walrus.db")
+    with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as rows:
+        return [row[0] for row in rows.execute("SELECT digest FROM chunk")]
 
 
 def test_a_snapshot_whose_sending_is_killed_again_and_again_is_whole(cloud, guests, key, volume):
