@@ -39,7 +39,7 @@ class Nearby:
         except (NoSuchKey, NoSuchBucket):
             return 404, b""
         except EucaError as error:
-            log.warning("%s of %s: %s", method, parts.path, error.message)
+            log.info("%s of %s: %s", method, parts.path, error.message)
             return 503, b""
         except TimeoutError:
             done.cancel()

@@ -473,3 +473,34 @@ async def test_another_zone_makes_a_volume_of_a_snapshot_whose_storage_controlle
             units = engine._volumes["vol-b"].units
             assert {n: unit[:1] for n, unit in units.items()} == {0: b"a", 700: b"b"}
             nursery.cancel_scope.cancel()
+
+
+async def test_of_many_volumes_of_a_snapshot_all_are_used_while_some_are_filled(tmp_path, autojump_clock):
+    async with cloud(tmp_path) as c:
+        volume_id = await c.create_volume()
+        await c.fill(volume_id, {0: b"a", 1: b"b"})
+        snapshot_id = await c.create_snapshot(volume_id)
+        streams, most = set(), 0
+        fill = c.engine.fill
+
+        async def slowly(each):
+            nonlocal most
+            streams.add(each)
+            most = max(most, len(streams))
+            await trio.sleep(20)
+            streams.discard(each)
+            return await fill(each)
+
+        c.engine.fill = slowly
+        made = [
+            (await c.ask(volumes.CreateVolume("z1", snapshot_id=snapshot_id))).volume_id for _ in range(9)
+        ]
+        for each in made:
+            await c.until_volume(each, "available", 15)
+        await trio.sleep(1)
+        assert len(await c.engine.unfilled()) == 9
+        last = await c.engine.export(made[-1], 1, None)
+        assert await c.engine.read_lazily(last, 1 << 20, 4) == b"bbbb"
+        for each in made:
+            assert await c.content(each) == {0: b"a", 1: b"b"}
+        assert most == 4

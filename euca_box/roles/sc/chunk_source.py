@@ -24,8 +24,8 @@ from euca_box.model.snapshot_manifests import SnapshotManifest
 if TYPE_CHECKING:
     from euca_box.roles.sc.role import Sc
 
-AHEAD = 16  # chunks that are fetched before they are asked for
-KEPT = 48  # chunks in memory
+AHEAD = 8  # chunks that are fetched before they are asked for
+KEPT = 20  # chunks in memory, of each volume that is filled
 URLS_AT_ONCE = 64
 URL_SECONDS = 1800.0  # Walrus's URLs are good for an hour
 PATIENCE_SECONDS = 8.0  # then who reads gets an error; a guest is let go on later

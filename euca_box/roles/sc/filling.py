@@ -59,7 +59,8 @@ async def work_on(sc: "Sc", kept: "Kept") -> None:
     async with trio.open_nursery() as nursery:
         source = ChunkSource(sc, kept.volume_id, manifest, nursery, keys.source_cipher(sc, kept))
         await nursery.start(sc.engine.serve_source, kept.volume_id, source)
-        why = await _bring(sc, kept.volume_id)
+        async with sc.fills:  # all can be used; so many are filled at once
+            why = await _bring(sc, kept.volume_id)
         nursery.cancel_scope.cancel()
     if why:
         raise EngineError(source.problem or why)

@@ -31,6 +31,7 @@ from euca_box.tasks import Bell, supervise
 
 T = TypeVar("T")
 MIGRATIONS = Path(__file__).parent / "migrations"
+FILLS = 4  # volumes of snapshots whose bytes are brought at once
 THREADS = 16  # chunks that are read, packed, sent or fetched at once
 
 
@@ -77,6 +78,7 @@ class Sc:
         self.threads = trio.CapacityLimiter(THREADS)
         self.tombstones: set[str] = set()
         self.progress: dict[str, int] = {}  # of volumes that are filled, in percent
+        self.fills = trio.CapacityLimiter(FILLS)
         self.fill_problems: dict[str, str] = {}  # why a volume is not filled now
         self.working: set[str] = set()  # volumes and snapshots that have a task
         self.short: set[str] = set()  # volumes whose files something else has cut

@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 
 GIB = 1024**3
 RETRY_SECONDS = 2.0
+FILL_RETRY_SECONDS = 10.0
 DISK_FULL = "the disk of the storage controller is full"
 
 
@@ -199,13 +200,14 @@ async def _try(sc: "Sc", kept: Kept, step: Step) -> None:
     except Exception:
         log.exception("%s: a step failed", kept.volume_id)
         why, hopeless = "an internal error", False
-    log.warning("%s: %s", kept.volume_id, why)
+    if sc.fill_problems.get(kept.volume_id) != why:
+        log.warning("%s: %s", kept.volume_id, why)
     if kept.state == "making" and (hopeless or sc.now() > kept.deadline):
         await _fail(sc, kept.volume_id, why)
     else:
         if kept.filling:
             sc.fill_problems[kept.volume_id] = why
-        await trio.sleep(RETRY_SECONDS)
+        await trio.sleep(FILL_RETRY_SECONDS if kept.filling else RETRY_SECONDS)
 
 
 async def _make(sc: "Sc", kept: Kept) -> None:
