@@ -654,6 +654,7 @@ class App:
             image_seconds=cloud.image_seconds,
             max_images=cloud.max_images,
             terminated_seconds=cloud.terminated_seconds,
+            recover_seconds=cloud.recover_seconds,
             events_days=cloud.events_days,
             events_most=cloud.events_most,
             mail=self._mail(),

@@ -242,6 +242,12 @@ class Cloud:
     terminated_seconds: float = setting(
         3600.0, "How long a terminated instance stays in the listing.", check=at_least(0)
     )
+    recover_seconds: float = setting(
+        0.0,
+        "How long a node does not answer until its instances whose root is a volume start on another one; "
+        "what was there is cut off from its volumes first. 0: never.",
+        check=at_least(0),
+    )
 
 
 @attrs.frozen

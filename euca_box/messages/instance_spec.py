@@ -50,6 +50,11 @@ class InstanceSpec:
     request_id: str = ""  # of the user's call, for the logs
 
     @property
+    def can_move(self) -> bool:
+        """Whether it can start on any node: none has a disk of it."""
+        return self.boots_from_volume and not self.extra_disks
+
+    @property
     def all_disk_gib(self) -> int:
         return self.vm_type.disk_gib + -(-sum(disk.size_mib for disk in self.extra_disks) // 1024)
 

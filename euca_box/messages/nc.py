@@ -45,6 +45,15 @@ class NcTerminateInstance(Op[Done], role="nc", timeout=30):
 
 
 @dataclass(frozen=True)
+class NcReleaseInstance(Op[Done], role="nc", timeout=30):
+    """It was started on another node, with this number of starts: leave nothing of it here. It may come back
+    with a later start. Twice is harmless, unknown is harmless."""
+
+    instance_id: str
+    starts: int
+
+
+@dataclass(frozen=True)
 class NcStopInstance(Op[Done], role="nc", timeout=30):
     """Press the power button, after a grace pull the plug (`force`: at once), take it from the network.
 

@@ -40,6 +40,7 @@ class InstanceEvent(enum.StrEnum):
     STOP = "stop"  # a user wishes it, or the guest switched itself off, or it could not be started again
     HALTED = "call stopped"  # its node says that nothing of it runs
     START_AGAIN = "start again"
+    RECOVER = "recover"  # its node is lost, and its root is a volume that another node can have
 
 
 INSTANCE = Machine(
@@ -60,6 +61,7 @@ INSTANCE = Machine(
         (InstanceState.STOPPED, InstanceEvent.START_AGAIN): InstanceState.PENDING,
         (InstanceState.PENDING, InstanceEvent.START_AGAIN): InstanceState.PENDING,
         (InstanceState.RUNNING, InstanceEvent.START_AGAIN): InstanceState.RUNNING,
+        (InstanceState.RUNNING, InstanceEvent.RECOVER): InstanceState.PENDING,
         (InstanceState.STOPPING, InstanceEvent.TERMINATE): InstanceState.SHUTTING_DOWN,
         (InstanceState.STOPPED, InstanceEvent.TERMINATE): InstanceState.SHUTTING_DOWN,
     },
@@ -89,6 +91,7 @@ GUEST_SHUTDOWN = Reason(
     "Client.InstanceInitiatedShutdown: Instance initiated shutdown",
 )
 
+MOVED = Reason("Server.InternalError", "Server.InternalError: The instance was started on another node")
 NODE_RESTARTED = Reason(
     "Server.InternalError", "Server.InternalError: The instance was gone when its node started again"
 )
@@ -191,6 +194,12 @@ class Instance:
     health: str = ""  # what is wrong with it while it runs, in words; empty: nothing that its node saw
     tags: tuple[tuple[str, str], ...] = ()
     request_id: str = ""  # of the newest wish; what every role logs of it has it
+    cut_off: tuple[tuple[str, int], ...] = ()  # volumes and numbers that nobody may have when it starts again
+
+    @property
+    def can_move(self) -> bool:
+        """Whether it can start on any node: none has a disk of it."""
+        return self.boots_from_volume and not self.extra_disks
 
     @property
     def root_volume(self) -> Attachment | None:

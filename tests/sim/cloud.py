@@ -310,12 +310,13 @@ class Cloud:
         hosts: tuple[str, ...] = ("n1",),
         link=lambda transport, host: transport,
         subnet: str = "",
+        recover_seconds: float = 0.0,
         sc_host: str = "",
         **cc,
     ) -> None:
         """`cc`: more settings of the cluster controller. `link`: what the roles of a host ask through; all
         but the nodes are on the host `front`."""
-        self.link = link
+        self.link, self.recover_seconds = link, recover_seconds
         self.mode, self.cc_settings = mode, cc
         self.sc_host = sc_host
         self.subnet = IPv4Network(subnet or ("172.31.0.0/28" if mode == "EDGE" else "172.31.0.0/26"))
@@ -370,6 +371,7 @@ class Cloud:
                 endpoint="http://127.0.0.1:8773",
                 vm_types=(VmType("m1.small", 1, 128, 10), VmType("c1.xlarge", 4, 2048, 10)),
                 launch_seconds=120,
+                recover_seconds=self.recover_seconds,
                 network_mode=self.mode,
             ),
             self.stores["clc"], bus, Keyring(), Sealer(b"k" * 32),

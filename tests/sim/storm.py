@@ -23,6 +23,7 @@ from euca_box.messages import ec2_instances as ec2
 from euca_box.messages import ec2_volumes as volumes
 from euca_box.model.errors import EucaError
 from tests.sim.cloud import cloud
+from tests.sim.test_boot_from_volume import golden
 
 HOSTS = ("n1", "n2", "n3")
 SETTLED = {"running", "stopped", "terminated"}
@@ -31,9 +32,12 @@ SETTLED = {"running", "stopped", "terminated"}
 class Weather:
     def __init__(self, seed: int) -> None:
         self.random = random.Random(seed)
-        self.lost, self.twice, self.late_seconds = 0.05, 0.05, 0.5
         self.cut: set[tuple[str, str]] = set()  # from host, to host
         self.nursery: trio.Nursery | None = None
+        self.clear()
+
+    def begin(self) -> None:
+        self.lost, self.twice, self.late_seconds = 0.05, 0.05, 0.5
 
     def clear(self) -> None:
         self.lost = self.twice = self.late_seconds = 0.0
@@ -86,9 +90,11 @@ class Storm:
         self.seen_writers: set[str] = set()
         self.instances: list[str] = []
         self.volumes: list[str] = []
+        self.rooted = ""  # an image whose root is a volume, when there is one
 
     async def live(self, seconds: float) -> None:
         """Users and misfortune, one after the other."""
+        self.weather.begin()
         end = trio.current_time() + seconds
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._watch)
@@ -162,12 +168,14 @@ class Storm:
         return found
 
     async def _watch(self) -> None:
-        """At no moment an instance runs on two hosts, or after its end, and no volume has two writers."""
+        """At no moment an instance runs on two hosts, or after its end, unless the older one is cut off from
+        its root and from us; and no volume has two writers."""
         while True:
             runs = Counter(i for host in self.cloud.hosts.values() for i in host.hypervisor.machines)
-            self.seen_twice |= {i for i, n in runs.items() if n > 1}
+            moving = {r.instance_id for r in self.cloud.clc.instances.all() if r.can_move}
+            self.seen_twice |= {i for i, n in runs.items() if n > 1} - moving
             ended = {r.instance_id for r in self.cloud.clc.instances.all() if r.state == "terminated"}
-            self.seen_again |= ended & runs.keys()
+            self.seen_again |= (ended & runs.keys()) - moving
             self.seen_writers |= {v for v, n in Counter(self._writers()).items() if n > 1}
             await trio.sleep(0.5)
 
@@ -190,7 +198,9 @@ class Storm:
 
     async def launch(self) -> None:
         if len(self.instances) < 12:
-            self.instances += await self.cloud.run_instances(self.random.randint(1, 2))
+            image = self.rooted if self.rooted and self.random.random() < 0.6 else "emi-00000001"
+            op = ec2.RunInstances(image, 1, self.random.randint(1, 2))
+            self.instances += [i.instance_id for i in (await self.cloud.ask(op)).instances]
 
     async def terminate(self) -> None:
         await self.cloud.ask(ec2.TerminateInstances((self._one(),)))
@@ -256,7 +266,8 @@ MISFORTUNES = (Storm.cut_off, Storm.heal, Storm.heal, Storm.kill_node, Storm.sta
 
 
 @asynccontextmanager
-async def storm(folder, seed: int):
+async def storm(folder, seed: int, recover_seconds: float = 0.0):
+    """With recovery, most instances boot from volumes, and start on another host when theirs is lost."""
     weather = Weather(seed)
 
     def link(transport, host):
@@ -264,15 +275,19 @@ async def storm(folder, seed: int):
 
     async with trio.open_nursery() as weather.nursery:
         async with cloud(
-            folder, seed, hosts=HOSTS, link=link, subnet="172.31.0.0/26", scheduler="SPREAD"
-        ) as c:
-            yield Storm(c, weather)
+            folder, seed, hosts=HOSTS, link=link, subnet="172.31.0.0/26", scheduler="SPREAD",
+            recover_seconds=recover_seconds,
+        ) as c:  # fmt: skip
+            made = Storm(c, weather)
+            if recover_seconds:
+                made.rooted, _ = await golden(c)
+            yield made
         weather.nursery.cancel_scope.cancel()
 
 
 async def weather_report(folder, seed: int) -> list[str]:
-    """What is wrong after a storm of ten minutes."""
-    async with storm(folder, seed) as s:
+    """What is wrong after a storm of ten minutes. Every third seed is one with recovery."""
+    async with storm(folder, seed, 0.0 if seed % 3 else 45.0) as s:
         await s.live(600)
         await s.calm()
         return await s.wrongs()

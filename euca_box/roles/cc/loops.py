@@ -13,6 +13,7 @@ from euca_box.messages.instance_spec import InstanceReport
 from euca_box.messages.nc import (
     NcDescribeInstances,
     NcDescribeResource,
+    NcReleaseInstance,
     NcRunInstance,
     NcTerminateInstance,
 )
@@ -175,6 +176,8 @@ def _lost(cc: "Cc", node: "NodeView", why: str) -> None:
 async def _tell(cc: "Cc", node: "NodeView", placed: "Placed") -> None:
     instance_id = placed.spec.instance_id
     seen = node.reports.get(instance_id)
+    if seen is not None and _is_of_before(placed, seen):
+        seen = None
     if placed.ending:
         if seen is not None and seen.gone:
             await _gone(cc, instance_id)
@@ -195,10 +198,15 @@ async def _tell(cc: "Cc", node: "NodeView", placed: "Placed") -> None:
         await cc.bus.ask(
             node.address,
             NcRunInstance(placed.spec, placed.placement),
-            _call("run", instance_id, placed.spec.request_id),
+            _call("run", instance_id, placed.spec.request_id, placed.spec.starts),
         )
     elif not seen.gone and seen.generation < placed.spec.generation:
         await stops.tell_wish(cc, node, placed)
+
+
+def _is_of_before(placed: "Placed", seen: InstanceReport) -> bool:
+    """The end of what was here before it went to another node; it comes back with a later start."""
+    return seen.gone and seen.starts < placed.spec.starts
 
 
 async def _is_known(cc: "Cc", node: "NodeView", instance_id: str) -> bool:
@@ -214,10 +222,17 @@ async def _take(cc: "Cc", node: "NodeView", reports: dict[str, InstanceReport]) 
     node.waking_since = None
     for instance_id, report in reports.items():
         placed = cc.placed.get(instance_id)
+        if placed is not None and placed.gone_at is None and placed.placement.node != node.address:
+            if not report.gone:  # it was started elsewhere while this node was lost
+                op = NcReleaseInstance(instance_id, placed.spec.starts)
+                await cc.bus.ask(node.address, op, _call("release", instance_id))
+            continue
         if placed is not None and report.state is NodeState.EXTANT and not placed.started:
             await cc.mark(instance_id, started=True)
         if placed is not None and not placed.ending:
             await stops.take_stopped(cc, placed, report)
+        if placed is not None and _is_of_before(placed, report):
+            continue
         if report.gone and placed is not None and placed.gone_at is None:
             await _gone(cc, instance_id)
         elif placed is None and not report.gone and report.state is not NodeState.TEARDOWN:
@@ -238,8 +253,9 @@ async def _gone(cc: "Cc", instance_id: str) -> None:
     cc.tombstones.add(instance_id)
 
 
-def _call(step: str, instance_id: str, request_id: str = "") -> Call:
-    return system_call(request_id or f"{step}-{instance_id}", op_id=f"{step}:{instance_id}")
+def _call(step: str, instance_id: str, request_id: str = "", starts: int = 0) -> Call:
+    op_id = f"{step}:{instance_id}:{starts}" if starts else f"{step}:{instance_id}"
+    return system_call(request_id or f"{step}-{instance_id}", op_id=op_id)
 
 
 NODE_LOOPS: dict[str, Callable[["Cc", "NodeView"], Awaitable[None]]] = {

@@ -59,9 +59,11 @@ def promised_to(placed: "Placed") -> Promised | None:
     return Promised(vm_type.cpu, vm_type.memory_mib, disk_gib, 1)
 
 
-def choose_node(cc: "Cc", vm_type: VmType) -> "NodeView | None":
+def choose_node(cc: "Cc", vm_type: VmType, other_than: str = "") -> "NodeView | None":
     """By the policy of the zone, among those that take instances and have room; None when there is none."""
     offers = [offer for node in cc.nodes.values() if (offer := _offer(cc, node, vm_type)) is not None]
+    if other_than:
+        offers = [offer for offer in offers if offer.node != other_than]
     if not offers:
         return None
     chosen = cc.policy(offers, cc.last_chosen)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from euca_box.messages import cc as messages
 from euca_box.messages.base import Call, Done, system_call
-from euca_box.messages.instance_spec import InstanceReport, Placement, changed_spec
+from euca_box.messages.instance_spec import InstanceReport, InstanceSpec, Placement, changed_spec
 from euca_box.messages.nc import NcStartInstance, NcStopInstance
 from euca_box.model.ec2_errors import InsufficientInstanceCapacity, InvalidInstanceIDNotFound
 from euca_box.model.errors import EucaError, IncorrectState, Unavailable
@@ -38,7 +38,8 @@ async def stop_instance(cc: "Cc", call: Call, op: messages.CcStopInstance) -> Do
 
 
 async def start_instance(cc: "Cc", call: Call, op: messages.CcStartInstance) -> Placement:
-    """Take room on the node that has its disk, and an automatic public address unless it has an elastic one.
+    """Take room on the node that has its disk, or on any where no node has one, and an automatic public
+    address unless it has an elastic one.
 
     Raises InsufficientInstanceCapacity, IncorrectState, Unavailable while the node is down.
     """
@@ -50,27 +51,50 @@ async def start_instance(cc: "Cc", call: Call, op: messages.CcStartInstance) -> 
         spec = changed_spec(placed.spec, op.changes)
         if (spec.kernel_id and not spec.kernel) or (spec.ramdisk_id and not spec.ramdisk):
             raise IncorrectState(f"The kernel or ramdisk of {instance_id} is no longer there.")
-        node = cc.nodes.get(placed.placement.node)
-        if node is None or not node.up:
-            raise Unavailable(
-                f"{placed.placement.node}, which has the disk of {instance_id}, does not answer."
-            )
-        if placed.stopped and not resources.has_room(cc, node, spec.vm_type):
-            raise InsufficientInstanceCapacity(
-                f"{node.address}, which has the disk of {instance_id}, has no room for {spec.vm_type.name}."
-            )
+        node = _node_for_start(cc, placed, spec)
+        moves = node.address != placed.placement.node
         public_ip = placed.placement.public_ip
         claims: list[Statement] = []
         if public_ip is None and spec.wants_public_ip:
             public_ip = await addresses.choose_public(cc)
             claims = [addresses.claim_public(instance_id, public_ip)] if public_ip is not None else []
-        placement = replace(placed.placement, public_ip=public_ip)
+        placement = replace(placed.placement, node=node.address, public_ip=public_ip)
         await cc.mark(
-            instance_id, *claims, spec=spec, placement=placement, stopping=False, stopped=False, force=False
-        )
+            instance_id, *claims, spec=spec, placement=placement, stopping=False, stopped=False, force=False,
+            started=placed.started and not moves, unheard=moves and not node.up,
+        )  # fmt: skip
     fp("cc.start.after-commit")
+    if moves:
+        log.info("%s starts on %s, and no more on %s", instance_id, node.address, placed.placement.node)
+        node.bell.ring()
     await _tell_now(cc, instance_id)
     return placement
+
+
+def _node_for_start(cc: "Cc", placed: "Placed", spec: InstanceSpec) -> "NodeView":
+    """Where an instance that shall start again does. One that was not stopped was cut off from its volumes,
+    because its node is lost: it starts on another. Raises InsufficientInstanceCapacity, Unavailable."""
+    instance_id, address = spec.instance_id, placed.placement.node
+    node = cc.nodes.get(address)
+    stays = node is not None and node.up and (placed.stopped or spec.starts == placed.spec.starts)
+    if node is not None and stays and (node.takes_new or not spec.can_move):
+        has_room = not placed.stopped or resources.has_room(cc, node, spec.vm_type)
+        if has_room:
+            return node
+    if spec.can_move:
+        found = resources.choose_node(cc, spec.vm_type, other_than=address)
+        if found is None:
+            raise InsufficientInstanceCapacity(
+                f"No node of {cc.settings.zone} has room for {spec.vm_type.name}."
+            )
+        return found
+    if node is None or not node.up:
+        raise Unavailable(f"{address}, which has the disk of {instance_id}, does not answer.")
+    if not placed.stopped:
+        return node
+    raise InsufficientInstanceCapacity(
+        f"{address}, which has the disk of {instance_id}, has no room for {spec.vm_type.name}."
+    )
 
 
 async def modify_instance(cc: "Cc", call: Call, op: messages.CcModifyInstance) -> messages.ChangeTaken:

@@ -17,7 +17,7 @@ from euca_box.model.errors import InvalidParameterValue
 from euca_box.model.instances import Instance, InstanceState
 from euca_box.model.volumes import Attachment, AttachmentState, Volume, VolumeState
 from euca_box.observe.failpoints import fp
-from euca_box.roles.clc import attributes, instances, volume_views, volumes
+from euca_box.roles.clc import attachments, attributes, instances, volume_views, volumes
 from euca_box.roles.clc.attachments import attachment_of, check_device, plain_device, wish_detached
 from euca_box.roles.clc.rules import stop_if_dry_run
 
@@ -45,8 +45,8 @@ async def attach_volume(clc: "Clc", call: Call, op: ec2.AttachVolume) -> ec2.Vol
             raise InvalidVolumeZoneMismatch(volume.volume_id, record.instance_id)
         _check_instance(record, op.device)
         stop_if_dry_run(op.dry_run)
-        numbered = await clc.volumes.change(volume.volume_id, _numbered)
-        assert numbered is not None
+        after_number = await clc.volumes.change(volume.volume_id, attachments.numbered)
+        assert after_number is not None
         fp("clc.attach.after-number")
         deadline = clc.now() + clc.settings.attach_seconds
 
@@ -57,7 +57,7 @@ async def attach_volume(clc: "Clc", call: Call, op: ec2.AttachVolume) -> ec2.Vol
                 volume_id=volume.volume_id,
                 device=device,
                 state=AttachmentState.ATTACHING if waits else AttachmentState.ATTACHED,
-                number=numbered.attaches,
+                number=after_number.attaches,
                 at=clc.now(),
                 generation=current.generation + 1,
                 deadline=deadline,
@@ -94,10 +94,6 @@ async def detach_volume(clc: "Clc", call: Call, op: ec2.DetachVolume) -> ec2.Vol
         await attributes.have_in_force(clc, record.instance_id)
     clc.volume_bell.ring()
     return volume_views.attachment_view(record, attachment, AttachmentState.DETACHING.value)
-
-
-def _numbered(volume: Volume) -> Volume:
-    return replace(volume, attaches=volume.attaches + 1, reason="")
 
 
 def _check_volume(clc: "Clc", volume: Volume) -> None:

@@ -11,6 +11,7 @@ from euca_box.model.volumes import (
     ATTACHMENT,
     Attachment,
     AttachmentEvent,
+    Volume,
     VolumeReport,
     VolumeWish,
 )
@@ -108,6 +109,11 @@ def halted(record: Instance) -> Instance:
             if a.wanted
         ),
     )
+
+
+def numbered(volume: Volume) -> Volume:
+    """For a new holder: who has an older number can be cut off."""
+    return replace(volume, attaches=volume.attaches + 1, reason="")
 
 
 def with_attachment(record: Instance, changed: Attachment) -> Instance:

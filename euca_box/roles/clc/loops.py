@@ -12,7 +12,7 @@ from euca_box.messages.walrus import SyncPrincipals
 from euca_box.model.errors import EucaError
 from euca_box.model.images import Image
 from euca_box.model.instances import Instance, InstanceState
-from euca_box.roles.clc import events, iam_access_keys, launches, logins, profiles, stops
+from euca_box.roles.clc import auto_recovery, events, iam_access_keys, launches, logins, profiles, stops
 from euca_box.roles.clc.address_loop import push_addresses
 from euca_box.roles.clc.bundle_loop import bundle_instances
 from euca_box.roles.clc.firewall import send_groups
@@ -157,6 +157,7 @@ LOOPS: dict[str, Callable[["Clc"], Awaitable[None]]] = {
     "work on volumes": work_on_volumes,
     "settle exports": settle_exports,
     "work on snapshots": work_on_snapshots,
+    "recover instances": auto_recovery.recover_instances,
     "sweep": sweep,
     "write events": events.write,
     "send mail": send_mail,

@@ -136,6 +136,7 @@ class ClcSettings:
     image_seconds: float = 3600.0
     max_images: int = 100
     terminated_seconds: float = 3600.0
+    recover_seconds: float = 0.0  # how long a node is lost before what can start elsewhere does; 0: never
     volume_seconds: float = 3600.0
     attach_seconds: float = 120.0
     detach_seconds: float = 60.0

@@ -27,7 +27,7 @@ from euca_box.model.instances import (
 )
 from euca_box.observe import logs
 from euca_box.observe.failpoints import fp
-from euca_box.roles.clc import attachments, instances, places, tickets, views
+from euca_box.roles.clc import attachments, auto_recovery, instances, places, tickets, views
 from euca_box.roles.clc.firewall import send_groups
 from euca_box.roles.clc.image_copies import is_imaged
 from euca_box.roles.clc.rules import stop_if_dry_run
@@ -81,7 +81,7 @@ async def start_instances(clc: "Clc", call: Call, op: ec2.StartInstances) -> ec2
             raise IncorrectInstanceState(
                 f"The instance '{record.instance_id}' has no volume at {record.root_device_name}, its root."
             )
-    await _check_room(clc, call, [r for r in records if r.state is InstanceState.STOPPED])
+    await _check_room(clc, call, [r for r in records if r.state is InstanceState.STOPPED and not r.can_move])
     stop_if_dry_run(op.dry_run)
     changes = []
     for before in records:
@@ -144,6 +144,7 @@ async def start_again(clc: "Clc", record: Instance) -> None:
     if changes is None:
         await _stop_again(clc, record, server_error("its VM type is no longer offered"))
         return
+    record = await auto_recovery.cut_off(clc, record)
     await send_groups(clc, record.zone)
     try:
         placement = await clc.bus.ask(clc.cc_of(record.zone), CcStartInstance(changes), _call(record))
@@ -158,7 +159,7 @@ async def start_again(clc: "Clc", record: Instance) -> None:
     def placed(current: Instance) -> Instance | None:
         if current.generation != record.generation:
             return None
-        return replace(current, placed=True, public_ip=placement.public_ip)
+        return replace(current, placed=True, node=placement.node, public_ip=placement.public_ip)
 
     await clc.instances.change(record.instance_id, placed)
 

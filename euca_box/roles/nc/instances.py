@@ -14,10 +14,9 @@ from euca_box.model.ec2_errors import IncorrectInstanceState, InvalidInstanceIDN
 from euca_box.model.errors import IncorrectState, Unavailable
 from euca_box.model.instances import USER_REQUEST, NodeState
 from euca_box.observe.failpoints import fp
-from euca_box.roles.nc import volumes
+from euca_box.roles.nc import moves, volumes
 from euca_box.roles.nc.guest_users import choose_uid
 from euca_box.roles.nc.networks import address_of
-from euca_box.store.store import Statement
 
 if TYPE_CHECKING:
     from euca_box.roles.nc.role import Nc, Resident
@@ -30,9 +29,9 @@ async def run_instance(nc: "Nc", call: Call, op: messages.NcRunInstance) -> Done
     from euca_box.roles.nc.role import Resident
 
     instance_id = op.spec.instance_id
-    if instance_id in nc.tombstones:
-        raise IncorrectState(f"{instance_id} was terminated on {nc.address}.")
-    if instance_id not in nc.residents:
+    if op.spec.starts <= nc.tombstones.get(instance_id, -1):
+        raise IncorrectState(f"{instance_id} was terminated on {nc.address}, or runs elsewhere.")
+    if (known := nc.residents.get(instance_id)) is None or known.gone_at is not None:
         await nc.keep(Resident(op.spec, op.placement, uid=choose_uid(nc, instance_id)))
         fp("nc.run.after-commit")
         nc.new_resident.ring()
@@ -41,16 +40,14 @@ async def run_instance(nc: "Nc", call: Call, op: messages.NcRunInstance) -> Done
 
 async def terminate_instance(nc: "Nc", call: Call, op: messages.NcTerminateInstance) -> Done:
     """Commit that it shall go, and that this id never runs here again."""
-    tombstone = Statement(
-        "INSERT INTO tombstone (id, at) VALUES (?, ?) ON CONFLICT (id) DO NOTHING", (op.instance_id, nc.now())
-    )
+    tombstone = moves.tombstone(nc, op.instance_id)
     resident = nc.residents.get(op.instance_id)
-    if resident is None:
+    if resident is None or resident.ending:
         await nc.store.write(tombstone)
-    elif not resident.ending:
+    else:
         await nc.mark_ending(op.instance_id, USER_REQUEST, tombstone)
     fp("nc.terminate.after-commit")
-    nc.tombstones.add(op.instance_id)
+    moves.bury(nc, op.instance_id)
     nc.ring(op.instance_id)
     return Done()
 

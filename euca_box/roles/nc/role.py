@@ -3,6 +3,7 @@
 Rows say what shall run here; the hypervisor says what does. A task for each instance makes them agree.
 """
 
+import math
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -38,6 +39,7 @@ from euca_box.roles.nc import (
     leftovers,
     loops,
     metadata,
+    moves,
     networks,
     power,
     prefetch,
@@ -97,6 +99,7 @@ class Resident:
     launched: bool = False
     keyed: bool = False  # its root disk reads from a copy of the image with the SSH key
     uid: int | None = None  # who its QEMU runs as; None: the one user of all
+    moved: int | None = None  # the start by which it went to another node
     held: tuple[VolumeWish, ...] = ()  # volumes that it has, or that are being attached or let go of
 
 
@@ -130,7 +133,9 @@ class Nc:
             self._images_in_use,
         )
         self.residents: dict[str, Resident] = {}
-        self.tombstones: set[str] = set()
+        self.tombstones: dict[
+            str, float
+        ] = {}  # up to which start it may not run here; for ever, of one that ended
         self.running: set[str] = set()  # names of the domains that the hypervisor last told
         self.seen_running: set[str] = set()  # by this process: the end of others was not theirs
         self.ends: dict[str, str] = {}  # how domains ended, by the hypervisor's events: stopped, crashed
@@ -185,7 +190,8 @@ class Nc:
         for row in await self.store.read("SELECT record FROM instance ORDER BY rowid"):
             resident = base.decode(row["record"], Resident)
             self.residents[resident.spec.instance_id] = resident
-        self.tombstones = {row["id"] for row in await self.store.read("SELECT id FROM tombstone")}
+        for row in await self.store.read("SELECT id, starts FROM tombstone"):
+            self.tombstones[row["id"]] = math.inf if row["starts"] is None else row["starts"]
         await self.hypervisor.capacity()  # the first time libvirt asks QEMU what it can, for seconds
         await self.network.prepare()
         await groups.load(self)
@@ -265,6 +271,7 @@ async def run(
 OPERATIONS: Operations = {
     nc.NcRunInstance: instances.run_instance,
     nc.NcTerminateInstance: instances.terminate_instance,
+    nc.NcReleaseInstance: moves.release_instance,
     nc.NcStopInstance: stops.stop_instance,
     nc.NcStartInstance: stops.start_instance,
     nc.NcRebootInstance: instances.reboot_instance,

@@ -16,10 +16,9 @@ from euca_box.model.instance_names import InstanceNames
 from euca_box.model.instances import Reason, server_error
 from euca_box.net.network import NetError, Port, device_of
 from euca_box.observe.failpoints import fp
-from euca_box.roles.nc import checkpoint, consoles, volumes
+from euca_box.roles.nc import checkpoint, consoles, moves, volumes
 from euca_box.roles.nc.cache import CacheError
 from euca_box.roles.nc.workbench import DiskKind
-from euca_box.store.store import Statement
 
 if TYPE_CHECKING:
     from euca_box.roles.nc.role import Nc, Resident
@@ -103,12 +102,10 @@ async def finish(nc: "Nc", resident: "Resident") -> None:
     fp("nc.finish.after-disk")
     await nc.workbench.remove(nc.sockets_of(instance_id))
     fp("nc.finish.before-commit")
-    tombstone = Statement(
-        "INSERT INTO tombstone (id, at) VALUES (?, ?) ON CONFLICT (id) DO NOTHING", (instance_id, nc.now())
-    )
+    tombstone = moves.tombstone(nc, instance_id, resident.moved)
     await nc.mark(instance_id, tombstone, ending=True, gone_at=nc.now())
     fp("nc.finish.after-commit")
-    nc.tombstones.add(instance_id)
+    moves.bury(nc, instance_id, resident.moved)
     nc.steps.pop(instance_id, None)
     nc.ends.pop(instance_id, None)
 

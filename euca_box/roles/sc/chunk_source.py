@@ -130,7 +130,7 @@ class ChunkSource:
             slot.error = error.message
         finally:
             self.problem = slot.error or self.problem
-            slot.error = slot.error or ("" if slot.data else "it was given up")
+            slot.error = slot.error or ("" if slot.data else self.problem or "it was given up")
             slot.ready.set()
 
     async def _fetched(self, number: int) -> bytes:
