@@ -21,7 +21,7 @@ from euca_box.observe import failpoints
 from euca_box.roles.sc import role as sc_role
 from euca_box.roles.walrus import snapshots as in_walrus
 from euca_box.store.sync_store import SyncStore
-from tests.sim.cloud import Killed, cloud
+from tests.sim.cloud import Killed, SimSc, cloud
 
 pytestmark = pytest.mark.trio
 
@@ -459,7 +459,7 @@ async def test_another_zone_makes_a_volume_of_a_snapshot_whose_storage_controlle
         engine, transport = FakeEngine(), MemoryTransport(encoded=True)
         settings = sc_role.ScSettings("z2", max_volume_gib=100)
         store, folder = SyncStore(sc_role.MIGRATIONS), tmp_path / "z2"
-        other = sc_role.Sc(settings, store, c.bus, engine, c.vault, folder, c.now, Sealer(b"z" * 32))
+        other = SimSc(settings, store, c.bus, engine, c.vault, folder, c.now, Sealer(b"z" * 32))
         broken = lambda *_: (_ for _ in ()).throw(EngineError("dead"))  # noqa: E731
         for name in ("open_copy", "exported", "volumes", "fill", "serve_source"):
             setattr(c.engine, name, broken)
