@@ -19,6 +19,7 @@ from euca_box.bus.peers import Peer
 READ_BYTES = 64 * 1024
 LARGEST_ANSWER_BYTES = 64 << 20
 IDLE_KEPT = 16  # connections to one host that wait for the next message
+IDLE_SECONDS = 3.0  # then the other host may be closing it: Hypercorn does after five (keep_alive_timeout)
 
 
 class ConnectionLost(Exception):
@@ -39,6 +40,7 @@ class Connections:
     async def ask(self, peer: Peer, target: str, headers: dict[str, str], body: bytes) -> Answer:
         """One exchange. Raises ConnectionLost; then it is unknown whether the other host has got it."""
         waiting = self._idle.setdefault(peer.host_id, [])
+        await _close_old(waiting)
         connection = waiting.pop() if waiting else await Connection.open(peer)
         async with connection:
             answer = await connection.exchange(peer, target, headers, body)
@@ -52,12 +54,20 @@ class Connections:
                 await waiting.pop().close()
 
 
+async def _close_old(waiting: "list[Connection]") -> None:
+    """The ones that have waited longest are the first."""
+    oldest = trio.current_time() - IDLE_SECONDS
+    while waiting and waiting[0].idle_since < oldest:
+        await waiting.pop(0).close()
+
+
 class Connection:
     def __init__(self, stream: trio.abc.Stream, local_address: str = "") -> None:
         self._stream = stream
         self.local_address = local_address  # from which the other host sees us
         self._http = h11.Connection(h11.CLIENT)
         self._is_kept = False
+        self.idle_since = 0.0
 
     @classmethod
     async def open(cls, peer: Peer) -> "Connection":
@@ -80,6 +90,7 @@ class Connection:
 
     def release(self) -> "Connection":
         self._is_kept = True
+        self.idle_since = trio.current_time()
         return self
 
     async def __aenter__(self) -> "Connection":

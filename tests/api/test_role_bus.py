@@ -21,7 +21,7 @@ from euca_box.auth.host_messages import (
     load_or_make,
     sign,
 )
-from euca_box.bus import letters
+from euca_box.bus import connections, letters
 from euca_box.bus.bus import Bus
 from euca_box.bus.connections import Connection, ConnectionLost
 from euca_box.bus.peers import Peer, Peers
@@ -195,6 +195,24 @@ async def test_a_connection_is_used_again_and_the_skew_of_the_clocks_is_known(ho
         await Bus(transport).ask("cc@z1", Count("x" * 5000), CALL)
     assert len(opened) == 1 and host.role.n == 20
     assert abs(transport.skew_seconds[host.key.host_id]) < 5
+    await transport.close()
+
+
+@pytest.mark.trio
+async def test_a_connection_that_the_other_host_may_be_closing_is_not_used_again(host, monkeypatch):
+    opened = []
+    before = Connection.open.__func__
+
+    async def counted(cls, peer):
+        opened.append(peer)
+        return await before(cls, peer)
+
+    monkeypatch.setattr(Connection, "open", classmethod(counted))
+    monkeypatch.setattr(connections, "IDLE_SECONDS", -1.0)
+    transport = host.transport()
+    for n in (1, 2):
+        await Bus(transport).ask("cc@z1", Count("x"), CALL)
+        assert len(opened) == n
     await transport.close()
 
 
