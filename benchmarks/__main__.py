@@ -3,7 +3,20 @@
 import importlib
 import sys
 
-NAMES = ("ec2", "startup", "launch", "s3", "images", "soap", "bus", "volumes", "console", "network", "zone")
+NAMES = (
+    "ec2",
+    "startup",
+    "launch",
+    "s3",
+    "images",
+    "soap",
+    "bus",
+    "volumes",
+    "console",
+    "network",
+    "zone",
+    "operate",
+)
 
 
 def main() -> None:

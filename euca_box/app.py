@@ -446,7 +446,7 @@ class App:
             s3_soap=S3Soap(s3, self.walrus_keyring, _now, f"{endpoint}/services/Walrus", legacy=legacy)
             if s3
             else None,
-            health=Health(lambda: self.waiting),
+            health=Health(lambda: self.waiting, lambda: self.status()["roles"]),
         )
 
     async def _describe_guest(self, source_ip: str) -> InstanceMetadata | None:

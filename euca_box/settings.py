@@ -18,10 +18,7 @@ import cattrs
 from cattrs.gen import make_dict_structure_fn, override
 
 from euca_box.config import ROLES, Config
-
-SYSTEM_FILE = Path("/etc/euca-box/config.toml")
-SYSTEM_FOLDER = Path("/etc/euca-box/conf.d")
-PREFIX = "EUCA_BOX__"
+from euca_box.model.config_files import PREFIX, SYSTEM_FILE, SYSTEM_FOLDER
 
 
 class ConfigError(Exception):

@@ -9,13 +9,14 @@ from collections.abc import Awaitable, Callable
 from urllib.parse import unquote
 
 from euca_box.api.s3.asgi import App, Receive, Scope, Send
+from euca_box.config import ROLES
 
 QUERY_PATHS = ("/services/eucalyptus", "/services/compute")
 STS_PATHS = ("/services/tokens", "/services/euare")
 CONFIGURATION_PATH = "/services/configuration"
 WALRUS_PATH = "/services/walrus"
 S3_SOAP_PATHS = (WALRUS_PATH, "/soap")  # the second is AWS's
-HEALTH_PATHS = ("/livez", "/readyz")
+HEALTH_PATHS = ("/livez", "/readyz", "/healthz", *(f"/healthz/{role}" for role in ROLES))
 
 CREDENTIAL = b"Credential="
 LONGEST_CREDENTIAL = 512  # a stranger's header must cost a moment, whatever stands in it

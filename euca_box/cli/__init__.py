@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from euca_box import __version__
+from euca_box.cli.summaries import SUMMARIES
 
 COMMANDS = {
     "up": "service",
@@ -56,6 +57,10 @@ class LazyGroup(click.Group):
         )
         command: click.Command = found
         return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, SUMMARIES[name]) for name in COMMANDS])
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

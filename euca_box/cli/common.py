@@ -6,15 +6,17 @@ import socket
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 from urllib.parse import quote
 
 import click
 
-from euca_box import settings
-from euca_box.client import Client
-from euca_box.config import Config
 from euca_box.datadir import DataDir, default_data_dir
+from euca_box.model import config_files
+
+if TYPE_CHECKING:
+    from euca_box.client import Client
+    from euca_box.config import Config
 
 FAILED, NOT_RUNNING, DEGRADED = 1, 3, 4
 
@@ -26,17 +28,19 @@ output_option = click.option(
 )
 
 
-def data_dir_of(path: Path | None, config: Config | None = None) -> DataDir:
+def data_dir_of(path: Path | None, config: "Config | None" = None) -> DataDir:
     """The flag, else the setting, else the default place."""
-    if path is None and config is None:
+    if path is None and config is None and config_files.are_there():
         config = load_config(None)
     if path is None and config is not None and config.data_dir:
         path = Path(config.data_dir)
     return DataDir((path or default_data_dir()).absolute())
 
 
-def load_config(file: Path | None, flags: dict[str, Any] | None = None) -> Config:
+def load_config(file: Path | None, flags: dict[str, Any] | None = None) -> "Config":
     """The settings, or every mistake in them and exit code 2."""
+    from euca_box import settings
+
     try:
         return settings.load(file, flags=flags)[0]
     except settings.ConfigError as error:
@@ -118,8 +122,10 @@ def addresses(data: DataDir, role: str = "") -> list[str]:
     return [a for a in dict.fromkeys(found) if not role or role in (a, a.partition("@")[0])]
 
 
-def client_of(data: DataDir, user: str = "admin") -> Client:
+def client_of(data: DataDir, user: str = "admin") -> "Client":
     """A client of the running process's API, as one of its users."""
+    from euca_box.client import Client
+
     status = ask(data, "status")
     keys = ask(data, "GetUserKeys", name=user)
     return Client(

@@ -12,6 +12,7 @@ import click
 from euca_box import __version__
 from euca_box.cli import common
 from euca_box.datadir import DataDir
+from euca_box.model import config_files
 
 config_option = click.option(
     "--config", "file", type=click.Path(path_type=Path), help="The configuration file."
@@ -130,7 +131,7 @@ def _each(data: DataDir, name: str, at: str, operation: str, **fields: Any) -> l
     owner = next((role for role, kept in KEPT.items() if name in kept), "")
     if not owner and settings.is_setting(name):
         common.fail(
-            f"{name} is in no role's keeping: set it in {settings.SYSTEM_FILE} and start again "
+            f"{name} is in no role's keeping: set it in {config_files.SYSTEM_FILE} and start again "
             "(euca-box config show)."
         )
     if not owner:

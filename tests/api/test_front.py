@@ -127,6 +127,21 @@ def test_readyz_names_what_is_not_ready(box):
         del box.app.waiting["nc"]
 
 
+def test_each_role_tells_its_health(box):
+    answer = send(box.port, "GET", "/healthz")
+    assert answer.status == 200
+    assert json.loads(answer.body)["roles"] == dict.fromkeys(("clc", "walrus", "cc", "sc", "nc"), "runs")
+    box.app.waiting["nc"] = "starts"
+    try:
+        assert send(box.port, "GET", "/healthz/clc").status == 200
+        answer = send(box.port, "GET", "/healthz/nc")
+        assert (answer.status, json.loads(answer.body)["roles"]) == (503, {"nc": "starts"})
+        assert send(box.port, "GET", "/healthz").status == 503
+    finally:
+        del box.app.waiting["nc"]
+    assert send(box.port, "GET", "/healthz/xc").status != 200
+
+
 def test_guests_reach_the_api_at_the_gateway(box):
     [listener] = [x for x in box.app.listeners if x.host == str(SUBNET[1])]
     connection = http.client.HTTPConnection(listener.host, listener.port, timeout=10)

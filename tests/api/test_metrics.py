@@ -1,15 +1,18 @@
 """/metrics on the console's port, read by Prometheus' own parser."""
 
+import json
+import re
 import ssl
 import urllib.error
 import urllib.request
+from pathlib import Path
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from euca_box.api.console.metrics import exposition
 from euca_box.messages.admin import CloudStatus
-from euca_box.messages.cc import InstanceUsage, Sample
+from euca_box.messages.cc import InstanceUsage, Node, Sample
 from euca_box.model.usage import Counters
 from tests.api.cloud_box import running_cloud
 
@@ -74,3 +77,17 @@ def test_for_others_there_is_no_such_page(tmp_path):
         with pytest.raises(urllib.error.HTTPError) as caught:
             get(box)
         assert caught.value.code == 404
+
+
+def test_the_guide_and_the_dashboard_know_every_metric_and_no_other():
+    counters = Counters(1.5, 128, 10, 20, 30, 40)
+    usage = InstanceUsage("i-12345678", (Sample(1.0, Counters()), Sample(61.0, counters)))
+    node = Node("nc@n", "UP", 1, 1.0, 1, 1, 1, 1, "tcg", "")
+    cloud = CloudStatus("us-east-1", "us-east-1a", 1, 1, 1, (node,), ())
+    told = {name for name, *_ in samples(exposition({"roles": {"clc": "runs"}}, cloud, [usage]).decode())}
+    root = Path(__file__).parent.parent.parent
+    guide = set(re.findall(r"`(euca_box_[a-z_]+)`", (root / "docs/operator-guide.md").read_text()))
+    assert guide == told
+    board = (root / "euca_box/deployment/grafana-dashboard.json").read_text()
+    assert json.loads(board)["title"] == "euca-box"
+    assert set(re.findall(r"euca_box_[a-z_]+", board)) <= told

@@ -10,6 +10,7 @@ from euca_box.cli import main
 from euca_box.model.errors import Unavailable
 from euca_box.model.traces import Step
 from euca_box.observe import logs
+from tests.api.browser import person
 from tests.api.cloud_box import running_cloud
 
 
@@ -221,3 +222,14 @@ def test_a_check_that_breaks_is_a_finding(box, run, monkeypatch):
 def test_users_are_refused(box):
     assert box.admin_raw("POST", "/TellStory?at=clc", b'{"thing":"x"}')[0] == 400
     assert box.admin_raw("POST", "/Examine", b"{}")[0] >= 400
+
+
+def test_the_page_of_warnings_shows_the_same_to_administrators_only(box):
+    key = box.data_dir / "ca.key"
+    key.chmod(0o640)
+    try:
+        text = person(box, "admin", "administrators battery 1").get("/warnings").text
+    finally:
+        key.chmod(0o600)
+    assert str(key) in text and "chmod 600" in text
+    assert person(box, "alice").get("/warnings").status == 403

@@ -5,12 +5,14 @@ import json
 import subprocess
 import sys
 
+import click
 import pytest
 from click.testing import CliRunner
 
 import euca_box.cli
 from euca_box import __version__
 from euca_box.cli import main
+from euca_box.cli.summaries import SUMMARIES
 from tests.api.cloud_box import FILE_SYSTEM, KERNEL, RAMDISK, running_cloud
 
 
@@ -94,6 +96,25 @@ def test_a_command_without_a_running_cloud_is_exit_code_3_and_says_how_to_start_
     assert result.stderr.startswith("euca-box: no euca-box runs on ")
     assert f"euca-box run --data-dir {tmp_path / 'none'}" in result.stderr
     assert result.stdout == ""
+
+
+def test_the_list_of_commands_says_what_each_says_itself():
+    context = click.Context(main)
+    said = {
+        name: main.get_command(context, name).get_short_help_str(limit=60) for name in euca_box.cli.COMMANDS
+    }
+    assert said == SUMMARIES
+
+
+def test_status_of_nothing_imports_nothing_heavy(tmp_path):
+    program = (
+        f"import sys; sys.argv = ['euca-box', 'status', '--data-dir', '{tmp_path}']\n"
+        "from euca_box.cli import main\n"
+        "try: main()\nexcept SystemExit: pass\n"
+        "print(sorted({'trio', 'attrs', 'cattrs', 'cryptography', 'rich'} & set(sys.modules)))"
+    )
+    out = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+    assert out.splitlines()[-1] == "[]"
 
 
 def test_help_and_version_import_nothing_heavy():

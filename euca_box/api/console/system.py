@@ -11,6 +11,7 @@ from euca_box.messages import admin, service
 from euca_box.messages import components as components_messages
 from euca_box.messages.base import Op
 from euca_box.model.errors import EucaError
+from euca_box.model.findings import OK, fail
 from euca_box.settings import as_typed
 
 
@@ -22,6 +23,12 @@ def routes(app: Quart, web: Web) -> None:
         cloud = await web.look(admin.DescribeCloud())
         rows = (await web.look(components_messages.DescribeComponents())).components
         return await page("components.html", cloud=cloud, status=web.status(), rows=rows)
+
+    @app.get("/warnings", endpoint="warnings")
+    async def warnings() -> Any:
+        if not session().principal.admin:
+            return await page("refused.html", what="403"), 403
+        return await page("warnings.html", rows=await _found(web))
 
     @app.get("/settings", endpoint="settings")
     async def settings() -> Any:
@@ -61,6 +68,24 @@ def routes(app: Quart, web: Web) -> None:
         if op is None:
             return back("/vm-types", error="Cores, memory and disk must be numbers.")
         return await done(web, op, "/vm-types", "The VM type is changed.")
+
+
+async def _found(web: Web) -> list[dict[str, Any]]:
+    """What is not as it should be, of every role and host: as `euca-box doctor` tells it."""
+    found: list[dict[str, Any]] = []
+    seen: set[str] = set()
+    for at in web.addresses():
+        try:
+            answer = await web.ask(at, service.Examine(process=False), call(LOOKING))
+            if answer.host not in seen:
+                seen.add(answer.host)
+                answer = await web.ask(at, service.Examine(), call(LOOKING))
+        except EucaError as error:
+            silent = fail("components", f"{at} does not answer: {error.message}", f"euca-box why {at}")
+            found.append({"host": "", "row": silent.at(at.partition("@")[0])})
+            continue
+        found += [{"host": answer.host, "row": row} for row in answer.findings if row.state != OK]
+    return found
 
 
 async def _kept(web: Web) -> list[dict[str, Any]]:
