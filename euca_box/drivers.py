@@ -48,7 +48,12 @@ def choose_accelerator(config: Config) -> Accelerator:
     if config.nc.accelerator == "tcg":
         found = Accelerator("tcg", "nc.accelerator says so")
     if found.name == "tcg" and os.geteuid() == 0:
-        accelerator.hide_kvm()
+        try:
+            accelerator.hide_kvm()
+        except OSError as error:  # in a chroot, whose root is no mount
+            log.warning(
+                "a /dev/kvm that cannot be used stays visible, so that guests start slowly: %s", error
+            )
     return found
 
 

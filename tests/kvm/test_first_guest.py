@@ -6,6 +6,7 @@ One cloud for the module, on a bridge and ports of its own. Guests run under TCG
 import contextlib
 import json
 import os
+import shlex
 import shutil
 import signal
 import socket
@@ -29,6 +30,8 @@ from tests.kvm.real import demo
 pytestmark = [pytest.mark.kvm, pytest.mark.skipif(os.geteuid() != 0, reason="real guests need root")]
 
 BRIDGE = "ebr7"
+# Another program to try than this checkout: dist/euca-box, or one in a root of its own by chroot.
+PROGRAM = shlex.split(os.environ.get("EUCA_BOX_PROGRAM", "")) or [sys.executable, "-m", "euca_box"]
 USER_DATA = b"#!/bin/sh\necho said-by-user-data > /run/user-data-ran\n"
 
 
@@ -60,7 +63,7 @@ class Cloud:
         self.process: subprocess.Popen | None = None
 
     def command(self, *words: str) -> list[str]:
-        return [sys.executable, "-m", "euca_box", *words, "--data-dir", str(self.data.path)]
+        return [*PROGRAM, *words, "--data-dir", str(self.data.path)]
 
     def start(self, **more: str) -> None:
         output = (self.data.path.parent / "output.log").open("ab")
