@@ -33,6 +33,7 @@ COMMANDS = {
     "logs": "logs",
     "why": "why",
     "doctor": "doctor",
+    "support": "support",
     "walrus": "walrus",
     "sc": "storage",
     "aws": "aws",

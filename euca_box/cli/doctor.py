@@ -44,7 +44,7 @@ def doctor_command(
         return
     config = common.load_config(config_file)
     data = common.data_dir_of(data_dir, config)
-    rows = _of_the_cloud(data, fix=fix) if common.answers(data) else _of_this_host(config, data, fix=fix)
+    rows = of_the_cloud(data, fix=fix) if common.answers(data) else of_this_host(config, data, fix=fix)
     bad = [row for row in rows if row["state"] != "ok"]
     if output == "json":
         click.echo(json.dumps(rows, indent=2))
@@ -64,7 +64,7 @@ def doctor_command(
         sys.exit(common.DEGRADED)
 
 
-def _of_the_cloud(data: DataDir, *, fix: bool) -> list[dict[str, Any]]:
+def of_the_cloud(data: DataDir, *, fix: bool) -> list[dict[str, Any]]:
     """Every role answers for itself, one of each host for the host."""
     rows: list[dict[str, Any]] = []
     seen: set[str] = set()
@@ -91,7 +91,7 @@ def _of_the_cloud(data: DataDir, *, fix: bool) -> list[dict[str, Any]]:
     return rows
 
 
-def _of_this_host(config: Config, data: DataDir, *, fix: bool) -> list[dict[str, Any]]:
+def of_this_host(config: Config, data: DataDir, *, fix: bool) -> list[dict[str, Any]]:
     from dataclasses import asdict
 
     from euca_box.datadir import host_name

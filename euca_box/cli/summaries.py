@@ -22,6 +22,7 @@ SUMMARIES = {
     "logs": "Show what the roles logged, from every host that this one...",
     "why": "Tell the story of an instance, volume, snapshot, image,...",
     "doctor": "Examine the hosts and roles of the cloud; without one...",
+    "support": "Help from others.",
     "walrus": "The object store.",
     "sc": "The storage controller.",
     "aws": "Run the AWS CLI against this cloud: euca-box aws ec2...",
