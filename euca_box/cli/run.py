@@ -103,7 +103,7 @@ def _run(config: Config, data: DataDir, *, demo: bool) -> None:
     from euca_box.kvm.hypervisor import KvmError
     from euca_box.net.network import NetError
     from euca_box.network_plan import plan_network
-    from euca_box.observe import failpoints, logs
+    from euca_box.observe import failpoints, logs, service_manager
     from euca_box.store.store import StoreError
 
     log = config.log
@@ -117,6 +117,7 @@ def _run(config: Config, data: DataDir, *, demo: bool) -> None:
         files=log.files,
     )
     failpoints.arm_from_environment()
+    service_manager.end_with_parent()
     roles, left_out = roles_that_can_run(config, root=os.geteuid() == 0)
     if not roles:
         common.fail("; ".join(f"{role} does not run: {why}" for role, why in left_out.items()))

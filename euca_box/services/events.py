@@ -9,6 +9,7 @@ from euca_box.model.errors import EucaError
 
 _QUIET = ("Describe", "List", "Get", "Find", "Check")
 _PREFIXES = ("Cc", "Nc", "Sc")
+_REPEATED = ("Sync", "Configure", "Assign", "SetCredentials")  # sent again and again by loops
 
 
 def note(role: object, call: Call, op: Op[Any], error: EucaError | None) -> None:
@@ -18,8 +19,9 @@ def note(role: object, call: Call, op: Op[Any], error: EucaError | None) -> None
     if error is None and verb.startswith(_QUIET):
         return
     log = logging.getLogger(f"{type(role).__module__.rpartition('.')[0]}.events")
-    if log.isEnabledFor(logging.INFO):
-        log.info("%s %s: %s", kind, ids_in(op) or "-", outcome(error))
+    level = logging.DEBUG if error is None and verb.startswith(_REPEATED) else logging.INFO
+    if log.isEnabledFor(level):
+        log.log(level, "%s %s: %s", kind, ids_in(op) or "-", outcome(error))
 
 
 def outcome(error: EucaError | None) -> str:
