@@ -30,6 +30,7 @@ from euca_box.messages.base import Done, Op, system_call
 from euca_box.messages.hosts import HostConfigurePeers
 from euca_box.messages.nc import NcTerminateInstance
 from euca_box.messages.sc import ScDeleteVolume, ScExportVolume, ScUnexportVolume
+from euca_box.messages.service import ChangeSettings, GetLogs, GetSettings
 from euca_box.messages.walrus import BeginImageUpload, GetDecryptedImage, GetImageUrl, SyncPrincipals
 from euca_box.model.accounts import Principal
 from euca_box.model.errors import Unavailable
@@ -294,6 +295,14 @@ UPLOAD = tickets.write(CLC_KEY, tickets.UPLOAD, "emi-1")
         ("cc", SyncPrincipals(1, ()), CALL, False),
         ("cc", HostConfigurePeers(9, ()), CALL, False),
         ("walrus", NcTerminateInstance("i-1"), CALL, False),
+        ("clc", GetLogs(), CALL, True),
+        ("clc", ChangeSettings((("nc.cache_gib", "9"),)), CALL, True),
+        *(
+            (role, op, CALL, False)
+            for role in ("cc", "nc", "sc", "walrus")
+            for op in (GetLogs(), GetSettings())
+        ),
+        ("nc", ChangeSettings((("sc.max_volume_gib", "9"),)), CALL, False),
     ],
 )
 def test_a_host_asks_only_what_its_own_roles_ask(role, op, call, expected):
