@@ -15,7 +15,7 @@ SUMMARIES = {
     "vm-type": "VM types of the cloud: list, set, remove, reset.",
     "launch": "Start an instance that you can reach by SSH: makes a key...",
     "ssh": "Log in to an instance that was started with `euca-box...",
-    "console": "Show the serial console of an instance on this host,...",
+    "console": "Show the serial console of an instance, live, and type...",
     "usage": "Show CPU, memory, disk and network of an instance, a line...",
     "leftovers": "Show what the nodes found that belonged to no instance.",
     "backup": "Back up this host's databases, keys and settings, and...",
