@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
@@ -13,6 +14,7 @@ from euca_box.backup.point import BackupError
 FORMAT = 1
 CONTENTS = "contents.json"
 BLOCK_BYTES = 1 << 20
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
 
 @dataclass(frozen=True)
@@ -60,10 +62,14 @@ def decoded(data: bytes) -> Contents:
         )
     except (ValueError, TypeError, KeyError) as error:
         raise BackupError(f"{CONTENTS} is no list of a backup: {error}") from None
+    if not _NAME.fullmatch(contents.name):
+        raise BackupError(f"{contents.name[:80]!r} is no name of a backup")
     for entry in contents.entries:
         path = PurePosixPath(entry.path)
         if path.is_absolute() or ".." in path.parts or not path.parts:
             raise BackupError(f"the backup names {entry.path!r}, which is not below a data directory")
+        if entry.mode & ~0o777:
+            raise BackupError(f"the backup gives {entry.path!r} a mode that no file of ours has")
     return contents
 
 

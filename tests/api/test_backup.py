@@ -203,6 +203,14 @@ def test_hostile_lists_name_nothing_outside():
         }
         with pytest.raises(BackupError):
             decoded(json.dumps(text).encode())
+    text = json.loads(good.encoded()) | {
+        "entries": [{"path": "a", "size_bytes": 1, "sha256": "", "mode": 0o4755}]
+    }
+    with pytest.raises(BackupError, match="mode"):
+        decoded(json.dumps(text).encode())
+    for name in ("../x", "a/b", "", "-f", "x" * 200):
+        with pytest.raises(BackupError, match="no name"):
+            decoded(json.dumps(json.loads(good.encoded()) | {"name": name}).encode())
     with pytest.raises(BackupError, match="newer"):
         decoded(json.dumps(json.loads(good.encoded()) | {"format": 2}).encode())
 
