@@ -3,8 +3,10 @@
 VENV := $(or $(EUCA_BOX_VENV),.venv)
 BIN := $(VENV)/bin
 ARGS ?=
+STORMS := tests/roles/test_storms.py
+ISOLATION := tests/hosts/test_network_matrix.py tests/hosts/test_network_modes.py tests/hosts/test_network_spoof.py
 
-.PHONY: setup run demo-cluster test check soak bench format lock clean binary wheel deb docs
+.PHONY: setup run demo-cluster test test-isolation test-hosts test-storms check soak bench format lock clean binary wheel deb docs
 
 setup:
 	@scripts/bootstrap run
@@ -19,8 +21,20 @@ demo-cluster:
 	@exec $(BIN)/python -m tests.cluster.demo
 
 # What needs no server first, then real HTTP and clients, real networks, real guests.
+# Storms need a processor and the networks mostly wait: they are tried at the same time.
 test: check
-	$(BIN)/pytest -q tests/contract tests/api tests/roles tests/clients tests/fuzz tests/durability tests/browser tests/hosts tests/kvm tests/cluster
+	$(BIN)/pytest -q tests/contract tests/api tests/roles tests/clients tests/fuzz tests/durability tests/browser $(STORMS:%=--ignore=%)
+	$(MAKE) --output-sync -j3 test-isolation test-hosts test-storms
+	$(BIN)/pytest -q tests/kvm tests/cluster
+
+test-isolation:
+	$(BIN)/pytest -q $(ISOLATION)
+
+test-hosts:
+	$(BIN)/pytest -q tests/hosts $(ISOLATION:%=--ignore=%)
+
+test-storms:
+	$(BIN)/pytest -q $(STORMS)
 
 check:
 	@scripts/bootstrap test
@@ -33,7 +47,7 @@ check:
 # The same, longer: two thousand storms between hosts, a hundred kills and restarts under load.
 soak:
 	@scripts/bootstrap test
-	EUCA_BOX_SEEDS=2000 $(BIN)/pytest -q tests/roles/test_storms.py
+	EUCA_BOX_SEEDS=2000 $(BIN)/pytest -q $(STORMS)
 	EUCA_BOX_SOAK_RESTARTS=100 $(BIN)/pytest -q tests/clients/test_start.py -k kills
 
 bench:

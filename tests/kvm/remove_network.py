@@ -1,4 +1,4 @@
-"""Take a test cloud's network away again: `python -m tests.kvm.remove_network BRIDGE DATA_DIR`."""
+"""Take a test cloud's network away again: `python -m tests.kvm.remove_network BRIDGE DATA_DIR SUBNET`."""
 
 import sys
 from ipaddress import IPv4Network
@@ -11,8 +11,7 @@ from euca_box.net.host_network import HostNetwork
 from euca_box.net.network import NetworkSettings
 
 
-async def main(bridge: str, data: DataDir) -> None:
-    subnet = IPv4Network("10.87.0.0/24")
+async def main(bridge: str, data: DataDir, subnet: IPv4Network) -> None:
     network = HostNetwork(
         NetworkSettings(
             subnet=subnet,
@@ -30,4 +29,4 @@ async def main(bridge: str, data: DataDir) -> None:
 
 
 if __name__ == "__main__":
-    trio.run(main, sys.argv[1], DataDir(Path(sys.argv[2])))
+    trio.run(main, sys.argv[1], DataDir(Path(sys.argv[2])), IPv4Network(sys.argv[3]))

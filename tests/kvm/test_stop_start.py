@@ -1,7 +1,5 @@
 """Stop and start of a real guest: its disk and private address stay, what it wrote is there again."""
 
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -86,8 +84,7 @@ def test_after_the_host_lost_its_network_a_stopped_guest_starts_with_its_address
 
     # What a reboot of the host takes away: bridge, firewall tables, dnsmasq.
     assert cloud.stop() == 0
-    data = str(cloud.data.path)
-    subprocess.run([sys.executable, "-m", "tests.kvm.remove_network", cloud.bridge, data], check=True)
+    cloud.remove_network()
     assert not Path(f"/sys/class/net/{cloud.bridge}").exists()
     cloud.start()
 
