@@ -103,7 +103,8 @@ async def serve_ec2(
             print(f"loaded in {time.perf_counter() - begin:.2f}", flush=True)
         interpreter.settle()
         async with trio.open_nursery() as nursery:
-            await nursery.start(transport.serve, clc.cc, Desk(None, {CcDescribeResources: _room}))
+            cc = clc.cc_of(clc.settings.zone)
+            await nursery.start(transport.serve, cc, Desk(None, {CcDescribeResources: _room}))
             nursery.start_soon(transport.serve, "clc", Desk(clc, clc_role.OPERATIONS))
             task_status.started()
 
