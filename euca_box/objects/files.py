@@ -83,7 +83,8 @@ class Files:
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="objects")
         self._pins: Counter[int] = Counter()
         self._parked: dict[int, list[str]] = {}
-        self._is_held, self._held = False, list[tuple[int, list[str]]]()  # released, and kept for now
+        self._is_held = False  # while it is, nothing is removed
+        self._held: list[tuple[int, list[str]]] = []  # released meanwhile
         self._going: set[int] = set()  # generations whose files are being removed right now
         self._unsynced: list[tuple[str, asyncio.Future[None]]] = []
         self._tasks: set[asyncio.Task[None]] = set()

@@ -224,7 +224,7 @@ def test_kills_under_load_lose_nothing_acknowledged(program):
 
 def test_up_and_down_are_a_service_without_systemd_too(program):
     if os.path.isdir("/run/systemd/system"):
-        pytest.skip("here it is a unit")
+        pytest.skip("systemd runs here: `up` makes a unit instead of a process of its own")
     program.environment["EUCA_BOX__ROLES"] = '["clc", "walrus"]'
     up = program.command("up")
     try:
@@ -251,6 +251,6 @@ def test_the_unit_is_one_that_systemd_understands(tmp_path):
             ["systemd-analyze", "verify", "--man=no", str(unit)], capture_output=True, text=True, timeout=30
         )
     except FileNotFoundError:
-        pytest.skip("there is no systemd-analyze here")
+        pytest.skip("systemd-analyze is missing: apt-get install systemd")
     told = [line for line in done.stderr.splitlines() if "euca-box.service" in line]
     assert told == []

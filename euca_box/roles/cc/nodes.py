@@ -89,29 +89,32 @@ async def sync_nodes(cc: "Cc", call: Call, op: CcSyncNodes) -> NodesInForce:
     """Keep who belongs to the zone. Who is new is attended to from now on, who is not named no more."""
     if op.version < cc.nodes_version:
         return NodesInForce(cc.nodes_version)
-    named = {wish.address: wish for wish in op.nodes}
-    for address in cc.settings.nodes:
-        named.setdefault(address, ZoneNode(address))
-    gone = [address for address in cc.nodes if address not in named]
-    kept = {address: _kept(cc, wish) for address, wish in named.items()}
-    if gone or any(address not in cc.nodes or cc.nodes[address].kept != kept[address] for address in kept):
-        await cc.store.write(
-            *(Statement("DELETE FROM node WHERE address = ?", (address,)) for address in gone),
-            *(_row(record) for record in kept.values()),
-            Statement(KEEP_VERSION, (str(op.version),)),
-        )
-    cc.nodes_version = op.version
-    for address in gone:
-        log.info("%s left %s", address, cc.settings.zone)
-        cc.nodes.pop(address).scope.cancel()
-        remotes.note_host(cc, address, "")
-    for address, record in kept.items():
-        if (node := cc.nodes.get(address)) is not None:
-            node.kept = replace(node.kept, wish=record.wish)
-        else:
-            log.info("%s belongs to %s", address, cc.settings.zone)
-            cc.nodes[address] = NodeView(address, record)
-            cc.attend(cc.nodes[address])
+    async with cc.placing:  # so that a node that is sent to sleep meanwhile is not written down as awake
+        named = {wish.address: wish for wish in op.nodes}
+        for address in cc.settings.nodes:
+            named.setdefault(address, ZoneNode(address))
+        gone = [address for address in cc.nodes if address not in named]
+        kept = {address: _kept(cc, wish) for address, wish in named.items()}
+        if gone or any(
+            address not in cc.nodes or cc.nodes[address].kept != kept[address] for address in kept
+        ):
+            await cc.store.write(
+                *(Statement("DELETE FROM node WHERE address = ?", (address,)) for address in gone),
+                *(_row(record) for record in kept.values()),
+                Statement(KEEP_VERSION, (str(op.version),)),
+            )
+        cc.nodes_version = op.version
+        for address in gone:
+            log.info("%s left %s", address, cc.settings.zone)
+            cc.nodes.pop(address).scope.cancel()
+            remotes.note_host(cc, address, "")
+        for address, record in kept.items():
+            if (node := cc.nodes.get(address)) is not None:
+                node.kept = replace(node.kept, wish=record.wish)
+            else:
+                log.info("%s belongs to %s", address, cc.settings.zone)
+                cc.nodes[address] = NodeView(address, record)
+                cc.attend(cc.nodes[address])
     cc.changed()
     cc.bell.ring()
     return NodesInForce(cc.nodes_version)
